@@ -1,0 +1,3 @@
+//! The `longshore-agent` program.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `longshore` program.
+
+fn main() {}

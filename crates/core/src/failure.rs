@@ -1,0 +1,125 @@
+//! How a command ends when it does not end well: exit codes, and the one way in which an error is printed.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::problem::Problem;
+
+/// Why a program of Longshore exits. The numbers are part of the interface and the same for every program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Success = 0,
+    /// Something went wrong that has no code of its own, for example an I/O error.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A file that the user wrote has errors: appspec, configuration, ignore file, compose file.
+    Invalid = 3,
+    /// Something else already stands under that name, or another writer was faster.
+    Conflict = 4,
+    /// A hook script failed, timed out or could not be started.
+    HookFailed = 5,
+    /// Installing files failed or was refused because of what is on disk.
+    InstallFailed = 6,
+    /// What was asked for does not exist: bundle, object, commit, deployment.
+    NotFound = 7,
+    /// A bundle is damaged, hostile, or not the one that was asked for.
+    BadBundle = 8,
+    /// Another deployment of the same group is under way.
+    Busy = 9,
+    /// A service cannot be reached or refuses: store, network, credentials.
+    Unavailable = 10,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error on its way to the user: the chain of causes, the problems in files, what to do next, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// The error; its sources are printed as causes.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// Problems in files, printed before the error.
+    pub problems: Vec<Problem>,
+    /// What to type or change next, one sentence each.
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with an exit code.
+    pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure { exit, error: error.into(), problems: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The same failure with one more hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same failure with the problems that led to it.
+    pub fn with_problems(mut self, problems: Vec<Problem>) -> Failure {
+        self.problems = problems;
+        self
+    }
+
+    /// For people: `error:`, `caused by:`, a blank line, `hint:`. Problems are not in it; who prints shows them first.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("error: {}\n", self.error);
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  caused by: {error}");
+            cause = error.source();
+        }
+        if !self.hints.is_empty() {
+            text.push('\n');
+        }
+        for hint in &self.hints {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        text
+    }
+
+    /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut causes = Vec::new();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        json!({"error": {
+            "message": self.error.to_string(),
+            "causes": causes,
+            "hints": self.hints,
+            "exit_code": self.exit as u8,
+        }})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open `x`")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_failure_prints_its_chain_and_its_hints() {
+        let failure = Failure::new(Exit::NotFound, Outer(std::io::Error::other("gone"))).hint("create `x`");
+        assert_eq!(failure.to_text(), "error: cannot open `x`\n  caused by: gone\n\nhint: create `x`\n");
+        assert_eq!(failure.to_json()["error"]["causes"][0], "gone");
+    }
+}

@@ -1,0 +1,29 @@
+//! The words and formats that Longshore's programs share.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`lifecycle`] | the lifecycle events, their order, whose scripts they run |
+//! | [`ids`] | names and ids that come from outside, parsed so that they are safe as path parts |
+//! | [`digest`] | SHA-256 as a type, and a reader that hashes what passes through it |
+//! | [`yaml`] | YAML with places kept: the only file that names the YAML crate |
+//! | [`problem`] | something wrong in a file that a person wrote, and how it is shown |
+//! | [`appspec`] | the parsed appspec |
+//! | [`bundle`] | the artifact: manifest, packing, opening |
+//! | [`store`] | where artifacts live: S3 or a folder |
+//! | [`report`] | how events reach a person, a program or a file |
+//! | [`failure`] | exit codes, and how an error is printed |
+//! | [`fsx`] | the few file operations that must survive a crash |
+//!
+//! Nothing here knows the builder or the agent.
+
+pub mod appspec;
+pub mod bundle;
+pub mod digest;
+pub mod failure;
+pub mod fsx;
+pub mod ids;
+pub mod lifecycle;
+pub mod problem;
+pub mod report;
+pub mod store;
+pub mod yaml;

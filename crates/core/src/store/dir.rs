@@ -1,0 +1,4 @@
+//! A folder as a store.
+/// A folder.
+#[derive(Debug)]
+pub struct DirStore;
