@@ -1,4 +1,79 @@
 //! `longshore-agent`: fetches a bundle and walks its lifecycle events on one host.
+//!
+//! Start with [`event`] (what can happen), then [`deployment`] (how it happens). [`install`] and [`hook`] do the two
+//! things that change a host; [`layout`] says where everything stands.
 
+pub mod cli;
+pub mod commands;
+pub mod deployment;
+pub mod display;
+pub mod event;
+pub mod fetch;
+pub mod history;
 pub mod hook;
 pub mod install;
+pub mod layout;
+pub mod lock;
+pub mod release;
+pub mod retention;
+mod stop;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::problem;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command, Output};
+use layout::Layout;
+
+/// The whole program.
+pub fn run() -> ExitCode {
+    // Before anything else: a shim has to be small and quick.
+    if let Some(dir) = hook::shim::requested(std::env::args_os()) {
+        return hook::shim::run(&dir);
+    }
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_env("LONGSHORE_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    let output = cli.global.output;
+    match dispatch(cli) {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            print(&failure, output);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let layout = Layout::new(absolute(&cli.global.root)?);
+    match cli.command {
+        Command::Deploy(args) => commands::deploy::run(&args, &layout, cli.global.output),
+        Command::Plan(args) => commands::plan::run(&args, &layout, cli.global.output),
+        Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
+        Command::History(args) => commands::history::run(&args, &layout, cli.global.output),
+    }
+}
+
+/// Hooks get paths below the root, so it has to be absolute.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| {
+        Failure::new(Exit::Usage, error).hint("give the root as an absolute path: `--root /var/lib/longshore`")
+    })
+}
+
+/// The error for people on standard error; for programs the same as one JSON line on standard output.
+fn print(failure: &Failure, output: Output) {
+    match output {
+        Output::Text => {
+            let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+            eprint!("{}{}", problem::render(&failure.problems, color), failure.to_text());
+        }
+        Output::Json => println!("{}", failure.to_json()),
+    }
+}

@@ -1,3 +1,5 @@
 //! The `longshore-agent` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    longshore_agent::run()
+}

@@ -1,0 +1,143 @@
+//! `deploy`: one deployment, from the command line to its outcome.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use longshore_core::appspec::FileExists;
+use longshore_core::bundle::{Bundle, Limits};
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupId};
+use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::report::{Fanout, JsonLines};
+use longshore_core::store::ObjectUrl;
+
+use crate::cli::{DeployArgs, FileExistsBehavior, Output};
+use crate::deployment::drive::{self, Agent};
+use crate::deployment::order::{self, Group, Order, Revision};
+use crate::display::Screen;
+use crate::event::Event;
+use crate::layout::Layout;
+use crate::stop;
+
+/// Runs the command.
+pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
+    let stop = stop::count();
+    let order = order(args)?;
+    let mut events = events(output).for_deployment(order.deployment.as_str());
+    let environment = std::env::vars_os().collect();
+    let cwd = std::env::current_dir().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let directory = layout.deployment(&order.group.id, &order.deployment);
+    let lock = drive::open(layout, &order)?;
+    if let Ok(file) = OpenOptions::new().append(true).create(true).open(directory.events()) {
+        // Losing this reader loses no deployment; the journal is what counts.
+        events.add(Box::new(JsonLines::new(file)));
+    }
+    let agent = Agent {
+        layout,
+        events: &events,
+        now,
+        environment: &environment,
+        cwd: &cwd,
+        stop: &stop,
+        limits: limits(args),
+        grace: Duration::from_secs(args.grace),
+        keep: args.max_revisions,
+    };
+    drive::deploy(&agent, &lock, &order, args.digest)
+}
+
+/// The order that a command line stands for.
+pub(super) fn order(args: &DeployArgs) -> Result<Order, Failure> {
+    let revision = revision(&args.revision)?;
+    let events = if args.events.is_empty() { LifecycleEvent::ALL.to_vec() } else { args.events.clone() };
+    order::check_events(&events).map_err(|error| {
+        let all: Vec<&str> = LifecycleEvent::ALL.iter().map(LifecycleEvent::name).collect();
+        Failure::new(Exit::Usage, error).hint(format!("CodeDeploy's order is {}", all.join(", ")))
+    })?;
+    let application = match &args.application {
+        Some(application) => application.clone(),
+        None => application_of(&revision, &limits(args))?,
+    };
+    Ok(Order {
+        deployment: match &args.deployment_id {
+            Some(id) => id.clone(),
+            None => fresh_id()?,
+        },
+        group: Group {
+            id: args.group_id.clone().unwrap_or_else(|| GroupId::of(&application, &args.group)),
+            name: args.group.clone(),
+        },
+        application,
+        revision,
+        events,
+        skip: args.skip.clone(),
+        stop_from: args.stop_from,
+        file_exists: match args.file_exists_behavior {
+            FileExistsBehavior::Disallow => FileExists::Disallow,
+            FileExistsBehavior::Overwrite => FileExists::Overwrite,
+            FileExistsBehavior::Retain => FileExists::Retain,
+        },
+    })
+}
+
+/// How much the archive may ask for.
+pub(super) fn limits(args: &DeployArgs) -> Limits {
+    Limits { total: args.max_unpacked_size, entries: args.max_entries, ratio: args.max_ratio }
+}
+
+/// The clock of journals and events.
+pub(super) fn now() -> String {
+    let now = jiff::Timestamp::now();
+    format!("{now:.3}")
+}
+
+fn events(output: Output) -> Fanout<Event> {
+    let reader: Box<dyn longshore_core::report::Reporter<Event>> = match output {
+        Output::Text => Box::new(Screen::new()),
+        Output::Json => Box::new(JsonLines::new(std::io::stdout())),
+    };
+    Fanout::new(vec![reader], now)
+}
+
+fn revision(text: &str) -> Result<Revision, Failure> {
+    if text.contains("://") {
+        text.parse::<ObjectUrl>().map_err(|error| {
+            Failure::new(Exit::Usage, error).hint("a revision is a path, `s3://bucket/key` or `file:///path`")
+        })?;
+        return Ok(Revision::Object(text.to_owned()));
+    }
+    let path = std::path::absolute(text).map_err(|error| Failure::new(Exit::Usage, error))?;
+    Ok(Revision::Local(path))
+}
+
+/// The application that the revision itself names: by its manifest, or by the key under which `longshore push` put it.
+fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
+    let named = match revision {
+        Revision::Local(path) => manifest_application(path, limits),
+        Revision::Object(url) => url.parse::<ObjectUrl>().ok().and_then(|object| {
+            let mut parts = object.key.rsplit('/');
+            let name = parts.next()?.strip_suffix(".zip")?.get(..40)?;
+            name.parse::<longshore_core::ids::CommitHash>().ok()?;
+            parts.next()?.parse().ok()
+        }),
+    };
+    named.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is"))
+            .hint("name it with `--application NAME`; bundles of `longshore build` say it themselves")
+    })
+}
+
+fn manifest_application(path: &Path, limits: &Limits) -> Option<ApplicationName> {
+    // What is wrong with the bundle is found, and said, when it is fetched.
+    Bundle::open(path, limits).ok()?.manifest.map(|manifest| manifest.application)
+}
+
+fn fresh_id() -> Result<DeploymentId, Failure> {
+    use std::io::Read;
+    let mut bytes = [0; 9];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(|error| Failure::new(Exit::Failed, error).hint("give the deployment an id with `--deployment-id`"))?;
+    Ok(DeploymentId::from_random(bytes))
+}

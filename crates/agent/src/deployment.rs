@@ -1,0 +1,18 @@
+//! One deployment: an order is planned, written down, carried out step by step, and closed.
+//!
+//! ```text
+//!   Opened ─▶ Prepared ─▶ Planned(event) ─▶ Started(step) ─▶ Finished(step) ─▶ next step, next event ─▶ Closed(Succeeded)
+//!     │          │                              │
+//!     │          │                              └─▶ Failed(step) ─▶ Closed(Failed)
+//!     │          └─ refused: conflicts, missing users … ─────────▶ Closed(Refused)      nothing was changed
+//!     └─ fetch, verify, unpack failed ───────────────────────────▶ Closed(Refused)      nothing was changed
+//! ```
+//!
+//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure), [`journal`]
+//! remembers, [`drive`] joins them.
+
+pub mod drive;
+pub mod journal;
+pub mod order;
+pub mod plan;
+pub mod revisions;

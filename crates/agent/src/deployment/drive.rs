@@ -1,0 +1,583 @@
+//! Joins the parts: takes the lock, prepares, and walks the plan one journaled step at a time.
+//!
+//! Holds no rules: [`super::plan`] decides, [`crate::install`] and [`crate::hook`] act.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use longshore_core::appspec::AppSpec;
+use longshore_core::bundle::{EntryKind, Limits};
+use longshore_core::digest::Sha256;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+use longshore_core::report::Fanout;
+
+use super::journal::{self, Entry, Journal, Outcome, Step};
+use super::order::Order;
+use super::plan::{self, Action, Plan, PlannedEvent, PlannedHook, Revision, Surroundings};
+use super::revisions::{self, RevisionError};
+use crate::display;
+use crate::event::Event;
+use crate::fetch::{self, FetchError, Fetched, Request};
+use crate::history;
+use crate::hook::command::{HookCommand, HookContext};
+use crate::hook::watch::{self, Shim};
+use crate::hook::{HookOutcome, HookReport, Stream, user};
+use crate::install;
+use crate::install::compat::Records;
+use crate::install::listing::Listing;
+use crate::install::plan::{Conflict, InstallPlan};
+use crate::install::snapshot::Snapshot;
+use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
+use crate::lock::{Lock, LockError};
+use crate::release::{self, Release};
+use crate::retention;
+
+/// What a deployment works with.
+pub struct Agent<'a> {
+    /// Where everything stands.
+    pub layout: &'a Layout,
+    /// Who is told.
+    pub events: &'a Fanout<Event>,
+    /// The clock: RFC 3339.
+    pub now: fn() -> String,
+    /// The agent's own environment.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+    /// Where relative paths in scripts start: the agent's working folder, as for the AWS agent.
+    pub cwd: &'a Path,
+    /// How many times the user asked to stop: once ends the deployment after the running script, twice ends the script.
+    pub stop: &'a AtomicUsize,
+    /// How much an archive may ask for.
+    pub limits: Limits,
+    /// The time between TERM and KILL.
+    pub grace: Duration,
+    /// How many deployments of a group are kept.
+    pub keep: usize,
+}
+
+/// Takes the group's lock, closes what an earlier agent left unfinished, and opens the deployment's folder and journal.
+pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
+    let lock = Lock::acquire(layout, &order.group.id, &order.deployment).map_err(|error| match &error {
+        LockError::Busy { .. } => Failure::new(Exit::Busy, error).hint("wait for it to end; `longshore-agent history` shows how it did"),
+        LockError::Io { .. } => Failure::new(Exit::Failed, error)
+            .hint(format!("the agent needs to write below {}; run it as root, or give another folder with `--root`", layout.root().display())),
+    })?;
+    let directory = layout.deployment(&order.group.id, &order.deployment);
+    if directory.path().exists() {
+        let message = format!("deployment `{}` exists already ({})", order.deployment, directory.path().display());
+        return Err(Failure::new(Exit::Conflict, message).hint("leave `--deployment-id` out to get a fresh one"));
+    }
+    create(directory.path())?;
+    Ok(lock)
+}
+
+/// Carries out an order: prepares it, walks its events, closes it. Returns when it succeeded.
+pub fn deploy(agent: &Agent<'_>, lock: &Lock, order: &Order, content_digest: Option<Sha256>) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let directory = agent.layout.deployment(&order.group.id, &order.deployment);
+    let mut journal = Journal::create(directory.journal(), agent.now).map_err(internal)?;
+    journal
+        .append(Entry::Opened { order: Box::new(order.clone()), agent: env!("CARGO_PKG_VERSION").to_owned() })
+        .map_err(internal)?;
+    agent.events.emit(&Event::DeploymentStarted {
+        application: order.application.clone(),
+        group: order.group.name.clone(),
+        deployment: order.deployment.clone(),
+        revision: order.revision.to_string(),
+        events: order.events.clone(),
+    });
+    let mut run = Run { agent, lock, order, directory, journal, begun, hooks_run: 0 };
+    let ended = run.close_earlier().and_then(|()| run.prepare(content_digest)).and_then(|prepared| run.walk(&prepared));
+    run.close(ended)
+}
+
+/// One deployment under way.
+struct Run<'a> {
+    agent: &'a Agent<'a>,
+    lock: &'a Lock,
+    order: &'a Order,
+    directory: DeploymentDir,
+    journal: Journal,
+    begun: Instant,
+    hooks_run: usize,
+}
+
+/// A deployment that is ready to change the host.
+struct Prepared {
+    fetched: Fetched,
+    listing: Listing,
+    new: Revision,
+    plan: Plan,
+}
+
+impl Run<'_> {
+    /// Deployments of this group that were never closed: whoever ran them is gone, because the lock is ours.
+    fn close_earlier(&mut self) -> Result<(), Ended> {
+        for (id, path) in history::journals(self.agent.layout, &self.order.group.id).map_err(refused)? {
+            let lines = journal::read(&path).map_err(refused)?;
+            if id == self.order.deployment || lines.is_empty() || journal::outcome(&lines).is_some() {
+                continue;
+            }
+            let during = lines.iter().rev().find_map(|line| match &line.entry {
+                Entry::Planned { event, .. } | Entry::Started { event, .. } | Entry::Finished { event, .. } | Entry::Failed { event, .. } => {
+                    Some(event.clone())
+                }
+                Entry::Opened { .. } | Entry::Prepared { .. } | Entry::Closed { .. } => None,
+            });
+            let reason = Some("its agent went away; closed by the next deployment".to_owned());
+            Journal::reopen(path, self.agent.now)
+                .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
+                .map_err(refused)?;
+            self.agent.events.emit(&Event::EarlierClosed { deployment: id, during });
+        }
+        Ok(())
+    }
+
+    /// Everything that can go wrong without changing the host.
+    fn prepare(&mut self, content_digest: Option<Sha256>) -> Result<Prepared, Ended> {
+        let request = Request { revision: &self.order.revision, content_digest, limits: &self.agent.limits };
+        let events = self.agent.events;
+        let fetched = fetch::fetch(&request, &self.directory.bundle(), &|bytes| events.emit(&Event::Fetching { bytes }))
+            .map_err(|error| Ended::Refused(fetch_failure(error)))?;
+        let bundle = &fetched.bundle;
+        self.agent.events.emit(&Event::Fetched {
+            content_digest: bundle.content_digest,
+            commit: bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
+            files: bundle.entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count(),
+            bytes: fs::metadata(self.directory.bundle()).ok().map(|metadata| metadata.len()),
+            elapsed_ms: elapsed(self.begun),
+        });
+        let release = new_release(self.order, &fetched, self.directory.archive(), (self.agent.now)());
+        let (new, problems) =
+            revisions::of_bundle(bundle, release.clone()).map_err(|error| Ended::Refused(revision_failure(error)))?;
+        let listing = Listing::of_entries(&bundle.entries);
+        let plan = decide(self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
+        for message in bundle.warnings.iter().chain(&plan.warnings) {
+            self.agent.events.emit(&Event::Warning { message: message.clone() });
+        }
+        for problem in problems {
+            let place = problem.place();
+            self.agent.events.emit(&Event::Warning { message: format!("{place}: {}", problem.message) });
+        }
+        if let Some(failure) = blocked(&plan) {
+            return Err(Ended::Refused(failure));
+        }
+        // Before the first event, so that a full disk is found while the old release still serves.
+        bundle.unpack(&self.directory.archive()).map_err(refused)?;
+        self.journal.append(Entry::Prepared { release }).map_err(refused)?;
+        Ok(Prepared { fetched, listing, new, plan })
+    }
+
+    fn walk(&mut self, prepared: &Prepared) -> Result<(), Ended> {
+        for planned in &prepared.plan.events {
+            self.check_stop(&planned.event)?;
+            self.event(planned, prepared)?;
+        }
+        Ok(())
+    }
+
+    fn check_stop(&self, event: &LifecycleEvent) -> Result<(), Ended> {
+        if self.agent.stop.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        let message = format!("stopped before {event}, because somebody asked for it");
+        Err(Ended::Failed(Failure::new(Exit::Failed, message).hint(self.way_back())))
+    }
+
+    fn event(&mut self, planned: &PlannedEvent, prepared: &Prepared) -> Result<(), Ended> {
+        let event = &planned.event;
+        let begun = Instant::now();
+        let steps = steps(&planned.action, self.hooks_run);
+        if let Action::Nothing { reason } = &planned.action {
+            self.agent.events.emit(&Event::EventSkipped { event: event.clone(), reason: reason.clone() });
+            return Ok(());
+        }
+        self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(refused)?;
+        self.agent.events.emit(&Event::EventStarted { event: event.clone() });
+        for (index, step) in steps.iter().enumerate() {
+            self.journal.append(Entry::Started { event: event.clone(), step: index }).map_err(failed)?;
+            let done = match step {
+                Step::MarkMostRecent => self.mark_most_recent().map(|()| None),
+                Step::RunHook { index, number, .. } => {
+                    self.hook(planned, Place { index: *index, number: *number }, prepared).map(Some)
+                }
+                Step::Install => self.install(prepared).map(|()| None),
+                Step::MarkInstalled => self.mark_installed(prepared).map(|()| None),
+            };
+            let entry = match &done {
+                Ok(report) => Entry::Finished { event: event.clone(), step: index, hook: report.clone() },
+                Err(failure) => Entry::Failed {
+                    event: event.clone(),
+                    step: index,
+                    message: failure.failure.error.to_string(),
+                    hook: failure.hook.clone(),
+                },
+            };
+            self.journal.append(entry).map_err(failed)?;
+            if let Err(failure) = done {
+                let code = failure.hook.as_ref().map_or(5, |report| report.outcome.code());
+                let message = failure.failure.error.to_string();
+                self.agent.events.emit(&Event::EventFailed { event: event.clone(), message, code });
+                return Err(Ended::Failed(failure.failure.hint(self.way_back())));
+            }
+            if index + 1 < steps.len() {
+                self.check_stop(event)?;
+            }
+        }
+        self.agent.events.emit(&Event::EventFinished { event: event.clone(), elapsed_ms: elapsed(begun) });
+        Ok(())
+    }
+
+    fn hook(&mut self, planned: &PlannedEvent, place: Place, prepared: &Prepared) -> Result<HookReport, StepFailure> {
+        let Action::Hooks { from, revision, hooks } = &planned.action else {
+            return Err(internal("a script outside an event that has scripts").into());
+        };
+        let Some(hook) = hooks.get(place.index) else {
+            return Err(internal("a script that the plan does not have").into());
+        };
+        self.hooks_run = place.number;
+        self.agent.events.emit(&Event::HookStarted {
+            event: planned.event.clone(),
+            script: hook.location.clone(),
+            from: *from,
+            from_deployment: revision.deployment.clone(),
+            number: place.index + 1,
+            of: hooks.len(),
+            timeout_s: hook.timeout_s,
+            user: hook.user.clone(),
+        });
+        let user = user::resolve(hook.user.as_deref()).map_err(internal)?;
+        let context = self.hook_context(&planned.event, revision, prepared);
+        let command = HookCommand::new(&hook.hook, place.index, user, &context);
+        let events = self.agent.events;
+        let mut on_line = |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
+        let shim = Shim::current().map_err(internal)?;
+        let report =
+            watch::run(&shim, &command, &self.directory.hook(place.number), &mut on_line).map_err(internal)?;
+        self.agent.events.emit(&Event::HookFinished {
+            event: planned.event.clone(),
+            script: hook.location.clone(),
+            report: report.clone(),
+        });
+        if report.outcome.is_success() {
+            return Ok(report);
+        }
+        Err(StepFailure { failure: self.hook_failure(planned, place, hook, &report), hook: Some(report) })
+    }
+
+    fn hook_context(&self, event: &LifecycleEvent, revision: &Release, prepared: &Prepared) -> HookContext {
+        let installed = prepared.plan.installed.as_ref();
+        HookContext {
+            agent_env: self.agent.environment.clone(),
+            agent_uid: nix::unistd::geteuid().as_raw(),
+            deployment: self.order.deployment.clone(),
+            application: self.order.application.clone(),
+            group: self.order.group.name.clone(),
+            group_id: self.order.group.id.clone(),
+            event: event.clone(),
+            archive: revision.archive.clone(),
+            bundle: prepared.fetched.source(),
+            commit: prepared.new.release.commit.clone(),
+            digest: prepared.new.release.content_digest,
+            previous_deployment: installed.map(|release| release.deployment.clone()),
+            previous_commit: installed.and_then(|release| release.commit.clone()),
+            cwd: self.agent.cwd.to_owned(),
+            log: self.directory.scripts_log(),
+            grace: self.agent.grace,
+        }
+    }
+
+    /// Names the script, the event, what it printed last, and what to do next.
+    fn hook_failure(&self, planned: &PlannedEvent, place: Place, hook: &PlannedHook, report: &HookReport) -> Failure {
+        let Action::Hooks { hooks, from, .. } = &planned.action else { return internal("no scripts") };
+        let error = HookFailed {
+            script: hook.location.clone(),
+            outcome: display::outcome(&report.outcome),
+            event: planned.event.clone(),
+            number: place.index + 1,
+            of: hooks.len(),
+            output: LastLines::of(report),
+        };
+        let mut failure = Failure::new(Exit::HookFailed, error)
+            .hint(format!("all of its output: less {}", self.directory.scripts_log().display()));
+        if matches!(report.outcome, HookOutcome::TimedOut { .. }) {
+            failure = failure.hint(format!("its limit is {}s; raise `timeout` in the appspec if it needs longer", hook.timeout_s));
+        }
+        if *from == ScriptsFrom::Installed {
+            failure = failure.hint(format!(
+                "this script belongs to the installed revision, so a fix in the new one does not reach it: leave it out with \
+                 `--skip {}`, or run the new release's with `--stop-from new`",
+                planned.event
+            ));
+        }
+        failure
+    }
+
+    fn install(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
+        let begun = Instant::now();
+        let appspec = prepared.new.appspec.as_ref().map_err(internal)?;
+        // Decided anew: the scripts that ran before may have changed what stands on disk.
+        let plan = install_plan(self.agent.layout, self.order, appspec, &prepared.listing)
+            .map_err(internal)?
+            .map_err(|conflicts| conflict_failure(&conflicts))?;
+        todo!()
+    }
+
+    fn mark_most_recent(&mut self) -> Result<(), StepFailure> {
+        self.records().write_most_recent_install(self.directory.path()).map_err(|error| internal(error).into())
+    }
+
+    fn mark_installed(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
+        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release).map_err(|error| internal(error).into())
+    }
+
+    fn records(&self) -> Records {
+        Records { dir: self.agent.layout.instructions(), group: self.order.group.id.clone() }
+    }
+
+    /// What to type to get the old release back, or to try again.
+    fn way_back(&self) -> String {
+        let group = &self.order.group.name;
+        match release::good(self.agent.layout, &self.order.group.id) {
+            Ok(Some(good)) => format!(
+                "fix it and deploy again, or go back to the last good release: longshore-agent deploy {} --group {group} \
+                 --application {}{}",
+                good.archive.display(),
+                self.order.application,
+                if *self.agent.layout.root() == *Path::new(DEFAULT_ROOT) {
+                    String::new()
+                } else {
+                    format!(" --root {}", self.agent.layout.root().display())
+                }
+            ),
+            Ok(None) | Err(_) => "fix it and deploy again; no earlier release of this group was good".to_owned(),
+        }
+    }
+
+    /// Writes down how it ended and tells everybody. The deployment's own error comes first; one on the way out is told
+    /// when there is no other.
+    fn close(mut self, ended: Result<(), Ended>) -> Result<(), Failure> {
+        let (outcome, failure) = match ended {
+            Ok(()) => (Outcome::Succeeded, None),
+            Err(Ended::Refused(failure)) => (Outcome::Refused, Some(failure)),
+            Err(Ended::Failed(failure)) => (Outcome::Failed, Some(failure)),
+        };
+        let reason = failure.as_ref().map(|failure| failure.error.to_string());
+        let closed = self.journal.append(Entry::Closed { outcome, reason: reason.clone() }).map_err(internal);
+        let installed = release::installed(self.agent.layout, &self.order.group.id).ok().flatten();
+        let good = release::good(self.agent.layout, &self.order.group.id).ok().flatten();
+        let mut protected = vec![self.order.deployment.clone()];
+        protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
+        if let Err(error) = retention::prune(self.agent.layout, &self.order.group.id, self.agent.keep, &protected) {
+            self.agent.events.emit(&Event::Warning { message: error.to_string() });
+        }
+        self.agent.events.emit(&Event::DeploymentFinished {
+            outcome,
+            reason,
+            installed: installed.map(|release| release.deployment),
+            elapsed_ms: elapsed(self.begun),
+        });
+        match failure {
+            Some(failure) => Err(failure),
+            None => closed,
+        }
+    }
+}
+
+/// Why a deployment ended early.
+enum Ended {
+    /// Before anything was changed.
+    Refused(Failure),
+    /// In the middle.
+    Failed(Failure),
+}
+
+/// A step that failed, and what its hook said of itself.
+struct StepFailure {
+    failure: Failure,
+    hook: Option<HookReport>,
+}
+
+impl From<Failure> for StepFailure {
+    fn from(failure: Failure) -> StepFailure {
+        StepFailure { failure, hook: None }
+    }
+}
+
+/// Which script: its place in its event, from 0, and its number in the deployment, from 1.
+#[derive(Clone, Copy)]
+struct Place {
+    index: usize,
+    number: usize,
+}
+
+/// A script that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("hook `{script}` {outcome} ({event}, {number} of {of})")]
+struct HookFailed {
+    script: String,
+    outcome: String,
+    event: LifecycleEvent,
+    number: usize,
+    of: usize,
+    #[source]
+    output: LastLines,
+}
+
+/// What a script printed last.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct LastLines(String);
+
+impl LastLines {
+    fn of(report: &HookReport) -> LastLines {
+        let mut text = match report.last_lines.len() {
+            0 => "it printed nothing".to_owned(),
+            count => format!("its last {} of output:", display::plural(count, "line")),
+        };
+        for line in &report.last_lines {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+        LastLines(text)
+    }
+}
+
+/// Reads what the plan needs and decides. Used by `plan` and `deploy` alike, and changes nothing.
+pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing) -> Result<Plan, Failure> {
+    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(revisions::of_installed);
+    let mut users = BTreeMap::new();
+    for name in revisions::users(installed.iter().chain([new])) {
+        let user = user::resolve(Some(&name)).map_err(internal)?;
+        users.insert(name, user);
+    }
+    let appspec = new.appspec.as_ref().map_err(internal)?;
+    let install = install_plan(layout, order, appspec, listing)?;
+    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { users, install }))
+}
+
+fn install_plan(
+    layout: &Layout,
+    order: &Order,
+    appspec: &AppSpec,
+    listing: &Listing,
+) -> Result<Result<InstallPlan, Vec<Conflict>>, Failure> {
+    let records = Records { dir: layout.instructions(), group: order.group.id.clone() };
+    let previous = records.cleanup().map_err(internal)?;
+    let file_exists = appspec.file_exists.unwrap_or(order.file_exists);
+    let request = install::plan::Request { appspec, listing, previous: &previous, file_exists };
+    let snapshot = Snapshot::take(&request).map_err(internal)?;
+    Ok(install::plan::plan(&request, &snapshot))
+}
+
+/// What a release of this order will be.
+pub fn new_release(order: &Order, fetched: &Fetched, archive: PathBuf, at: String) -> Release {
+    Release {
+        deployment: order.deployment.clone(),
+        application: Some(order.application.clone()),
+        group: Some(order.group.name.clone()),
+        commit: fetched.bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
+        content_digest: Some(fetched.bundle.content_digest),
+        archive,
+        at: Some(at),
+    }
+}
+
+/// The refusal that a plan's blockers amount to; `None` when there are none. The first one decides the exit code.
+pub fn blocked(plan: &Plan) -> Option<Failure> {
+    let first = plan.blockers.first()?;
+    let mut message = format!("the deployment was refused before anything was changed ({})", display::plural(plan.blockers.len(), "reason"));
+    for blocker in &plan.blockers {
+        message.push_str("\n  - ");
+        message.push_str(&blocker.to_string());
+    }
+    let mut failure = Failure::new(first.exit(), message);
+    let mut hints: Vec<String> = plan.blockers.iter().map(plan::Blocker::hint).collect();
+    hints.dedup();
+    failure.hints = hints;
+    Some(failure)
+}
+
+/// How a fetch that failed is told.
+pub fn fetch_failure(error: FetchError) -> Failure {
+    let exit = match &error {
+        FetchError::Missing { .. } => Exit::NotFound,
+        FetchError::Copy { .. } | FetchError::Runtime(_) => Exit::Failed,
+        FetchError::Url(_) => Exit::Usage,
+        FetchError::Store { source, .. } => source.exit(),
+        FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
+    };
+    let hint = match &error {
+        FetchError::Missing { .. } => Some("build one with `longshore build`, or give the URL that `longshore push` printed"),
+        FetchError::Open { .. } => Some("nothing was unpacked; build the bundle anew, and see what is in it with `longshore inspect`"),
+        FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed"),
+        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) | FetchError::Store { .. } => None,
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// How a revision that cannot be deployed is told.
+pub fn revision_failure(error: RevisionError) -> Failure {
+    match error {
+        RevisionError::Invalid { name, problems } => Failure::new(Exit::Invalid, RevisionError::Invalid { name, problems: Vec::new() })
+            .with_problems(problems)
+            .hint("`longshore check` shows the same in the repository, before a build"),
+        RevisionError::NoAppspec => Failure::new(Exit::Invalid, RevisionError::NoAppspec)
+            .hint("`longshore init` writes a first one"),
+        RevisionError::Read(source) => Failure::new(Exit::BadBundle, RevisionError::Read(source)),
+    }
+}
+
+fn conflict_failure(conflicts: &[Conflict]) -> Failure {
+    let mut message = format!("nothing was installed: {} in the way", display::plural(conflicts.len(), "conflict"));
+    for conflict in conflicts {
+        message.push_str("\n  - ");
+        message.push_str(&conflict.to_string());
+    }
+    Failure::new(Exit::InstallFailed, message).hint(plan::Blocker::Install { message: String::new() }.hint())
+}
+
+/// The steps of an event. `hooks_before` is how many scripts ran earlier in the deployment.
+fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
+    match action {
+        Action::Nothing { .. } => Vec::new(),
+        Action::Download { .. } => vec![Step::MarkMostRecent],
+        Action::Install { .. } => vec![Step::Install, Step::MarkInstalled],
+        Action::Hooks { hooks, .. } => hooks
+            .iter()
+            .enumerate()
+            .map(|(index, hook)| Step::RunHook { location: hook.location.clone(), index, number: hooks_before + index + 1 })
+            .collect(),
+    }
+}
+
+fn create(dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|error| {
+        Failure::new(Exit::Failed, error)
+            .hint(format!("the agent needs to write to {}; run it as root, or give another folder with `--root`", dir.display()))
+    })
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::new(Exit::Failed, error)
+}
+
+fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ended {
+    Ended::Refused(internal(error))
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ended {
+    Ended::Failed(internal(error))
+}
+
+fn elapsed(since: Instant) -> u64 {
+    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+}

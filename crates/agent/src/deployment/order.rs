@@ -1,0 +1,121 @@
+//! What is asked for: one deployment of one revision to one group, and the events to walk.
+
+use std::path::PathBuf;
+
+use longshore_core::appspec::FileExists;
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
+use longshore_core::lifecycle::LifecycleEvent;
+use serde::{Deserialize, Serialize};
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its id.
+    pub deployment: DeploymentId,
+    /// The application.
+    pub application: ApplicationName,
+    /// The group.
+    pub group: Group,
+    /// What is deployed.
+    pub revision: Revision,
+    /// The events, in the order in which they run.
+    pub events: Vec<LifecycleEvent>,
+    /// Events whose scripts are left out, because the user said so.
+    pub skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the old release.
+    pub stop_from: StopFrom,
+    /// What to do about files that are in the way, unless the appspec says it.
+    pub file_exists: FileExists,
+}
+
+/// A deployment group on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its id, a folder below the root.
+    pub id: GroupId,
+    /// Its name, such as `dev`.
+    pub name: GroupName,
+}
+
+/// Where a revision comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revision {
+    /// An archive or a folder on this host, absolute.
+    Local(PathBuf),
+    /// An object of a store, as its URL.
+    Object(String),
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Revision::Local(path) => write!(f, "{}", path.display()),
+            Revision::Object(url) => f.write_str(url),
+        }
+    }
+}
+
+/// Whose scripts run for the events that take the old release out of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum StopFrom {
+    /// Those of the revision that is installed (as the AWS agent).
+    Installed,
+    /// Those of the revision being deployed: the way out when the installed stop script is broken.
+    New,
+}
+
+/// Why a list of events cannot be an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventsError {
+    /// An event comes twice.
+    #[error("event `{0}` is named twice")]
+    Twice(LifecycleEvent),
+    /// Built-in events stand in an order in which they cannot work.
+    #[error("event `{later}` cannot come before `{earlier}`")]
+    Order {
+        /// The event that must come first.
+        earlier: LifecycleEvent,
+        /// The event that stands before it.
+        later: LifecycleEvent,
+    },
+}
+
+/// Checks a list of events that a person gave: no event twice, built-in events in CodeDeploy's order. Events of one's
+/// own may stand anywhere.
+pub fn check_events(events: &[LifecycleEvent]) -> Result<(), EventsError> {
+    let built_in: Vec<&LifecycleEvent> = events.iter().filter(|e| !matches!(e, LifecycleEvent::Custom(_))).collect();
+    for pair in built_in.windows(2) {
+        if pair[1] < pair[0] {
+            return Err(EventsError::Order { earlier: pair[1].clone(), later: pair[0].clone() });
+        }
+    }
+    for (index, event) in events.iter().enumerate() {
+        if events[..index].contains(event) {
+            return Err(EventsError::Twice(event.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(names: &[&str]) -> Vec<LifecycleEvent> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn built_in_events_keep_their_order_and_come_once() {
+        assert_eq!(check_events(&LifecycleEvent::ALL), Ok(()));
+        assert_eq!(check_events(&events(&["WarmUp", "ApplicationStop", "CoolDown", "Install"])), Ok(()));
+        assert_eq!(
+            check_events(&events(&["Install", "ApplicationStop"])).unwrap_err().to_string(),
+            "event `Install` cannot come before `ApplicationStop`"
+        );
+        assert_eq!(check_events(&events(&["WarmUp", "WarmUp"])).unwrap_err().to_string(), "event `WarmUp` is named twice");
+        assert!(check_events(&events(&["Install", "Install"])).is_err());
+    }
+}

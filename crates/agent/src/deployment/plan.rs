@@ -1,0 +1,346 @@
+//! Decides what a deployment will do: order + revisions + what stands on disk → [`Plan`]. Pure.
+//!
+//! `longshore-agent plan` prints the result, `deploy` carries it out; there is no other place that decides.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use longshore_core::appspec::{AppSpec, Hook, Os};
+use longshore_core::failure::Exit;
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+use serde::Serialize;
+
+use super::order::{Order, StopFrom};
+use crate::hook::command::RunAs;
+use crate::install::listing::Listing;
+use crate::install::plan::{Conflict, ConflictKind, InstallPlan};
+use crate::release::Release;
+
+/// A revision whose appspec was read.
+#[derive(Debug)]
+pub struct Revision {
+    /// What it is, and where it stands (or will stand) unpacked.
+    pub release: Release,
+    /// Its appspec, or why there is none that can be used.
+    pub appspec: Result<AppSpec, String>,
+    /// The scripts that its appspec names and what stands in their place.
+    pub scripts: BTreeMap<PathBuf, Script>,
+}
+
+/// What stands where a script should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// A file with these permission bits.
+    File(u32),
+    /// A folder.
+    Directory,
+    /// Nothing.
+    Missing,
+}
+
+/// What the plan needs to know beside the revisions.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Whom the appspecs name in `runas`, resolved.
+    pub users: BTreeMap<String, RunAs>,
+    /// What the Install event would do, as decided from the disk as it is now.
+    pub install: Result<InstallPlan, Vec<Conflict>>,
+}
+
+/// What a deployment will do.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// What the new release will be.
+    pub release: Release,
+    /// The release that is installed now.
+    pub installed: Option<Release>,
+    /// The events, in order.
+    pub events: Vec<PlannedEvent>,
+    /// Why it cannot be carried out; empty when it can.
+    pub blockers: Vec<Blocker>,
+    /// What can be lived with, and will surprise.
+    pub warnings: Vec<String>,
+}
+
+/// One event of a plan.
+#[derive(Debug, Serialize)]
+pub struct PlannedEvent {
+    /// The event.
+    pub event: LifecycleEvent,
+    /// What it does.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Whether scripts run before it, which may change what it finds.
+    pub expected: bool,
+}
+
+/// What an event does.
+#[derive(Debug, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing, and why.
+    Nothing {
+        /// Why.
+        reason: String,
+    },
+    /// Runs scripts.
+    Hooks {
+        /// Whose scripts.
+        from: ScriptsFrom,
+        /// The release they come from.
+        revision: Box<Release>,
+        /// The scripts, in order.
+        hooks: Vec<PlannedHook>,
+    },
+    /// Records the revision, which was fetched and verified before the first event.
+    Download {
+        /// Number of files and links in it.
+        files: usize,
+    },
+    /// Copies files and applies permissions.
+    Install {
+        /// What exactly; `None` when conflicts stand in the way that a script may still remove.
+        plan: Option<Box<InstallPlan>>,
+    },
+}
+
+/// One script of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedHook {
+    /// The script as the appspec writes it.
+    pub location: String,
+    /// The script on disk.
+    pub script: PathBuf,
+    /// Its limit, seconds.
+    pub timeout_s: u64,
+    /// Whom it runs as; `None`: whoever runs the agent.
+    pub user: Option<String>,
+    /// What is worth knowing, for example that it will be made executable.
+    pub notes: Vec<String>,
+    /// The entry of the appspec.
+    #[serde(skip)]
+    pub hook: Hook,
+}
+
+/// Something that stops a deployment before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "blocker", rename_all = "snake_case")]
+pub enum Blocker {
+    /// The appspec is written for Windows.
+    WrongOs,
+    /// A script is not in its revision, or is a folder.
+    NoScript {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        location: String,
+        /// Where it should stand.
+        script: PathBuf,
+        /// Whose script it is.
+        from: ScriptsFrom,
+    },
+    /// A script should run as somebody whom this host does not know.
+    NoUser {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        location: String,
+        /// The user.
+        user: String,
+    },
+    /// The installed revision cannot say how it is stopped.
+    InstalledUnreadable {
+        /// The event that needs it.
+        event: LifecycleEvent,
+        /// Why.
+        reason: String,
+    },
+    /// Installing would fail.
+    Install {
+        /// The conflict, one sentence.
+        message: String,
+    },
+}
+
+impl Blocker {
+    /// The exit code of a deployment that it stops.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::InstalledUnreadable { .. } => Exit::Invalid,
+            Blocker::NoUser { .. } => Exit::HookFailed,
+            Blocker::Install { .. } => Exit::InstallFailed,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Blocker::WrongOs => "deploy it with the AWS agent on Windows, or write `os: linux`".to_owned(),
+            Blocker::NoScript { event, from: ScriptsFrom::Installed, .. } | Blocker::InstalledUnreadable { event, .. } => {
+                format!("leave the event out with `--skip {event}`, or stop with the new release's scripts: `--stop-from new`")
+            }
+            Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
+                format!("add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build")
+            }
+            Blocker::NoUser { user, .. } => format!("create the user first (`useradd {user}`), or change `runas`"),
+            Blocker::Install { .. } => {
+                "see everything that would happen with `longshore-agent plan`; files that are in the way can be replaced with \
+                 `file_exists_behavior: OVERWRITE` in the appspec, kept with `RETAIN`, or moved away"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocker::WrongOs => f.write_str("the appspec is written for `os: windows`, and this host runs Linux"),
+            Blocker::NoScript { event, location, script, from } => {
+                let whose = match from {
+                    ScriptsFrom::Current => "the bundle",
+                    ScriptsFrom::Installed => "the installed revision",
+                };
+                write!(f, "{event}: script `{location}` is not a file in {whose} (looked for {})", script.display())
+            }
+            Blocker::NoUser { event, location, user } => {
+                write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
+            }
+            Blocker::InstalledUnreadable { event, reason } => {
+                write!(f, "{event}: the scripts of the installed revision cannot be read: {reason}")
+            }
+            Blocker::Install { message } => write!(f, "Install: {message}"),
+        }
+    }
+}
+
+/// Decides.
+pub fn plan(order: &Order, new: &Revision, installed: Option<&Revision>, listing: &Listing, surroundings: Surroundings) -> Plan {
+    let mut plan = Plan {
+        release: new.release.clone(),
+        installed: installed.map(|revision| revision.release.clone()),
+        events: Vec::new(),
+        blockers: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if new.appspec.as_ref().is_ok_and(|appspec| appspec.os == Os::Windows) {
+        plan.blockers.push(Blocker::WrongOs);
+    }
+    let mut install = Some(surroundings.install);
+    for event in &order.events {
+        let expected = plan.events.iter().any(|earlier| matches!(earlier.action, Action::Hooks { .. }));
+        let action = match event {
+            LifecycleEvent::DownloadBundle => Action::Download { files: listing.files() },
+            LifecycleEvent::Install => plan_install(&mut plan, install.take()),
+            LifecycleEvent::BeforeBlockTraffic
+            | LifecycleEvent::AfterBlockTraffic
+            | LifecycleEvent::ApplicationStop
+            | LifecycleEvent::BeforeInstall
+            | LifecycleEvent::AfterInstall
+            | LifecycleEvent::ApplicationStart
+            | LifecycleEvent::ValidateService
+            | LifecycleEvent::BeforeAllowTraffic
+            | LifecycleEvent::AfterAllowTraffic
+            | LifecycleEvent::Custom(_) => plan_hooks(&mut plan, event, order, new, installed, &surroundings.users),
+        };
+        plan.events.push(PlannedEvent { event: event.clone(), action, expected });
+    }
+    plan
+}
+
+/// Conflicts are final unless the release's own `BeforeInstall` scripts run first: that event is the documented place for
+/// moving old files away, so only a look after it can tell.
+fn plan_install(plan: &mut Plan, install: Option<Result<InstallPlan, Vec<Conflict>>>) -> Action {
+    let prepared_by_script = plan.events.iter().any(|earlier| {
+        earlier.event == LifecycleEvent::BeforeInstall && matches!(earlier.action, Action::Hooks { .. })
+    });
+    match install {
+        Some(Ok(install)) => Action::Install { plan: Some(Box::new(install)) },
+        Some(Err(conflicts)) => {
+            // The operating system was judged for the whole deployment.
+            for conflict in conflicts.iter().filter(|conflict| conflict.kind != ConflictKind::WrongOs) {
+                if prepared_by_script {
+                    plan.warnings.push(format!("Install will fail unless a BeforeInstall script changes it: {conflict}"));
+                } else {
+                    plan.blockers.push(Blocker::Install { message: conflict.to_string() });
+                }
+            }
+            Action::Install { plan: None }
+        }
+        None => Action::Nothing { reason: "files are installed once".to_owned() },
+    }
+}
+
+fn plan_hooks(
+    plan: &mut Plan,
+    event: &LifecycleEvent,
+    order: &Order,
+    new: &Revision,
+    installed: Option<&Revision>,
+    users: &BTreeMap<String, RunAs>,
+) -> Action {
+    let nothing = |reason: &str| Action::Nothing { reason: reason.to_owned() };
+    if order.skip.contains(event) {
+        return nothing("left out by `--skip`");
+    }
+    let from = match (event.scripts_from(), order.stop_from) {
+        (ScriptsFrom::Installed, StopFrom::Installed) => ScriptsFrom::Installed,
+        (ScriptsFrom::Installed, StopFrom::New) | (ScriptsFrom::Current, _) => ScriptsFrom::Current,
+    };
+    let revision = match from {
+        ScriptsFrom::Current => new,
+        ScriptsFrom::Installed => match installed {
+            Some(revision) => revision,
+            None => return nothing("first deployment of this group: no installed revision has scripts for it"),
+        },
+    };
+    let appspec = match &revision.appspec {
+        Ok(appspec) => appspec,
+        Err(reason) => {
+            plan.blockers.push(Blocker::InstalledUnreadable { event: event.clone(), reason: reason.clone() });
+            return nothing("the installed revision cannot be read");
+        }
+    };
+    let hooks = appspec.hooks_of(event);
+    if hooks.is_empty() {
+        return nothing("no scripts in the appspec");
+    }
+    let prepared_by_script = plan.events.iter().any(|earlier| {
+        earlier.event == LifecycleEvent::BeforeInstall && matches!(earlier.action, Action::Hooks { .. })
+    });
+    let mut planned = Vec::new();
+    for hook in hooks {
+        let script = hook.script.under(&revision.release.archive);
+        let mut notes = Vec::new();
+        match revision.scripts.get(&script).copied().unwrap_or(Script::Missing) {
+            Script::File(mode) if mode & 0o111 == 0 => notes.push("not executable in the bundle: will be made executable".to_owned()),
+            Script::File(_) => {}
+            Script::Missing | Script::Directory => plan.blockers.push(Blocker::NoScript {
+                event: event.clone(),
+                location: hook.location.clone(),
+                script: script.clone(),
+                from,
+            }),
+        }
+        if let Some(user) = &hook.run_as
+            && matches!(users.get(user), None | Some(RunAs::Unknown(_)))
+        {
+            let blocker = Blocker::NoUser { event: event.clone(), location: hook.location.clone(), user: user.clone() };
+            if prepared_by_script {
+                plan.warnings.push(format!("{blocker}; it will fail unless a BeforeInstall script creates the user"));
+            } else {
+                plan.blockers.push(blocker);
+            }
+        }
+        planned.push(PlannedHook {
+            location: hook.location.clone(),
+            script,
+            timeout_s: hook.timeout.as_secs(),
+            user: hook.run_as.clone(),
+            notes,
+            hook: hook.clone(),
+        });
+    }
+    Action::Hooks { from, revision: Box::new(revision.release.clone()), hooks: planned }
+}

@@ -1,0 +1,106 @@
+//! Reads the revisions that a deployment concerns: the one in the bundle and the one that is installed. Writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longshore_core::appspec::{self, AppSpec};
+use longshore_core::bundle::{Bundle, EntryKind, OpenError};
+use longshore_core::problem::{Problem, SourceFile};
+
+use super::plan::{Revision, Script};
+use crate::release::Release;
+
+/// An appspec larger than this is none.
+const APPSPEC_LIMIT: u64 = 1 << 20;
+
+/// Why the revision in a bundle cannot be deployed.
+#[derive(Debug, thiserror::Error)]
+pub enum RevisionError {
+    /// No appspec.
+    #[error("the bundle has no `appspec.yml` or `appspec.yaml` at its top")]
+    NoAppspec,
+    /// The appspec could not be read from the bundle.
+    #[error("cannot read the appspec of the bundle")]
+    Read(#[source] OpenError),
+    /// The appspec has errors.
+    #[error("`{name}` has errors")]
+    Invalid {
+        /// The appspec's name.
+        name: String,
+        /// All of them, warnings included.
+        problems: Vec<Problem>,
+    },
+}
+
+/// The revision in a bundle, and the warnings about its appspec. `release.archive` is where it will stand unpacked.
+pub fn of_bundle(bundle: &Bundle, release: Release) -> Result<(Revision, Vec<Problem>), RevisionError> {
+    let path = bundle.appspec(None).ok_or(RevisionError::NoAppspec)?;
+    let bytes = bundle.read(&path, APPSPEC_LIMIT).map_err(RevisionError::Read)?.ok_or(RevisionError::NoAppspec)?;
+    let source = SourceFile::new(path.as_str(), String::from_utf8_lossy(&bytes));
+    let parsed = appspec::parse(&source);
+    let Some(appspec) = parsed.appspec else {
+        return Err(RevisionError::Invalid { name: path.to_string(), problems: parsed.problems });
+    };
+    let mut scripts = BTreeMap::new();
+    for hook in appspec.hooks.values().flatten() {
+        let entry = bundle.entries.iter().find(|entry| entry.path == hook.script);
+        let script = match entry.map(|entry| (&entry.kind, entry.mode)) {
+            Some((EntryKind::File(_), mode)) => Script::File(mode),
+            // What a link leads to is known when it is unpacked; a dangling one is found then.
+            Some((EntryKind::Link(_), _)) => Script::File(0o777),
+            Some((EntryKind::Directory, _)) => Script::Directory,
+            None => Script::Missing,
+        };
+        scripts.insert(hook.script.under(&release.archive), script);
+    }
+    Ok((Revision { release, appspec: Ok(appspec), scripts }, parsed.problems))
+}
+
+/// The revision that is installed. What cannot be read is for the plan to judge: nothing may need it.
+pub fn of_installed(release: Release) -> Revision {
+    let appspec = read_appspec(&release.archive);
+    let mut scripts = BTreeMap::new();
+    for hook in appspec.iter().flat_map(|appspec| appspec.hooks.values().flatten()) {
+        let path = hook.script.under(&release.archive);
+        let script = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Script::Directory,
+            Ok(metadata) => Script::File(metadata.permissions().mode() & 0o7777),
+            Err(_) => Script::Missing,
+        };
+        scripts.insert(path, script);
+    }
+    Revision { release, appspec, scripts }
+}
+
+/// Everybody whom these revisions name in `runas`.
+pub fn users<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> BTreeSet<String> {
+    revisions
+        .into_iter()
+        .flat_map(|revision| revision.appspec.iter())
+        .flat_map(|appspec| appspec.hooks.values().flatten())
+        .filter_map(|hook| hook.run_as.clone())
+        .collect()
+}
+
+fn read_appspec(archive: &Path) -> Result<AppSpec, String> {
+    for name in appspec::NAMES {
+        let path: PathBuf = archive.join(name);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        let source: Arc<SourceFile> = SourceFile::new(path.display().to_string(), String::from_utf8_lossy(&text));
+        let parsed = appspec::parse(&source);
+        return parsed.appspec.ok_or_else(|| {
+            let first = parsed.problems.iter().find(|problem| problem.is_error());
+            let message = first.map_or("it has errors", |problem| problem.message.as_str());
+            format!("{}: {message}", path.display())
+        });
+    }
+    Err(format!("there is no appspec in {}", archive.display()))
+}

@@ -1,0 +1,263 @@
+//! Events and records → lines for people. The only file of the agent that makes sentences about them.
+
+mod plan;
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use longshore_core::lifecycle::ScriptsFrom;
+use longshore_core::report::{Envelope, Reporter};
+
+use crate::deployment::journal::Outcome;
+use crate::event::Event;
+use crate::hook::{HookOutcome, HookReport};
+
+pub use plan::plan;
+
+/// How wide the verb at the start of a line is.
+const VERB: usize = 12;
+
+/// Tells a person, on standard error: one line for each thing that happened, and on a terminal a line that lives while a
+/// script runs.
+pub struct Screen {
+    live: Option<Mutex<ProgressBar>>,
+}
+
+impl Screen {
+    /// A screen on standard error, alive only on a terminal.
+    pub fn new() -> Screen {
+        let live = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{prefix:>12} {wide_msg} [{elapsed}]") {
+                bar.set_style(style);
+            }
+            Mutex::new(bar)
+        });
+        Screen { live }
+    }
+
+    fn line(&self, text: &str) {
+        match self.live.as_ref().and_then(|live| live.lock().ok()) {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => {
+                // A closed standard error is the reader's loss, not the deployment's.
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+        }
+    }
+
+    fn live(&self, change: impl FnOnce(&ProgressBar)) {
+        if let Some(bar) = self.live.as_ref().and_then(|live| live.lock().ok()) {
+            change(&bar);
+        }
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Screen {
+        Screen::new()
+    }
+}
+
+impl Reporter<Event> for Screen {
+    fn report(&self, envelope: &Envelope<'_, Event>) {
+        match envelope.event {
+            Event::HookStarted { event, script, .. } => self.live(|bar| {
+                bar.reset_elapsed();
+                bar.set_prefix("Running");
+                bar.set_message(format!("{event}: `{script}`"));
+                bar.enable_steady_tick(Duration::from_millis(250));
+            }),
+            Event::HookOutput { line, .. } => self.live(|bar| bar.set_message(line.clone())),
+            Event::Fetching { bytes } => self.live(|bar| {
+                bar.set_prefix("Fetching");
+                bar.set_message(size(*bytes));
+                bar.tick();
+            }),
+            Event::HookFinished { .. } | Event::DeploymentFinished { .. } | Event::Fetched { .. } => self.live(|bar| {
+                bar.disable_steady_tick();
+                bar.set_prefix("");
+                bar.set_message("");
+            }),
+            Event::DeploymentStarted { .. }
+            | Event::EarlierClosed { .. }
+            | Event::Warning { .. }
+            | Event::EventStarted { .. }
+            | Event::EventSkipped { .. }
+            | Event::Installed { .. }
+            | Event::EventFinished { .. }
+            | Event::EventFailed { .. } => {}
+        }
+        if let Some(text) = sentence(envelope.event) {
+            self.line(&text);
+        }
+        if matches!(envelope.event, Event::DeploymentFinished { .. }) {
+            self.live(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+/// The line for an event; `None` for what only a living line shows.
+pub fn sentence(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::DeploymentStarted { application, group, deployment, revision, .. } => {
+            verb("Deploying", &format!("`{application}` to `{group}` as {deployment}, from {revision}"))
+        }
+        Event::EarlierClosed { deployment, during } => match during {
+            Some(event) => verb("Closed", &format!("{deployment}, which was interrupted in {event}")),
+            None => verb("Closed", &format!("{deployment}, which was interrupted before it began")),
+        },
+        Event::Fetching { .. } | Event::EventStarted { .. } | Event::HookOutput { .. } => return None,
+        Event::Fetched { content_digest, commit, files, bytes, elapsed_ms } => {
+            let commit = commit.as_ref().map(|commit| format!("commit {}, ", commit.short())).unwrap_or_default();
+            let bytes = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+            let text = format!(
+                "and verified {commit}content {} ({}{bytes} in {})",
+                content_digest.short(),
+                plural(*files, "file"),
+                duration(*elapsed_ms)
+            );
+            verb("Fetched", &text)
+        }
+        Event::Warning { message } => verb("Warning", message),
+        Event::EventSkipped { event, reason } => verb("Skipped", &format!("{event}: {reason}")),
+        Event::HookStarted { event, script, from, from_deployment, number, of, timeout_s, user } => {
+            let count = if *of > 1 { format!(" ({number} of {of})") } else { String::new() };
+            let whose = match from {
+                ScriptsFrom::Current => String::new(),
+                ScriptsFrom::Installed => format!(", of the installed revision {from_deployment}"),
+            };
+            let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+            verb("Running", &format!("{event}{count}: `{script}`{user}{whose} (limit {timeout_s}s)"))
+        }
+        Event::HookFinished { event, script, report } => hook_line(event.name(), script, report),
+        Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
+            let mut text = format!("{}, {}", plural(created + replaced, "file"), size(*bytes));
+            for (count, what) in [(created, "new"), (replaced, "replaced"), (retained, "kept as they were"), (removed, "removed")] {
+                if *count > 0 {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, ", {count} {what}");
+                }
+            }
+            verb("Installed", &format!("{text} (in {})", duration(*elapsed_ms)))
+        }
+        Event::EventFinished { event, elapsed_ms } => verb("Finished", &format!("{event} in {}", duration(*elapsed_ms))),
+        Event::EventFailed { event, message, .. } => verb("Failed", &format!("{event}: {message}")),
+        Event::DeploymentFinished { outcome, installed, elapsed_ms, .. } => {
+            let first = match outcome {
+                Outcome::Succeeded => "Deployed",
+                Outcome::Failed | Outcome::Refused | Outcome::Interrupted => "Failed",
+            };
+            let now = match installed {
+                Some(deployment) => format!("; the files on disk are those of {deployment}"),
+                None => "; nothing is installed".to_owned(),
+            };
+            let text = match outcome {
+                Outcome::Succeeded => format!("in {}", duration(*elapsed_ms)),
+                Outcome::Refused => format!("after {}, before anything was changed{now}", duration(*elapsed_ms)),
+                Outcome::Failed | Outcome::Interrupted => format!("after {}{now}", duration(*elapsed_ms)),
+            };
+            verb(first, &text)
+        }
+    })
+}
+
+fn hook_line(event: &str, script: &str, report: &HookReport) -> String {
+    let took = duration(report.duration.as_millis().try_into().unwrap_or(u64::MAX));
+    if report.outcome.is_success() {
+        let mut text = verb("Passed", &format!("{event}: `{script}` in {took}"));
+        for process in &report.left_running {
+            let holds = if process.holds_output { ", which holds its output open" } else { "" };
+            let line = format!("`{script}` left process {} running{holds}: {}", process.pid, process.command);
+            text.push('\n');
+            text.push_str(&verb("Warning", &line));
+        }
+        text
+    } else {
+        verb("Failed", &format!("{event}: `{script}` {} after {took}", outcome(&report.outcome)))
+    }
+}
+
+/// How a hook ended, as the end of a sentence that begins with its name.
+pub fn outcome(outcome: &HookOutcome) -> String {
+    match outcome {
+        HookOutcome::Passed => "passed".to_owned(),
+        HookOutcome::Exited { status } => format!("exited with {status}"),
+        HookOutcome::Killed { signal } => format!("was ended by signal {signal}"),
+        HookOutcome::TimedOut { forced: false } => "timed out and was ended".to_owned(),
+        HookOutcome::TimedOut { forced: true } => "timed out, ignored TERM and was killed".to_owned(),
+        HookOutcome::Missing => "is not in the revision".to_owned(),
+        HookOutcome::NotExecutable { reason } => format!("could not be made executable: {reason}"),
+        HookOutcome::NoSuchUser { user } => format!("could not run as `{user}`: no such user"),
+        HookOutcome::NotStarted { reason } => format!("could not be started: {reason}"),
+        HookOutcome::Interrupted => "was interrupted, and nobody knows how far it got".to_owned(),
+    }
+}
+
+/// `verb` right-aligned, then the text.
+pub fn verb(verb: &str, text: &str) -> String {
+    format!("{verb:>VERB$} {text}")
+}
+
+/// `1 file`, `2 files`.
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Bytes for people: `512 B`, `3.4 KB`, `12.0 MB`.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// Milliseconds for people: `0.3s`, `42.0s`, `3m05s`.
+pub fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    if seconds < 60 {
+        format!("{}.{}s", seconds, milliseconds % 1000 / 100)
+    } else {
+        format!("{}m{:02}s", seconds / 60, seconds % 60)
+    }
+}
+
+/// Rows of equal length as columns, the first row as the heading; the last column is not padded.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_for_people() {
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (3_400, "3.4 KB"), (12_000_000, "12.0 MB"), (5_000_000_000_000, "5.0 TB")] {
+            assert_eq!(size(bytes), text);
+        }
+        for (milliseconds, text) in [(0, "0.0s"), (349, "0.3s"), (59_999, "59.9s"), (185_000, "3m05s")] {
+            assert_eq!(duration(milliseconds), text);
+        }
+        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
+    }
+}

@@ -1,0 +1,127 @@
+//! Every path below the agent's root, in one place. Decides names; touches nothing.
+//!
+//! The folders that hooks know are AWS's, to the letter; what is ours stands beside them:
+//!
+//! ```text
+//! <root>/<group-id>/<deployment-id>/{bundle.tar,deployment-archive/,logs/scripts.log}     as the AWS agent
+//! <root>/deployment-instructions/<group-id>…                                              as the AWS agent
+//! <root>/<group-id>/<deployment-id>/{journal.jsonl,events.jsonl,hooks/}                   ours
+//! <root>/groups/<group-id>/{installed.json,good.json,lock}                                ours
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use longshore_core::ids::{DeploymentId, GroupId};
+
+/// Where the AWS agent's package puts its root; hooks in the field have it written into them.
+pub const DEFAULT_ROOT: &str = "/opt/codedeploy-agent/deployment-root";
+
+/// The agent's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `root`, which should be absolute: hooks get paths below it.
+    pub fn new(root: PathBuf) -> Layout {
+        Layout { root }
+    }
+
+    /// The root itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder that holds all deployments of a group.
+    pub fn deployments(&self, group: &GroupId) -> PathBuf {
+        self.root.join(group.as_str())
+    }
+
+    /// The folder of one deployment.
+    pub fn deployment(&self, group: &GroupId, deployment: &DeploymentId) -> DeploymentDir {
+        DeploymentDir(self.deployments(group).join(deployment.as_str()))
+    }
+
+    /// The AWS agent's record files.
+    pub fn instructions(&self) -> PathBuf {
+        self.root.join("deployment-instructions")
+    }
+
+    /// The folder of all group states.
+    pub fn groups(&self) -> PathBuf {
+        self.root.join("groups")
+    }
+
+    /// What we know of one group.
+    pub fn group(&self, group: &GroupId) -> GroupDir {
+        GroupDir(self.groups().join(group.as_str()))
+    }
+}
+
+/// The folder of one deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentDir(PathBuf);
+
+impl DeploymentDir {
+    /// The folder itself, AWS's "deployment root".
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The fetched archive. The name is AWS's, whatever the format.
+    pub fn bundle(&self) -> PathBuf {
+        self.0.join("bundle.tar")
+    }
+
+    /// The unpacked revision.
+    pub fn archive(&self) -> PathBuf {
+        self.0.join("deployment-archive")
+    }
+
+    /// What the hooks printed.
+    pub fn scripts_log(&self) -> PathBuf {
+        self.0.join("logs/scripts.log")
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.jsonl")
+    }
+
+    /// The event stream, as `--output json` prints it.
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events.jsonl")
+    }
+
+    /// The folder of one hook run, the `number`th of the deployment.
+    pub fn hook(&self, number: usize) -> PathBuf {
+        self.0.join(format!("hooks/{number:03}"))
+    }
+}
+
+/// The folder of what we know of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDir(PathBuf);
+
+impl GroupDir {
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The release whose files are on disk.
+    pub fn installed(&self) -> PathBuf {
+        self.0.join("installed.json")
+    }
+
+    /// The last release that went through its last event.
+    pub fn good(&self) -> PathBuf {
+        self.0.join("good.json")
+    }
+
+    /// The lock file.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+}

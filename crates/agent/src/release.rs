@@ -1,0 +1,125 @@
+//! Two marks of a group: the release that is *installed* (its files are on disk) and the last *good* one (it went through
+//! its last event).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use longshore_core::digest::Sha256;
+use longshore_core::fsx;
+use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, GroupName};
+use serde::{Deserialize, Serialize};
+
+use crate::install::compat::Records;
+use crate::layout::Layout;
+use crate::lock::Lock;
+
+/// A release that a deployment put on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The deployment that brought it.
+    pub deployment: DeploymentId,
+    /// The application; unknown when the AWS agent installed it.
+    pub application: Option<ApplicationName>,
+    /// The group's name; unknown when the AWS agent installed it.
+    pub group: Option<GroupName>,
+    /// The commit, when the bundle says it.
+    pub commit: Option<CommitHash>,
+    /// The content digest.
+    pub content_digest: Option<Sha256>,
+    /// Where the revision stands unpacked.
+    pub archive: PathBuf,
+    /// When it was marked, RFC 3339; unknown when the AWS agent installed it.
+    pub at: Option<String>,
+}
+
+/// Why a mark could not be read or set.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// Reading failed.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what we wrote.
+    #[error("`{path}` is damaged")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Writing failed.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The release whose files are on disk: ours, or the one that the AWS agent recorded last.
+///
+/// Whichever agent installed last has written AWS's record, so that record decides and ours adds what AWS does not keep.
+pub fn installed(layout: &Layout, group: &GroupId) -> Result<Option<Release>, MarkError> {
+    let ours = read(&layout.group(group).installed())?;
+    let records = Records::new(layout.instructions(), group.clone());
+    let path = records.last_successful_path();
+    let theirs = match fs::read_to_string(&path) {
+        Ok(text) if text.trim_end_matches('\n').is_empty() => None,
+        Ok(text) => Some(PathBuf::from(text.trim_end_matches('\n'))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(MarkError::Read { path, source }),
+    };
+    let Some(deployment_root) = theirs else { return Ok(ours) };
+    if let Some(release) = ours
+        && layout.deployment(group, &release.deployment).path() == deployment_root
+    {
+        return Ok(Some(release));
+    }
+    let id = deployment_root.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    Ok(id.map(|deployment| Release {
+        deployment,
+        application: None,
+        group: None,
+        commit: None,
+        content_digest: None,
+        archive: deployment_root.join("deployment-archive"),
+        at: None,
+    }))
+}
+
+/// The last release that went through its last event.
+pub fn good(layout: &Layout, group: &GroupId) -> Result<Option<Release>, MarkError> {
+    read(&layout.group(group).good())
+}
+
+/// Marks a release as installed. AWS's record is written by the install itself.
+pub fn mark_installed(layout: &Layout, lock: &Lock, release: &Release) -> Result<(), MarkError> {
+    write(&layout.group(&lock.group).installed(), release)
+}
+
+/// Marks a release as good.
+pub fn mark_good(layout: &Layout, lock: &Lock, release: &Release) -> Result<(), MarkError> {
+    write(&layout.group(&lock.group).good(), release)
+}
+
+fn read(path: &Path) -> Result<Option<Release>, MarkError> {
+    match fs::read(path) {
+        Ok(json) => serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|source| MarkError::Damaged { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(MarkError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn write(path: &Path, release: &Release) -> Result<(), MarkError> {
+    let failed = |source| MarkError::Write { path: path.to_owned(), source };
+    let json = serde_json::to_vec_pretty(release).map_err(|error| failed(error.into()))?;
+    fsx::write_atomic(path, &json).map_err(failed)
+}
