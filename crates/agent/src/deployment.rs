@@ -8,11 +8,13 @@
 //!     └─ fetch, verify, unpack failed ───────────────────────────▶ Closed(Refused)      nothing was changed
 //! ```
 //!
-//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure), [`journal`]
-//! remembers, [`drive`] joins them.
+//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
+//! [`decide`] reads, [`journal`] remembers, [`refusal`] says what went wrong, [`drive`] joins them.
 
+pub mod decide;
 pub mod drive;
 pub mod journal;
 pub mod order;
 pub mod plan;
+pub mod refusal;
 pub mod revisions;

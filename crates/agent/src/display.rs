@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use longshore_core::lifecycle::ScriptsFrom;
+use longshore_core::problem::Look;
 use longshore_core::report::{Envelope, Reporter};
 
 use crate::deployment::journal::Outcome;
@@ -77,7 +78,15 @@ impl Reporter<Event> for Screen {
                 bar.set_message(size(*bytes));
                 bar.tick();
             }),
-            Event::HookFinished { .. } | Event::DeploymentFinished { .. } | Event::Fetched { .. } => self.live(|bar| {
+            Event::Installing { files, of } => self.live(|bar| {
+                bar.set_prefix("Installing");
+                bar.set_message(format!("{files} of {}", plural(*of, "file")));
+                bar.tick();
+            }),
+            Event::HookFinished { .. }
+            | Event::DeploymentFinished { .. }
+            | Event::Fetched { .. }
+            | Event::Installed { .. } => self.live(|bar| {
                 bar.disable_steady_tick();
                 bar.set_prefix("");
                 bar.set_message("");
@@ -87,7 +96,6 @@ impl Reporter<Event> for Screen {
             | Event::Warning { .. }
             | Event::EventStarted { .. }
             | Event::EventSkipped { .. }
-            | Event::Installed { .. }
             | Event::EventFinished { .. }
             | Event::EventFailed { .. } => {}
         }
@@ -110,7 +118,9 @@ pub fn sentence(event: &Event) -> Option<String> {
             Some(event) => verb("Closed", &format!("{deployment}, which was interrupted in {event}")),
             None => verb("Closed", &format!("{deployment}, which was interrupted before it began")),
         },
-        Event::Fetching { .. } | Event::EventStarted { .. } | Event::HookOutput { .. } => return None,
+        Event::Fetching { .. } | Event::Installing { .. } | Event::EventStarted { .. } | Event::HookOutput { .. } => {
+            return None;
+        }
         Event::Fetched { content_digest, commit, files, bytes, elapsed_ms } => {
             let commit = commit.as_ref().map(|commit| format!("commit {}, ", commit.short())).unwrap_or_default();
             let bytes = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
@@ -136,7 +146,9 @@ pub fn sentence(event: &Event) -> Option<String> {
         Event::HookFinished { event, script, report } => hook_line(event.name(), script, report),
         Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
             let mut text = format!("{}, {}", plural(created + replaced, "file"), size(*bytes));
-            for (count, what) in [(created, "new"), (replaced, "replaced"), (retained, "kept as they were"), (removed, "removed")] {
+            for (count, what) in
+                [(created, "new"), (replaced, "replaced"), (retained, "kept as they were"), (removed, "removed")]
+            {
                 if *count > 0 {
                     // Writing to a String cannot fail.
                     let _ = write!(text, ", {count} {what}");
@@ -144,7 +156,9 @@ pub fn sentence(event: &Event) -> Option<String> {
             }
             verb("Installed", &format!("{text} (in {})", duration(*elapsed_ms)))
         }
-        Event::EventFinished { event, elapsed_ms } => verb("Finished", &format!("{event} in {}", duration(*elapsed_ms))),
+        Event::EventFinished { event, elapsed_ms } => {
+            verb("Finished", &format!("{event} in {}", duration(*elapsed_ms)))
+        }
         Event::EventFailed { event, message, .. } => verb("Failed", &format!("{event}: {message}")),
         Event::DeploymentFinished { outcome, installed, elapsed_ms, .. } => {
             let first = match outcome {
@@ -195,6 +209,12 @@ pub fn outcome(outcome: &HookOutcome) -> String {
         HookOutcome::NotStarted { reason } => format!("could not be started: {reason}"),
         HookOutcome::Interrupted => "was interrupted, and nobody knows how far it got".to_owned(),
     }
+}
+
+/// How problems are shown on standard error: in colour on a terminal, unless `NO_COLOR` is set.
+pub fn look() -> Look {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if colour { Look::Coloured } else { Look::Plain }
 }
 
 /// `verb` right-aligned, then the text.
@@ -252,7 +272,9 @@ mod tests {
 
     #[test]
     fn figures_are_written_for_people() {
-        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (3_400, "3.4 KB"), (12_000_000, "12.0 MB"), (5_000_000_000_000, "5.0 TB")] {
+        for (bytes, text) in
+            [(0, "0 B"), (999, "999 B"), (3_400, "3.4 KB"), (12_000_000, "12.0 MB"), (5_000_000_000_000, "5.0 TB")]
+        {
             assert_eq!(size(bytes), text);
         }
         for (milliseconds, text) in [(0, "0.0s"), (349, "0.3s"), (59_999, "59.9s"), (185_000, "3m05s")] {

@@ -105,6 +105,13 @@ pub enum Event {
         #[serde(flatten)]
         report: HookReport,
     },
+    /// Files are being written beside their destinations.
+    Installing {
+        /// Files and links so far.
+        files: usize,
+        /// Files and links in all.
+        of: usize,
+    },
     /// Files were installed.
     Installed {
         /// Files and links that are new.

@@ -32,14 +32,11 @@ use layout::Layout;
 /// The whole program.
 pub fn run() -> ExitCode {
     // Before anything else: a shim has to be small and quick.
-    if let Some(dir) = hook::shim::requested(std::env::args_os()) {
-        return hook::shim::run(&dir);
+    if let Some(code) = hook::shim::dispatch(std::env::args_os()) {
+        return code;
     }
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::from_env("LONGSHORE_LOG"))
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_env("LONGSHORE_LOG")).with_writer(std::io::stderr).init();
     let output = cli.global.output;
     match dispatch(cli) {
         Ok(()) => Exit::Success.into(),
@@ -71,8 +68,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 fn print(failure: &Failure, output: Output) {
     match output {
         Output::Text => {
-            let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-            eprint!("{}{}", problem::render(&failure.problems, color), failure.to_text());
+            eprint!("{}{}", problem::render(&failure.problems, display::look()), failure.to_text());
         }
         Output::Json => println!("{}", failure.to_json()),
     }

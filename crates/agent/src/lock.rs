@@ -44,7 +44,8 @@ impl Lock {
         let path = layout.group(group).lock();
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(layout.group(group).path()).map_err(failed)?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
             Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -78,7 +79,10 @@ mod tests {
         let refused = Lock::acquire(&layout, &dev, &two).unwrap_err().to_string();
         assert_eq!(
             refused,
-            format!("another deployment of group `shop~dev` is under way (process {}, deployment d-ONE)", std::process::id())
+            format!(
+                "another deployment of group `shop~dev` is under way (process {}, deployment d-ONE)",
+                std::process::id()
+            )
         );
         assert!(Lock::acquire(&layout, &stg, &two).is_ok(), "another group is free");
         drop(held);

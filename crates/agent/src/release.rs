@@ -67,14 +67,9 @@ pub enum MarkError {
 /// Whichever agent installed last has written AWS's record, so that record decides and ours adds what AWS does not keep.
 pub fn installed(layout: &Layout, group: &GroupId) -> Result<Option<Release>, MarkError> {
     let ours = read(&layout.group(group).installed())?;
-    let records = Records::new(layout.instructions(), group.clone());
-    let path = records.last_successful_path();
-    let theirs = match fs::read_to_string(&path) {
-        Ok(text) if text.trim_end_matches('\n').is_empty() => None,
-        Ok(text) => Some(PathBuf::from(text.trim_end_matches('\n'))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(MarkError::Read { path, source }),
-    };
+    let records = Records { dir: layout.instructions(), group: group.clone() };
+    let theirs =
+        records.last_successful_install().map_err(|source| MarkError::Read { path: layout.instructions(), source })?;
     let Some(deployment_root) = theirs else { return Ok(ours) };
     if let Some(release) = ours
         && layout.deployment(group, &release.deployment).path() == deployment_root

@@ -81,7 +81,11 @@ mod tests {
             (0, &["d"], &["a", "b", "c"]),
         ] {
             let gone = ids(gone);
-            assert_eq!(superfluous(&all, keep, &ids(protected)), gone.iter().collect::<Vec<_>>(), "keep {keep}, {protected:?}");
+            assert_eq!(
+                superfluous(&all, keep, &ids(protected)),
+                gone.iter().collect::<Vec<_>>(),
+                "keep {keep}, {protected:?}"
+            );
         }
     }
 }

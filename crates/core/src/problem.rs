@@ -136,6 +136,17 @@ impl Problem {
         self
     }
 
+    /// Where it is, as `file:line:column`, or the file alone when the whole file is meant.
+    pub fn place(&self) -> String {
+        match &self.span {
+            Some(span) => {
+                let (line, column) = self.source.line_column(span.start);
+                format!("{}:{line}:{column}", self.source.name)
+            }
+            None => self.source.name.clone(),
+        }
+    }
+
     /// Whether it stops a deployment.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -21,7 +21,9 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
     records.sort_by(|a, b| b.started.cmp(&a.started));
     records.truncate(args.limit);
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(&records).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
+        Output::Json => {
+            serde_json::to_string_pretty(&records).map_err(|error| Failure::new(Exit::Failed, error))? + "\n"
+        }
         Output::Text => text(&records, layout),
     };
     // A closed pipe is the reader's loss.

@@ -7,8 +7,7 @@ use longshore_core::problem;
 
 use super::deploy;
 use crate::cli::{DeployArgs, Output};
-use crate::deployment::drive;
-use crate::deployment::revisions;
+use crate::deployment::{decide, refusal, revisions};
 use crate::display;
 use crate::fetch::{self, Request};
 use crate::install::listing::Listing;
@@ -21,12 +20,12 @@ pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Fai
     let request = Request { revision: &order.revision, content_digest: args.digest, limits: &limits };
     // Only an object of a store is ever written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?;
-    let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(drive::fetch_failure)?;
+    let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(refusal::fetch_failure)?;
     let archive = layout.deployment(&order.group.id, &order.deployment).archive();
-    let release = drive::new_release(&order, &fetched, archive, deploy::now());
-    let (new, problems) = revisions::of_bundle(&fetched.bundle, release).map_err(drive::revision_failure)?;
+    let release = decide::new_release(&order, &fetched, archive, deploy::now());
+    let (new, problems) = revisions::of_bundle(&fetched.bundle, release).map_err(refusal::revision_failure)?;
     let listing = Listing::of_entries(&fetched.bundle.entries);
-    let mut plan = drive::decide(layout, &order, &new, &listing)?;
+    let mut plan = decide::decide(layout, &order, &new, &listing)?;
     plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
     let text = match output {
         Output::Json => serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
@@ -34,9 +33,8 @@ pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Fai
     };
     // A closed pipe is the reader's loss.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", problem::render(&problems, color));
-    match drive::blocked(&plan) {
+    eprint!("{}", problem::render(&problems, display::look()));
+    match refusal::blocked(&plan) {
         Some(failure) => Err(failure),
         None => Ok(()),
     }

@@ -38,7 +38,9 @@ pub fn run(args: &StatusArgs, layout: &Layout, output: Output) -> Result<(), Fai
         }
     }
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(&groups).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
+        Output::Json => {
+            serde_json::to_string_pretty(&groups).map_err(|error| Failure::new(Exit::Failed, error))? + "\n"
+        }
         Output::Text => text(&groups, layout),
     };
     // A closed pipe is the reader's loss.
@@ -54,7 +56,8 @@ fn text(groups: &[GroupStatus], layout: &Layout) -> String {
     for group in groups {
         let order = group.last.as_ref().map(|record| &record.order);
         let unknown = || "-".to_owned();
-        let id = |release: &Option<Release>| release.as_ref().map_or_else(unknown, |release| release.deployment.to_string());
+        let id =
+            |release: &Option<Release>| release.as_ref().map_or_else(unknown, |release| release.deployment.to_string());
         let commit = group.installed.as_ref().and_then(|release| release.commit.as_ref());
         rows.push([
             order.map_or_else(unknown, |order| order.application.to_string()),

@@ -5,33 +5,30 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use longshore_core::appspec::AppSpec;
 use longshore_core::bundle::{EntryKind, Limits};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::Fanout;
 
 use super::journal::{self, Entry, Journal, Outcome, Step};
 use super::order::Order;
-use super::plan::{self, Action, Plan, PlannedEvent, PlannedHook, Revision, Surroundings};
-use super::revisions::{self, RevisionError};
-use crate::display;
+use super::plan::{Action, Plan, PlannedEvent, Revision};
+use super::refusal::{self, FailedHook};
+use super::{decide, revisions};
 use crate::event::Event;
-use crate::fetch::{self, FetchError, Fetched, Request};
+use crate::fetch::{self, Fetched, Request};
 use crate::history;
 use crate::hook::command::{HookCommand, HookContext};
-use crate::hook::watch::{self, Shim};
-use crate::hook::{HookOutcome, HookReport, Stream, user};
-use crate::install;
+use crate::hook::{HookReport, Stream, user, watch};
 use crate::install::compat::Records;
+use crate::install::execute::{self, Installation};
 use crate::install::listing::Listing;
-use crate::install::plan::{Conflict, InstallPlan};
-use crate::install::snapshot::Snapshot;
+use crate::install::plan::CopyAction;
 use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
@@ -62,9 +59,13 @@ pub struct Agent<'a> {
 /// Takes the group's lock, closes what an earlier agent left unfinished, and opens the deployment's folder and journal.
 pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
     let lock = Lock::acquire(layout, &order.group.id, &order.deployment).map_err(|error| match &error {
-        LockError::Busy { .. } => Failure::new(Exit::Busy, error).hint("wait for it to end; `longshore-agent history` shows how it did"),
-        LockError::Io { .. } => Failure::new(Exit::Failed, error)
-            .hint(format!("the agent needs to write below {}; run it as root, or give another folder with `--root`", layout.root().display())),
+        LockError::Busy { .. } => {
+            Failure::new(Exit::Busy, error).hint("wait for it to end; `longshore-agent history` shows how it did")
+        }
+        LockError::Io { .. } => Failure::new(Exit::Failed, error).hint(format!(
+            "the agent needs to write below {}; run it as root, or give another folder with `--root`",
+            layout.root().display()
+        )),
     })?;
     let directory = layout.deployment(&order.group.id, &order.deployment);
     if directory.path().exists() {
@@ -123,9 +124,10 @@ impl Run<'_> {
                 continue;
             }
             let during = lines.iter().rev().find_map(|line| match &line.entry {
-                Entry::Planned { event, .. } | Entry::Started { event, .. } | Entry::Finished { event, .. } | Entry::Failed { event, .. } => {
-                    Some(event.clone())
-                }
+                Entry::Planned { event, .. }
+                | Entry::Started { event, .. }
+                | Entry::Finished { event, .. }
+                | Entry::Failed { event, .. } => Some(event.clone()),
                 Entry::Opened { .. } | Entry::Prepared { .. } | Entry::Closed { .. } => None,
             });
             let reason = Some("its agent went away; closed by the next deployment".to_owned());
@@ -141,8 +143,9 @@ impl Run<'_> {
     fn prepare(&mut self, content_digest: Option<Sha256>) -> Result<Prepared, Ended> {
         let request = Request { revision: &self.order.revision, content_digest, limits: &self.agent.limits };
         let events = self.agent.events;
-        let fetched = fetch::fetch(&request, &self.directory.bundle(), &|bytes| events.emit(&Event::Fetching { bytes }))
-            .map_err(|error| Ended::Refused(fetch_failure(error)))?;
+        let fetched =
+            fetch::fetch(&request, &self.directory.bundle(), &|bytes| events.emit(&Event::Fetching { bytes }))
+                .map_err(|error| Ended::Refused(refusal::fetch_failure(error)))?;
         let bundle = &fetched.bundle;
         self.agent.events.emit(&Event::Fetched {
             content_digest: bundle.content_digest,
@@ -151,11 +154,11 @@ impl Run<'_> {
             bytes: fs::metadata(self.directory.bundle()).ok().map(|metadata| metadata.len()),
             elapsed_ms: elapsed(self.begun),
         });
-        let release = new_release(self.order, &fetched, self.directory.archive(), (self.agent.now)());
-        let (new, problems) =
-            revisions::of_bundle(bundle, release.clone()).map_err(|error| Ended::Refused(revision_failure(error)))?;
+        let release = decide::new_release(self.order, &fetched, self.directory.archive(), (self.agent.now)());
+        let (new, problems) = revisions::of_bundle(bundle, release.clone())
+            .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
         let listing = Listing::of_entries(&bundle.entries);
-        let plan = decide(self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
+        let plan = decide::decide(self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
         for message in bundle.warnings.iter().chain(&plan.warnings) {
             self.agent.events.emit(&Event::Warning { message: message.clone() });
         }
@@ -163,7 +166,7 @@ impl Run<'_> {
             let place = problem.place();
             self.agent.events.emit(&Event::Warning { message: format!("{place}: {}", problem.message) });
         }
-        if let Some(failure) = blocked(&plan) {
+        if let Some(failure) = refusal::blocked(&plan) {
             return Err(Ended::Refused(failure));
         }
         // Before the first event, so that a full disk is found while the old release still serves.
@@ -254,10 +257,9 @@ impl Run<'_> {
         let context = self.hook_context(&planned.event, revision, prepared);
         let command = HookCommand::new(&hook.hook, place.index, user, &context);
         let events = self.agent.events;
-        let mut on_line = |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
-        let shim = Shim::current().map_err(internal)?;
-        let report =
-            watch::run(&shim, &command, &self.directory.hook(place.number), &mut on_line).map_err(internal)?;
+        let mut on_line =
+            |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
+        let report = watch::run(&command, &self.directory.hook(place.number), &mut on_line).map_err(internal)?;
         self.agent.events.emit(&Event::HookFinished {
             event: planned.event.clone(),
             script: hook.location.clone(),
@@ -266,7 +268,16 @@ impl Run<'_> {
         if report.outcome.is_success() {
             return Ok(report);
         }
-        Err(StepFailure { failure: self.hook_failure(planned, place, hook, &report), hook: Some(report) })
+        let failed = FailedHook {
+            hook,
+            event: &planned.event,
+            from: *from,
+            number: place.index + 1,
+            of: hooks.len(),
+            report: &report,
+        };
+        let failure = refusal::hook_failure(&failed, &self.directory.scripts_log());
+        Err(StepFailure { failure, hook: Some(report) })
     }
 
     fn hook_context(&self, event: &LifecycleEvent, revision: &Release, prepared: &Prepared) -> HookContext {
@@ -291,40 +302,41 @@ impl Run<'_> {
         }
     }
 
-    /// Names the script, the event, what it printed last, and what to do next.
-    fn hook_failure(&self, planned: &PlannedEvent, place: Place, hook: &PlannedHook, report: &HookReport) -> Failure {
-        let Action::Hooks { hooks, from, .. } = &planned.action else { return internal("no scripts") };
-        let error = HookFailed {
-            script: hook.location.clone(),
-            outcome: display::outcome(&report.outcome),
-            event: planned.event.clone(),
-            number: place.index + 1,
-            of: hooks.len(),
-            output: LastLines::of(report),
-        };
-        let mut failure = Failure::new(Exit::HookFailed, error)
-            .hint(format!("all of its output: less {}", self.directory.scripts_log().display()));
-        if matches!(report.outcome, HookOutcome::TimedOut { .. }) {
-            failure = failure.hint(format!("its limit is {}s; raise `timeout` in the appspec if it needs longer", hook.timeout_s));
-        }
-        if *from == ScriptsFrom::Installed {
-            failure = failure.hint(format!(
-                "this script belongs to the installed revision, so a fix in the new one does not reach it: leave it out with \
-                 `--skip {}`, or run the new release's with `--stop-from new`",
-                planned.event
-            ));
-        }
-        failure
-    }
-
     fn install(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
         let begun = Instant::now();
-        let appspec = prepared.new.appspec.as_ref().map_err(internal)?;
+        let appspec = prepared.new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
         // Decided anew: the scripts that ran before may have changed what stands on disk.
-        let plan = install_plan(self.agent.layout, self.order, appspec, &prepared.listing)
-            .map_err(internal)?
-            .map_err(|conflicts| conflict_failure(&conflicts))?;
-        todo!()
+        let (decided, programs) = decide::install_plan(self.agent.layout, self.order, appspec, &prepared.listing)?;
+        let plan = decided.map_err(|conflicts| refusal::conflict_failure(&conflicts))?;
+        for message in &plan.notes {
+            self.agent.events.emit(&Event::Warning { message: message.clone() });
+        }
+        let installation = Installation {
+            plan: &plan,
+            archive: &prepared.new.release.archive,
+            deployment_root: self.directory.path(),
+            records: &self.records(),
+            programs: &programs,
+        };
+        let events = self.agent.events;
+        let installed = execute::execute(&installation, &|progress| {
+            events.emit(&Event::Installing { files: progress.files_done, of: progress.files_total });
+        })
+        .map_err(|error| Failure::new(Exit::InstallFailed, error))?;
+        for left in &installed.left {
+            let message = format!("{left}: {}; it is the old release's and can be deleted by hand", left.source);
+            self.agent.events.emit(&Event::Warning { message });
+        }
+        let count = |action| plan.copies.iter().filter(|copy| copy.action == action).count();
+        self.agent.events.emit(&Event::Installed {
+            created: count(CopyAction::Create),
+            replaced: count(CopyAction::Replace),
+            retained: count(CopyAction::Retain),
+            removed: installed.removed,
+            bytes: installed.bytes,
+            elapsed_ms: elapsed(begun),
+        });
+        Ok(())
     }
 
     fn mark_most_recent(&mut self) -> Result<(), StepFailure> {
@@ -332,7 +344,8 @@ impl Run<'_> {
     }
 
     fn mark_installed(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
-        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release).map_err(|error| internal(error).into())
+        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release)
+            .map_err(|error| internal(error).into())
     }
 
     fn records(&self) -> Records {
@@ -415,136 +428,6 @@ struct Place {
     number: usize,
 }
 
-/// A script that did not succeed.
-#[derive(Debug, thiserror::Error)]
-#[error("hook `{script}` {outcome} ({event}, {number} of {of})")]
-struct HookFailed {
-    script: String,
-    outcome: String,
-    event: LifecycleEvent,
-    number: usize,
-    of: usize,
-    #[source]
-    output: LastLines,
-}
-
-/// What a script printed last.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct LastLines(String);
-
-impl LastLines {
-    fn of(report: &HookReport) -> LastLines {
-        let mut text = match report.last_lines.len() {
-            0 => "it printed nothing".to_owned(),
-            count => format!("its last {} of output:", display::plural(count, "line")),
-        };
-        for line in &report.last_lines {
-            text.push_str("\n    ");
-            text.push_str(line);
-        }
-        LastLines(text)
-    }
-}
-
-/// Reads what the plan needs and decides. Used by `plan` and `deploy` alike, and changes nothing.
-pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing) -> Result<Plan, Failure> {
-    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(revisions::of_installed);
-    let mut users = BTreeMap::new();
-    for name in revisions::users(installed.iter().chain([new])) {
-        let user = user::resolve(Some(&name)).map_err(internal)?;
-        users.insert(name, user);
-    }
-    let appspec = new.appspec.as_ref().map_err(internal)?;
-    let install = install_plan(layout, order, appspec, listing)?;
-    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { users, install }))
-}
-
-fn install_plan(
-    layout: &Layout,
-    order: &Order,
-    appspec: &AppSpec,
-    listing: &Listing,
-) -> Result<Result<InstallPlan, Vec<Conflict>>, Failure> {
-    let records = Records { dir: layout.instructions(), group: order.group.id.clone() };
-    let previous = records.cleanup().map_err(internal)?;
-    let file_exists = appspec.file_exists.unwrap_or(order.file_exists);
-    let request = install::plan::Request { appspec, listing, previous: &previous, file_exists };
-    let snapshot = Snapshot::take(&request).map_err(internal)?;
-    Ok(install::plan::plan(&request, &snapshot))
-}
-
-/// What a release of this order will be.
-pub fn new_release(order: &Order, fetched: &Fetched, archive: PathBuf, at: String) -> Release {
-    Release {
-        deployment: order.deployment.clone(),
-        application: Some(order.application.clone()),
-        group: Some(order.group.name.clone()),
-        commit: fetched.bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
-        content_digest: Some(fetched.bundle.content_digest),
-        archive,
-        at: Some(at),
-    }
-}
-
-/// The refusal that a plan's blockers amount to; `None` when there are none. The first one decides the exit code.
-pub fn blocked(plan: &Plan) -> Option<Failure> {
-    let first = plan.blockers.first()?;
-    let mut message = format!("the deployment was refused before anything was changed ({})", display::plural(plan.blockers.len(), "reason"));
-    for blocker in &plan.blockers {
-        message.push_str("\n  - ");
-        message.push_str(&blocker.to_string());
-    }
-    let mut failure = Failure::new(first.exit(), message);
-    let mut hints: Vec<String> = plan.blockers.iter().map(plan::Blocker::hint).collect();
-    hints.dedup();
-    failure.hints = hints;
-    Some(failure)
-}
-
-/// How a fetch that failed is told.
-pub fn fetch_failure(error: FetchError) -> Failure {
-    let exit = match &error {
-        FetchError::Missing { .. } => Exit::NotFound,
-        FetchError::Copy { .. } | FetchError::Runtime(_) => Exit::Failed,
-        FetchError::Url(_) => Exit::Usage,
-        FetchError::Store { source, .. } => source.exit(),
-        FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
-    };
-    let hint = match &error {
-        FetchError::Missing { .. } => Some("build one with `longshore build`, or give the URL that `longshore push` printed"),
-        FetchError::Open { .. } => Some("nothing was unpacked; build the bundle anew, and see what is in it with `longshore inspect`"),
-        FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed"),
-        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) | FetchError::Store { .. } => None,
-    };
-    let failure = Failure::new(exit, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-/// How a revision that cannot be deployed is told.
-pub fn revision_failure(error: RevisionError) -> Failure {
-    match error {
-        RevisionError::Invalid { name, problems } => Failure::new(Exit::Invalid, RevisionError::Invalid { name, problems: Vec::new() })
-            .with_problems(problems)
-            .hint("`longshore check` shows the same in the repository, before a build"),
-        RevisionError::NoAppspec => Failure::new(Exit::Invalid, RevisionError::NoAppspec)
-            .hint("`longshore init` writes a first one"),
-        RevisionError::Read(source) => Failure::new(Exit::BadBundle, RevisionError::Read(source)),
-    }
-}
-
-fn conflict_failure(conflicts: &[Conflict]) -> Failure {
-    let mut message = format!("nothing was installed: {} in the way", display::plural(conflicts.len(), "conflict"));
-    for conflict in conflicts {
-        message.push_str("\n  - ");
-        message.push_str(&conflict.to_string());
-    }
-    Failure::new(Exit::InstallFailed, message).hint(plan::Blocker::Install { message: String::new() }.hint())
-}
-
 /// The steps of an event. `hooks_before` is how many scripts ran earlier in the deployment.
 fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
     match action {
@@ -554,15 +437,21 @@ fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
         Action::Hooks { hooks, .. } => hooks
             .iter()
             .enumerate()
-            .map(|(index, hook)| Step::RunHook { location: hook.location.clone(), index, number: hooks_before + index + 1 })
+            .map(|(index, hook)| Step::RunHook {
+                location: hook.location.clone(),
+                index,
+                number: hooks_before + index + 1,
+            })
             .collect(),
     }
 }
 
 fn create(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(|error| {
-        Failure::new(Exit::Failed, error)
-            .hint(format!("the agent needs to write to {}; run it as root, or give another folder with `--root`", dir.display()))
+        Failure::new(Exit::Failed, error).hint(format!(
+            "the agent needs to write to {}; run it as root, or give another folder with `--root`",
+            dir.display()
+        ))
     })
 }
 

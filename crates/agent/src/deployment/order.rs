@@ -115,7 +115,10 @@ mod tests {
             check_events(&events(&["Install", "ApplicationStop"])).unwrap_err().to_string(),
             "event `Install` cannot come before `ApplicationStop`"
         );
-        assert_eq!(check_events(&events(&["WarmUp", "WarmUp"])).unwrap_err().to_string(), "event `WarmUp` is named twice");
+        assert_eq!(
+            check_events(&events(&["WarmUp", "WarmUp"])).unwrap_err().to_string(),
+            "event `WarmUp` is named twice"
+        );
         assert!(check_events(&events(&["Install", "Install"])).is_err());
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::order::{Order, StopFrom};
 use crate::hook::command::RunAs;
-use crate::install::listing::Listing;
+use crate::install::listing::{ItemKind, Listing};
 use crate::install::plan::{Conflict, ConflictKind, InstallPlan};
 use crate::release::Release;
 
@@ -216,7 +216,13 @@ impl fmt::Display for Blocker {
 }
 
 /// Decides.
-pub fn plan(order: &Order, new: &Revision, installed: Option<&Revision>, listing: &Listing, surroundings: Surroundings) -> Plan {
+pub fn plan(
+    order: &Order,
+    new: &Revision,
+    installed: Option<&Revision>,
+    listing: &Listing,
+    surroundings: Surroundings,
+) -> Plan {
     let mut plan = Plan {
         release: new.release.clone(),
         installed: installed.map(|revision| revision.release.clone()),
@@ -231,7 +237,7 @@ pub fn plan(order: &Order, new: &Revision, installed: Option<&Revision>, listing
     for event in &order.events {
         let expected = plan.events.iter().any(|earlier| matches!(earlier.action, Action::Hooks { .. }));
         let action = match event {
-            LifecycleEvent::DownloadBundle => Action::Download { files: listing.files() },
+            LifecycleEvent::DownloadBundle => Action::Download { files: files(listing) },
             LifecycleEvent::Install => plan_install(&mut plan, install.take()),
             LifecycleEvent::BeforeBlockTraffic
             | LifecycleEvent::AfterBlockTraffic
@@ -249,6 +255,11 @@ pub fn plan(order: &Order, new: &Revision, installed: Option<&Revision>, listing
     plan
 }
 
+/// How many files and links a bundle holds.
+fn files(listing: &Listing) -> usize {
+    listing.iter().filter(|(_, item)| item.kind != ItemKind::Directory).count()
+}
+
 /// Conflicts are final unless the release's own `BeforeInstall` scripts run first: that event is the documented place for
 /// moving old files away, so only a look after it can tell.
 fn plan_install(plan: &mut Plan, install: Option<Result<InstallPlan, Vec<Conflict>>>) -> Action {
@@ -261,7 +272,8 @@ fn plan_install(plan: &mut Plan, install: Option<Result<InstallPlan, Vec<Conflic
             // The operating system was judged for the whole deployment.
             for conflict in conflicts.iter().filter(|conflict| conflict.kind != ConflictKind::WrongOs) {
                 if prepared_by_script {
-                    plan.warnings.push(format!("Install will fail unless a BeforeInstall script changes it: {conflict}"));
+                    plan.warnings
+                        .push(format!("Install will fail unless a BeforeInstall script changes it: {conflict}"));
                 } else {
                     plan.blockers.push(Blocker::Install { message: conflict.to_string() });
                 }
@@ -314,7 +326,9 @@ fn plan_hooks(
         let script = hook.script.under(&revision.release.archive);
         let mut notes = Vec::new();
         match revision.scripts.get(&script).copied().unwrap_or(Script::Missing) {
-            Script::File(mode) if mode & 0o111 == 0 => notes.push("not executable in the bundle: will be made executable".to_owned()),
+            Script::File(mode) if mode & 0o111 == 0 => {
+                notes.push("not executable in the bundle: will be made executable".to_owned());
+            }
             Script::File(_) => {}
             Script::Missing | Script::Directory => plan.blockers.push(Blocker::NoScript {
                 event: event.clone(),

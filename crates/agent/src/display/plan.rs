@@ -17,14 +17,24 @@ pub fn plan(order: &Order, plan: &Plan) -> String {
     let release = &plan.release;
     let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
     let content = release.content_digest.map(|digest| format!(", content {}", digest.short())).unwrap_or_default();
-    line(&mut text, &format!("Plan: `{}` to `{}` (group id {}){commit}{content}", order.application, order.group.name, order.group.id));
+    line(
+        &mut text,
+        &format!(
+            "Plan: `{}` to `{}` (group id {}){commit}{content}",
+            order.application, order.group.name, order.group.id
+        ),
+    );
     line(
         &mut text,
         &match &plan.installed {
-            Some(installed) => format!("Installed now: {}{}", installed.deployment, match &installed.commit {
-                Some(commit) => format!(", commit {}", commit.short()),
-                None => String::new(),
-            }),
+            Some(installed) => format!(
+                "Installed now: {}{}",
+                installed.deployment,
+                match &installed.commit {
+                    Some(commit) => format!(", commit {}", commit.short()),
+                    None => String::new(),
+                }
+            ),
             None => "Installed now: nothing; this is the group's first deployment".to_owned(),
         },
     );
@@ -46,7 +56,10 @@ fn planned_event(text: &mut String, planned: &PlannedEvent) {
     match &planned.action {
         Action::Nothing { reason } => line(text, &head(&format!("nothing: {reason}"))),
         Action::Download { files } => {
-            line(text, &head(&format!("{}, fetched, verified and unpacked before the first event", plural(*files, "file"))));
+            line(
+                text,
+                &head(&format!("{}, fetched, verified and unpacked before the first event", plural(*files, "file"))),
+            );
         }
         Action::Hooks { from, revision, hooks } => {
             let whose = match from {
@@ -110,12 +123,15 @@ fn install_lines(text: &mut String, install: &InstallPlan) {
 /// Owner, group and mode that a path will have; what no entry changes is the agent's own.
 fn permissions(install: &InstallPlan, path: &Path, mode: Option<u32>) -> String {
     let change = install.permissions.iter().find(|change| change.path == path);
-    let name = |account: Option<&crate::install::plan::Account>| account.map_or("agent", |account| &account.name).to_owned();
+    let name =
+        |account: Option<&crate::install::plan::Account>| account.map_or("agent", |account| &account.name).to_owned();
     let owner = name(change.and_then(|change| change.owner.as_ref()));
     let group = name(change.and_then(|change| change.group.as_ref()));
     let mode = change.and_then(|change| change.mode).or(mode).unwrap_or(0o755);
     let extra = match change {
-        Some(PermissionChange { acl: Some(acl), .. }) => format!(", ACL with {}", plural(acl.len(), "entry").replace("entrys", "entries")),
+        Some(PermissionChange { acl: Some(acl), .. }) => {
+            format!(", ACL with {}", plural(acl.len(), "entry").replace("entrys", "entries"))
+        }
         Some(_) | None => String::new(),
     };
     format!("{owner}:{group} {mode:04o}{extra}")
@@ -145,7 +161,8 @@ fn sum(plan: &Plan) -> String {
     let mut text = format!("Sum: {}, at most {worst}s", plural(hooks.len(), "script"));
     for planned in &plan.events {
         if let Action::Install { plan: Some(install) } = &planned.action {
-            let bytes: u64 = install.copies.iter().filter(|copy| copy.action != CopyAction::Retain).map(|copy| copy.size).sum();
+            let bytes: u64 =
+                install.copies.iter().filter(|copy| copy.action != CopyAction::Retain).map(|copy| copy.size).sum();
             // Writing to a String cannot fail.
             let _ = write!(text, "; {}, {}", plural(install.copies.len(), "file"), size(bytes));
         }

@@ -1,0 +1,66 @@
+//! Reads what a plan needs and has it made. Used by `plan` and `deploy` alike; changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use longshore_core::appspec::AppSpec;
+use longshore_core::failure::{Exit, Failure};
+
+use super::order::Order;
+use super::plan::{self, Plan, Revision, Surroundings};
+use super::revisions;
+use crate::fetch::Fetched;
+use crate::hook::user;
+use crate::install;
+use crate::install::compat::Records;
+use crate::install::listing::Listing;
+use crate::install::permissions::Programs;
+use crate::install::plan::{Conflict, InstallPlan};
+use crate::install::snapshot::Snapshot;
+use crate::layout::Layout;
+use crate::release::{self, Release};
+
+/// What a deployment of `new` would do now.
+pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing) -> Result<Plan, Failure> {
+    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(revisions::of_installed);
+    let mut users = BTreeMap::new();
+    for name in revisions::users(installed.iter().chain([new])) {
+        let user = user::resolve(Some(&name)).map_err(internal)?;
+        users.insert(name, user);
+    }
+    let appspec = new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
+    let (install, _) = install_plan(layout, order, appspec, listing)?;
+    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { users, install }))
+}
+
+/// What the Install event would do now, or what is in its way; and the programs that it would use.
+pub(super) fn install_plan(
+    layout: &Layout,
+    order: &Order,
+    appspec: &AppSpec,
+    listing: &Listing,
+) -> Result<(Result<InstallPlan, Vec<Conflict>>, Programs), Failure> {
+    let records = Records { dir: layout.instructions(), group: order.group.id.clone() };
+    let previous = records.cleanup().map_err(internal)?;
+    let file_exists = appspec.file_exists.unwrap_or(order.file_exists);
+    let request = install::plan::Request { appspec, listing, previous: &previous, file_exists };
+    let snapshot = Snapshot::take(&request).map_err(internal)?;
+    Ok((install::plan::plan(&request, &snapshot), snapshot.programs))
+}
+
+/// What a release of this order will be.
+pub fn new_release(order: &Order, fetched: &Fetched, archive: PathBuf, at: String) -> Release {
+    Release {
+        deployment: order.deployment.clone(),
+        application: Some(order.application.clone()),
+        group: Some(order.group.name.clone()),
+        commit: fetched.bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
+        content_digest: Some(fetched.bundle.content_digest),
+        archive,
+        at: Some(at),
+    }
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::new(Exit::Failed, error)
+}

@@ -1,0 +1,156 @@
+//! What went wrong → what the user is told: the error, its causes, the exit code, and what to do next.
+
+use std::path::Path;
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+
+use super::plan::{self, Plan, PlannedHook};
+use super::revisions::RevisionError;
+use crate::display;
+use crate::fetch::FetchError;
+use crate::hook::{HookOutcome, HookReport};
+use crate::install::plan::Conflict;
+
+/// A script that did not succeed, and where it stands in its event.
+pub(super) struct FailedHook<'a> {
+    /// The script.
+    pub(super) hook: &'a PlannedHook,
+    /// Its event.
+    pub(super) event: &'a LifecycleEvent,
+    /// Whose script it is.
+    pub(super) from: ScriptsFrom,
+    /// Which of the event's scripts, from 1.
+    pub(super) number: usize,
+    /// How many scripts the event has.
+    pub(super) of: usize,
+    /// What it said of itself.
+    pub(super) report: &'a HookReport,
+}
+
+/// Names the script, the event, what it printed last, and what to do next.
+pub(super) fn hook_failure(failed: &FailedHook<'_>, scripts_log: &Path) -> Failure {
+    let FailedHook { hook, event, from, number, of, report } = *failed;
+    let error = HookFailed {
+        script: hook.location.clone(),
+        outcome: display::outcome(&report.outcome),
+        event: event.clone(),
+        number,
+        of,
+        output: LastLines::of(report),
+    };
+    let mut failure =
+        Failure::new(Exit::HookFailed, error).hint(format!("all of its output: less {}", scripts_log.display()));
+    if matches!(report.outcome, HookOutcome::TimedOut { .. }) {
+        failure = failure
+            .hint(format!("its limit is {}s; raise `timeout` in the appspec if it needs longer", hook.timeout_s));
+    }
+    if from == ScriptsFrom::Installed {
+        failure = failure.hint(format!(
+            "this script belongs to the installed revision, so a fix in the new one does not reach it: leave it out with \
+             `--skip {event}`, or run the new release's with `--stop-from new`"
+        ));
+    }
+    failure
+}
+
+/// The refusal that a plan's blockers amount to; `None` when there are none. The first one decides the exit code.
+pub fn blocked(plan: &Plan) -> Option<Failure> {
+    let first = plan.blockers.first()?;
+    let mut message = format!(
+        "the deployment was refused before anything was changed ({})",
+        display::plural(plan.blockers.len(), "reason")
+    );
+    for blocker in &plan.blockers {
+        message.push_str("\n  - ");
+        message.push_str(&blocker.to_string());
+    }
+    let mut failure = Failure::new(first.exit(), message);
+    let mut hints: Vec<String> = plan.blockers.iter().map(plan::Blocker::hint).collect();
+    hints.dedup();
+    failure.hints = hints;
+    Some(failure)
+}
+
+/// How a fetch that failed is told.
+pub fn fetch_failure(error: FetchError) -> Failure {
+    let exit = match &error {
+        FetchError::Missing { .. } => Exit::NotFound,
+        FetchError::Copy { .. } | FetchError::Runtime(_) => Exit::Failed,
+        FetchError::Url(_) => Exit::Usage,
+        FetchError::Store { source, .. } => source.exit(),
+        FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
+    };
+    let hint = match &error {
+        FetchError::Missing { .. } => {
+            Some("build one with `longshore build`, or give the URL that `longshore push` printed")
+        }
+        FetchError::Open { .. } => {
+            Some("nothing was unpacked; build the bundle anew, and see what is in it with `longshore inspect`")
+        }
+        FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed"),
+        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) | FetchError::Store { .. } => None,
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// How a revision that cannot be deployed is told.
+pub fn revision_failure(error: RevisionError) -> Failure {
+    match error {
+        RevisionError::Invalid { name, problems } => {
+            Failure::new(Exit::Invalid, RevisionError::Invalid { name, problems: Vec::new() })
+                .with_problems(problems)
+                .hint("`longshore check` shows the same in the repository, before a build")
+        }
+        RevisionError::NoAppspec => {
+            Failure::new(Exit::Invalid, RevisionError::NoAppspec).hint("`longshore init` writes a first one")
+        }
+        RevisionError::Read(source) => Failure::new(Exit::BadBundle, RevisionError::Read(source)),
+    }
+}
+
+/// The files cannot be installed as the disk is now.
+pub(super) fn conflict_failure(conflicts: &[Conflict]) -> Failure {
+    let mut message = format!("nothing was installed: {} in the way", display::plural(conflicts.len(), "conflict"));
+    for conflict in conflicts {
+        message.push_str("\n  - ");
+        message.push_str(&conflict.to_string());
+    }
+    Failure::new(Exit::InstallFailed, message).hint(plan::Blocker::Install { message: String::new() }.hint())
+}
+
+/// A script that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("hook `{script}` {outcome} ({event}, {number} of {of})")]
+struct HookFailed {
+    script: String,
+    outcome: String,
+    event: LifecycleEvent,
+    number: usize,
+    of: usize,
+    #[source]
+    output: LastLines,
+}
+
+/// What a script printed last.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct LastLines(String);
+
+impl LastLines {
+    fn of(report: &HookReport) -> LastLines {
+        let mut text = match report.last_lines.len() {
+            0 => "it printed nothing".to_owned(),
+            count => format!("its last {} of output:", display::plural(count, "line")),
+        };
+        for line in &report.last_lines {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+        LastLines(text)
+    }
+}

@@ -1,0 +1,181 @@
+//! The main job on real input: a git repository becomes a bundle in S3, and the agent turns it into a running compose
+//! application that answers over HTTP.
+//!
+//! Needs Docker, a registry and an S3 server: run through `dev/test`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use e2e::{Host, Registry, S3, http_get, succeed, workspace_root};
+
+/// A repository of the sample shop: the project's own sample hooks around the fixture's application.
+struct Shop {
+    folder: tempfile::TempDir,
+    application: String,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let folder = tempfile::tempdir().unwrap();
+        let root = workspace_root();
+        copy_tree(&root.join("tests/fixtures/shop"), folder.path());
+        copy_tree(&root.join("scripts"), &folder.path().join("scripts"));
+        fs::copy(root.join("appspec.example.yml"), folder.path().join("appspec.yml")).unwrap();
+        fs::copy("/bin/busybox", folder.path().join("busybox")).unwrap();
+        // One compose project per application and group: a name of its own keeps runs apart.
+        let application = format!("shop-{}", std::process::id());
+        fs::write(folder.path().join("longshore.toml"), format!("application = \"{application}\"\n")).unwrap();
+        let shop = Shop { folder, application };
+        shop.git(&["init", "--quiet"]);
+        shop
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]).args(arguments).current_dir(self.path());
+        String::from_utf8(succeed(&mut git).stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// What the build stage of CI does: images, bundle, publication. Gives back the URL of the bundle.
+    fn ship(&self, commit: &str, registry: &Registry, s3: &S3) -> String {
+        for step in ["build", "push"] {
+            let mut compose = Command::new("docker-compose");
+            compose.arg(step).current_dir(self.path()).env("COMMIT_HASH", commit).env("REGISTRY", &registry.address);
+            succeed(&mut compose);
+        }
+        let store = format!("s3://{}/bundles", s3.bucket);
+        succeed(s3.access(e2e::command("longshore")).arg("build").current_dir(self.path()));
+        succeed(s3.access(e2e::command("longshore")).args(["push", "--to", &store]).current_dir(self.path()));
+        format!("{store}/{}/{commit}.zip", self.application)
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        for group in ["dev", "stg"] {
+            // Nothing may be left on the machine, however the test ended.
+            let script = format!(
+                "docker ps --all --quiet --filter label=com.docker.compose.project={}-{group} | xargs --no-run-if-empty docker rm --force",
+                self.application
+            );
+            let _ = Command::new("sh").args(["-c", &script]).output();
+            let _ = Command::new("docker").args(["network", "rm", &format!("{}-{group}_default", self.application)]).output();
+        }
+    }
+}
+
+#[test]
+fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
+    let (registry, s3) = (Registry::required(), S3::with_new_bucket());
+    let shop = Shop::new();
+    let host = Host::new();
+    let (dev_port, stg_port) = (e2e::free_port(), e2e::free_port());
+    let deploy = |url: &str, group: &str| -> Output {
+        s3.access(host.agent())
+            .args(["deploy", url, "--group", group])
+            .env("REGISTRY", &registry.address)
+            .env("SHOP_DEV_PORT", dev_port.to_string())
+            .env("SHOP_STG_PORT", stg_port.to_string())
+            .output()
+            .unwrap()
+    };
+    let succeeded = |output: Output| {
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        told
+    };
+
+    // Commit 1, to dev and then to stg: another compose file, another port.
+    let first = shop.commit("Version 1");
+    let url = shop.ship(&first, &registry, &s3);
+    let told = succeeded(deploy(&url, "dev"));
+    assert!(told.contains("Skipped ApplicationStop: first deployment of this group"), "{told}");
+    assert!(http_get(dev_port).contains(&first));
+    succeeded(deploy(&url, "stg"));
+    let page = http_get(stg_port);
+    assert!(page.contains(&first) && page.contains("stg"), "{page}");
+
+    // Commit 2, to dev: the old release is stopped by its own script; stg stays as it is.
+    fs::write(shop.path().join("www/news"), "version 2\n").unwrap();
+    let second = shop.commit("Version 2");
+    let url = shop.ship(&second, &registry, &s3);
+    let told = succeeded(deploy(&url, "dev"));
+    assert!(told.contains("Running ApplicationStop: `scripts/application_stop.sh` as root, of the installed revision d-"), "{told}");
+    assert!(http_get(dev_port).contains(&second));
+    assert!(http_get(stg_port).contains(&first));
+
+    // Commit 3, to dev: its container never becomes healthy.
+    fs::remove_file(shop.path().join("www/healthz")).unwrap();
+    let third = shop.commit("Version 3, broken");
+    let url = shop.ship(&third, &registry, &s3);
+    let output = deploy(&url, "dev");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    for part in [
+        "error: hook `scripts/validate_service.sh` exited with 1 (ValidateService, 1 of 1)",
+        "lines of output:\n    [std",
+        "(unhealthy)",
+        "hint: all of its output: less ",
+        "go back to the last good release: longshore-agent deploy ",
+    ] {
+        assert!(told.contains(part), "{part:?} is missing in:\n{told}");
+    }
+
+    // The way back that the report names works.
+    let way_back = told.split("longshore-agent deploy ").nth(1).unwrap().lines().next().unwrap();
+    let mut again = s3.access(host.agent());
+    again.arg("deploy").args(way_back.split_whitespace());
+    again.env("REGISTRY", &registry.address).env("SHOP_DEV_PORT", dev_port.to_string());
+    succeed(&mut again);
+    assert!(http_get(dev_port).contains(&second));
+
+    // And all of it is remembered.
+    let history = succeed(host.agent().args(["history", "--output", "json"]));
+    let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
+    let seen: Vec<(&str, &str, &str)> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| {
+            (
+                record["order"]["group"]["name"].as_str().unwrap(),
+                record["release"]["commit"].as_str().unwrap(),
+                record["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("dev", second.as_str(), "succeeded"),
+            ("dev", &third, "failed"),
+            ("dev", &second, "succeeded"),
+            ("stg", &first, "succeeded"),
+            ("dev", &first, "succeeded"),
+        ]
+    );
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target: PathBuf = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else if entry.file_name() != "busybox" {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
