@@ -1,9 +1,13 @@
 //! One hook script: what it is run as, and how it ended.
 //!
-//! [`command`] decides (pure), [`shim`] owns the running process, [`watch`] follows a shim.
+//! [`command`] decides (pure), [`user`] looks up whom it runs as, [`shim`] owns the running process, [`watch`] follows a
+//! shim.
 
 pub mod command;
+mod folder;
 pub mod shim;
+mod tree;
+pub mod user;
 pub mod watch;
 
 use std::time::Duration;
@@ -14,17 +18,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum HookOutcome {
-    /// Exited with 0. What it left running is named, and goes on running.
-    Passed {
-        /// Processes of the hook that still run.
-        left_running: Vec<Process>,
-    },
+    /// Exited with 0. What it left running is named in the report, and goes on running.
+    Passed,
     /// Exited with another status.
     Exited {
         /// The exit status.
         status: i32,
     },
-    /// Ended by a signal that was not ours.
+    /// Ended by a signal: the script's own process by one that was not ours, or all of it because the shim got TERM.
     Killed {
         /// The signal's number.
         signal: i32,
@@ -51,7 +52,7 @@ pub enum HookOutcome {
         /// Why, and what to change.
         reason: String,
     },
-    /// Nobody knows how it ended: the host went down while it ran.
+    /// Nobody knows how it ended: the host went down while it ran, or its shim was killed.
     Interrupted,
 }
 
@@ -73,8 +74,31 @@ pub struct HookReport {
     pub outcome: HookOutcome,
     /// How long it ran.
     pub duration: Duration,
-    /// The last lines of its output, oldest first, as `[stdout]text` or `[stderr]text`, invalid UTF-8 replaced.
+    /// When it started, by the host's clock: RFC 3339 in UTC. `None`: its shim died before it could say so.
+    pub started: Option<String>,
+    /// When it ended, by the host's clock: RFC 3339 in UTC. `None`: nobody saw it.
+    pub ended: Option<String>,
+    /// The script's process id; also its process group and its session. `None`: it was not started.
+    pub pid: Option<i32>,
+    /// Processes of the hook that still run, at most [`HookReport::MOST_LEFT_RUNNING`].
+    pub left_running: Vec<Process>,
+    /// Whether the script was not executable and was made so.
+    pub made_executable: bool,
+    /// What is worth knowing besides, one sentence each.
+    pub notes: Vec<String>,
+    /// The last lines of its output, oldest first, as `[stdout]text` or `[stderr]text`: at most
+    /// [`HookReport::LAST_LINES`] of at most [`HookReport::LINE_CHARS`] characters, invalid UTF-8 replaced, escape
+    /// sequences and control characters left out.
     pub last_lines: Vec<String>,
+}
+
+impl HookReport {
+    /// How many lines of output a report carries.
+    pub const LAST_LINES: usize = 20;
+    /// How many characters of a line a report carries.
+    pub const LINE_CHARS: usize = 2000;
+    /// How many processes left running a report names.
+    pub const MOST_LEFT_RUNNING: usize = 20;
 }
 
 /// Which output a line came from.
@@ -90,13 +114,13 @@ pub enum Stream {
 impl HookOutcome {
     /// Whether the event goes on.
     pub fn is_success(&self) -> bool {
-        matches!(self, HookOutcome::Passed { .. })
+        matches!(self, HookOutcome::Passed)
     }
 
     /// The code that the AWS agent 1.8.1 reports to the service.
     pub fn code(&self) -> u8 {
         match self {
-            HookOutcome::Passed { .. } => 0,
+            HookOutcome::Passed => 0,
             HookOutcome::Missing => 1,
             HookOutcome::NotExecutable { .. } => 2,
             HookOutcome::TimedOut { .. } => 3,
@@ -105,6 +129,69 @@ impl HookOutcome {
             | HookOutcome::NoSuchUser { .. }
             | HookOutcome::NotStarted { .. } => 4,
             HookOutcome::Interrupted => 7,
+        }
+    }
+}
+
+/// The `log` of the diagnostics that are sent to the service: the longest run of whole lines up to the last one that,
+/// line ends counted, is shorter than 2048 characters (AWS agent 1.8.1). Where AWS sends nothing because the last line
+/// alone is longer, the end of that line is sent.
+pub fn diagnostics_log(lines: &[String]) -> String {
+    const MOST: usize = 2047;
+    let length = |line: &String| line.chars().count() + 1;
+    let mut room = MOST;
+    let mut first = lines.len();
+    while let Some(line) = first.checked_sub(1).and_then(|i| lines.get(i)) {
+        let Some(left) = room.checked_sub(length(line)) else { break };
+        (room, first) = (left, first - 1);
+    }
+    match lines.last() {
+        Some(last) if first == lines.len() => {
+            let skip = length(last) + 1 - MOST;
+            format!("…{}\n", last.chars().skip(skip).collect::<String>())
+        }
+        Some(_) | None => lines[first..].iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_diagnostics_log_is_the_longest_run_of_whole_lines_below_2048_characters() {
+        let line = |n: usize| "é".repeat(n - 1);
+        assert_eq!(diagnostics_log(&[]), "");
+        for (lengths, kept) in [(vec![2047], 1), (vec![1, 2047], 1), (vec![1000, 1047], 2), (vec![1000, 1048], 1)] {
+            let lines: Vec<String> = lengths.iter().copied().map(line).collect();
+            let expected: String = lines[lines.len() - kept..].iter().map(|line| format!("{line}\n")).collect();
+            assert_eq!(diagnostics_log(&lines), expected, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_last_line_that_is_too_long_loses_its_head_and_is_never_nothing() {
+        let lines = ["[stdout]before".to_owned(), format!("[stderr]{}end", "x".repeat(4000))];
+        let log = diagnostics_log(&lines);
+        assert_eq!(log, format!("…{}end\n", "x".repeat(2042)));
+        assert_eq!(log.chars().count(), 2047);
+    }
+
+    #[test]
+    fn outcomes_have_the_codes_of_the_aws_agent() {
+        let reason = String::new;
+        for (outcome, code) in [
+            (HookOutcome::Passed, 0),
+            (HookOutcome::Missing, 1),
+            (HookOutcome::NotExecutable { reason: reason() }, 2),
+            (HookOutcome::TimedOut { forced: true }, 3),
+            (HookOutcome::Exited { status: 1 }, 4),
+            (HookOutcome::Killed { signal: 9 }, 4),
+            (HookOutcome::NoSuchUser { user: reason() }, 4),
+            (HookOutcome::NotStarted { reason: reason() }, 4),
+            (HookOutcome::Interrupted, 7),
+        ] {
+            assert_eq!((outcome.code(), outcome.is_success()), (code, code == 0), "{outcome:?}");
         }
     }
 }

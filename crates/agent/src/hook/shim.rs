@@ -1,11 +1,470 @@
-//! The tiny process that owns a running hook.
+//! The tiny process that owns a running hook: starts the script, reads its output, ends it when its time is over, and
+//! writes how it ended. Chooses no hooks, never retries, and does not report to anybody but the file it writes.
+//!
+//! It is a process of its own so that the agent may be killed, restarted or replaced while a script runs. Signals: HUP,
+//! INT, QUIT and all others are ignored; TERM ends the script with everything it started, as a timeout does, and the
+//! result says so. As a subreaper it stays an ancestor of everything that the script starts, whatever sessions,
+//! background jobs and double forks lie between.
 
-use std::path::Path;
+mod child;
+mod escape;
+mod log;
+mod output;
+mod script;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use longshore_core::fsx;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{self, ForkResult, Pid};
+
+use self::child::{Failed, Launch, Stage, Started};
+use self::log::ScriptsLog;
+use self::output::{Output, Progress};
+use self::script::{Script, not_started};
+use super::command::{DEPLOYMENT_VARIABLES, HookCommand, RunAs};
+use super::folder::{self, Running};
+use super::{HookOutcome, HookReport, Stream, tree};
+
+pub(in crate::hook) use self::output::ProgressLine;
+
+/// The hidden subcommand, followed by the hook's folder.
+pub const SUBCOMMAND: &str = "hook-shim";
+
+/// What the script started may take this long to end after the script itself before it counts as left running. Long
+/// enough for the `tee` of a script that logs through one.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long to go on killing. Whatever lives then hangs in the kernel, or is not ours to kill.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How often to kill what was forked in the meantime.
+const KILL_AGAIN: Duration = Duration::from_millis(10);
+/// How long to try to write the result: a disk may be full for a moment.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs a shim when the arguments (program name first) ask for one. Costs next to nothing when they do not.
+pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let subcommand = args.nth(1)?;
+    let dir = args.next().filter(|_| subcommand == SUBCOMMAND)?;
+    Some(run(Path::new(&dir)))
+}
 
 /// Runs the hook described by `command.json` in `dir`, writes `result.json` there, and is then done or stays as a reader
 /// of what the hook left running.
 pub fn run(dir: &Path) -> ExitCode {
-    let _ = dir;
-    ExitCode::FAILURE
+    match own(dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            eprintln!("{error}{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a shim could not do its work.
+#[derive(Debug, thiserror::Error)]
+enum ShimError {
+    #[error("cannot become the owner of a hook")]
+    Detach { source: io::Error },
+    #[error("cannot read `{path}`")]
+    Command { path: PathBuf, source: io::Error },
+    #[error("cannot write the result to `{path}`")]
+    Result { path: PathBuf, source: io::Error },
+}
+
+fn own(dir: &Path) -> Result<(), ShimError> {
+    let (signals, progress) = detach().map_err(|source| ShimError::Detach { source })?;
+    let command = read_command(dir)?;
+    let mut output = Output::new(ScriptsLog::open(&command.log), Some(progress));
+    let report = follow(&command, dir, &signals, &mut output);
+    write_result(dir, &report)?;
+    folder::tidy(dir);
+    stay(output);
+    Ok(())
+}
+
+/// Leaves the agent's session, becomes the ancestor of all that follows, blocks all signals (CHLD and TERM are read),
+/// and lets no descriptor through to the script.
+fn detach() -> io::Result<(SignalFd, Progress)> {
+    // Fails only for a process group leader, which is what we want to be.
+    let _ = unistd::setsid();
+    let _ = prctl::set_name(c"longshore-hook");
+    prctl::set_child_subreaper(true)?;
+    SigSet::all().thread_block()?;
+    let mut read = SigSet::empty();
+    read.add(Signal::SIGCHLD);
+    read.add(Signal::SIGTERM);
+    let signals = SignalFd::with_flags(&read, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    close_on_exec()?;
+    let progress = Progress::new(io::stdout().as_fd().try_clone_to_owned()?)?;
+    Ok((signals, progress))
+}
+
+/// The agent may itself have inherited descriptors from whoever started it.
+#[expect(unsafe_code, reason = "nix takes owned or borrowed descriptors, and these are known by number alone")]
+fn close_on_exec() -> io::Result<()> {
+    for descriptor in fs::read_dir("/proc/self/fd")? {
+        let number = descriptor?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number @ 3..) = number {
+            // SAFETY: changes a flag and takes no ownership; a number closed meanwhile is EBADF.
+            unsafe { nix::libc::fcntl(number, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+fn read_command(dir: &Path) -> Result<HookCommand, ShimError> {
+    let path = dir.join(folder::COMMAND);
+    let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
+    read.map_err(|source| ShimError::Command { path, source })
+}
+
+/// From the first line in the log to the last.
+fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Output) -> HookReport {
+    if command.first_of_event {
+        output.log.entry(&format!("LifecycleEvent - {}", command.event));
+    }
+    output.log.entry(&format!("Script - {}", command.location));
+    let mut report = HookReport {
+        outcome: HookOutcome::Interrupted,
+        duration: Duration::ZERO,
+        started: Some(folder::now()),
+        ended: None,
+        pid: None,
+        left_running: Vec::new(),
+        made_executable: false,
+        notes: Vec::new(),
+        last_lines: Vec::new(),
+    };
+    let clock = Instant::now();
+    report.outcome = match start(command, &mut report, output) {
+        Err(outcome) => outcome,
+        Ok(pid) => {
+            report.pid = Some(pid.as_raw());
+            announce(dir, &report);
+            let mut hook =
+                Hook { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
+            let outcome = hook.to_its_end();
+            report.left_running = hook.left_running();
+            if matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told {
+                note(&mut report, output, "somebody sent TERM to the process that watches the script".to_owned());
+            }
+            outcome
+        }
+    };
+    report.duration = clock.elapsed();
+    report.ended = Some(folder::now());
+    output.end_lines();
+    report.last_lines = output.last_lines();
+    conclude(command, &mut report, output);
+    report
+}
+
+/// Checks and starts the script.
+fn start(command: &HookCommand, report: &mut HookReport, output: &mut Output) -> Result<Pid, HookOutcome> {
+    let script = script::prepare(command)?;
+    if let Some(mode) = script.old_mode {
+        report.made_executable = true;
+        note(report, output, format!("`{}` was not executable (mode {mode:04o}): made so", command.location));
+    }
+    let started = launch(command, &script)?.start().map_err(|failed| why_not_started(&failed, command, &script))?;
+    let Started { pid, stdout, stderr, by_sh } = started;
+    if by_sh {
+        note(report, output, script.why_sh(&command.location));
+    }
+    for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+        if let Err(error) = output.add(stream, pipe) {
+            note(report, output, format!("cannot read the script's output: {error}"));
+        }
+    }
+    output.log.flush();
+    Ok(pid)
+}
+
+/// By which program, and as whom.
+fn launch(command: &HookCommand, script: &Script) -> Result<Launch, HookOutcome> {
+    let (program, args) = match (&command.user, command.sudo) {
+        (RunAs::Unknown(user), _) => return Err(HookOutcome::NoSuchUser { user: user.clone() }),
+        (RunAs::Agent | RunAs::User(_), true) => sudo(command)?,
+        (RunAs::User(user), false) if !can_become(user.uid) => {
+            let name = &user.name;
+            return Err(not_started(format!(
+                "the agent is not root and cannot run `{}` as user `{name}`; run the agent as root, or write \
+                 `sudo: true` and let sudo allow it",
+                command.location
+            )));
+        }
+        (RunAs::Agent | RunAs::User(_), false) => (command.script.clone(), Vec::new()),
+    };
+    let env = command.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    let launch = Launch::new(&program, args.iter().map(OsString::as_os_str), env, &command.cwd)
+        .map_err(|error| not_started(format!("cannot run `{}`: {error}", command.location)))?;
+    let launch = if script.is_text() && !command.sudo { launch.script() } else { launch };
+    Ok(match child::needs_switch(&command.user) {
+        Some(user) => launch.as_user(user),
+        None => launch,
+    })
+}
+
+fn can_become(uid: u32) -> bool {
+    let own = unistd::geteuid();
+    own.is_root() || own.as_raw() == uid
+}
+
+/// `sudo` and its arguments. It drops all variables but those we name (AWS agent 1.8.1 loses them).
+fn sudo(command: &HookCommand) -> Result<(PathBuf, Vec<OsString>), HookOutcome> {
+    let path = command.env.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let found = std::env::split_paths(&path).map(|folder| folder.join("sudo")).find(|program| program.is_file());
+    let Some(program) = found else {
+        return Err(not_started(format!("`{}` asks for sudo, which is not installed", command.location)));
+    };
+    let kept: Vec<&str> =
+        DEPLOYMENT_VARIABLES.into_iter().filter(|name| command.env.contains_key(OsStr::new(name))).collect();
+    let mut args = vec!["--non-interactive".into(), format!("--preserve-env={}", kept.join(",")).into()];
+    match &command.user {
+        RunAs::User(user) => args.push(format!("--user={}", user.name).into()),
+        RunAs::Agent | RunAs::Unknown(_) => {}
+    }
+    args.extend(["--".into(), command.script.clone().into()]);
+    Ok((program, args))
+}
+
+fn why_not_started(failed: &Failed, command: &HookCommand, script: &Script) -> HookOutcome {
+    let Failed { stage, errno } = failed;
+    let (location, text) = (&command.location, errno.desc());
+    not_started(match stage {
+        Stage::Process => format!("cannot start a process for `{location}`: {text}"),
+        Stage::Folder => format!("cannot enter the working folder `{}`: {text}", command.cwd.display()),
+        Stage::User => format!("cannot become the user that `{location}` runs as: {text}"),
+        Stage::Program if command.sudo => format!("cannot run sudo for `{location}`: {text}"),
+        Stage::Program => script.why_not(*errno, command),
+    })
+}
+
+/// Says what runs, for an agent that finds the shim dead. Not synced: after a crash of the host nothing runs.
+fn announce(dir: &Path, report: &HookReport) {
+    let Some(pid) = report.pid else { return };
+    let ticks = tree::entry(pid).map_or(0, |entry| entry.ticks);
+    let running = Running { pid, ticks, started: report.started.clone().unwrap_or_default() };
+    // Without it an agent knows less, and nothing else changes.
+    let _ = serde_json::to_vec(&running).map(|json| fs::write(dir.join(folder::RUNNING), json));
+}
+
+/// A sentence for the report and for `scripts.log`.
+fn note(report: &mut HookReport, output: &mut Output, text: String) {
+    output.log.entry(&format!("Longshore - {text}"));
+    report.notes.push(text);
+}
+
+/// Says in `scripts.log` what the script's own output cannot say.
+fn conclude(command: &HookCommand, report: &mut HookReport, output: &mut Output) {
+    let location = &command.location;
+    let text = match &report.outcome {
+        HookOutcome::Passed | HookOutcome::Interrupted => None,
+        HookOutcome::Exited { status } => Some(format!("`{location}` exited with {status}")),
+        HookOutcome::Killed { signal } => Some(format!("`{location}` was ended by signal {signal}")),
+        HookOutcome::TimedOut { forced } => {
+            let how = if *forced { "it did not end on TERM and was killed" } else { "it ended on TERM" };
+            Some(format!("`{location}` ran longer than {}s: {how}", command.timeout.as_secs()))
+        }
+        HookOutcome::Missing => Some(format!("`{location}` is not in the bundle")),
+        HookOutcome::NoSuchUser { user } => Some(format!("user `{user}` of `{location}` does not exist")),
+        HookOutcome::NotExecutable { reason } | HookOutcome::NotStarted { reason } => Some(reason.clone()),
+    };
+    if let Some(text) = text {
+        output.log.entry(&format!("Longshore - {text}"));
+    }
+    for process in &report.left_running {
+        output.log.entry(&format!("Longshore - left running: {} (process {})", process.command, process.pid));
+    }
+    output.log.flush();
+    if output.is_closed() {
+        output.log.finish();
+    }
+    if let Some(error) = output.log.error() {
+        report.notes.push(format!("`{}` is not whole: {error}", command.log.display()));
+    }
+}
+
+/// A script that runs.
+struct Hook<'a> {
+    command: &'a HookCommand,
+    clock: Instant,
+    pid: Pid,
+    status: Option<WaitStatus>,
+    /// Whether nothing of it runs any more.
+    is_childless: bool,
+    /// Whether somebody sent TERM to the shim.
+    is_told: bool,
+    signals: &'a SignalFd,
+    output: &'a mut Output,
+}
+
+impl Hook<'_> {
+    fn to_its_end(&mut self) -> HookOutcome {
+        let deadline = self.clock.checked_add(self.command.timeout);
+        loop {
+            if let Some(status) = self.status {
+                self.settle();
+                return outcome_of(status);
+            }
+            if self.is_told {
+                self.end_all();
+                return HookOutcome::Killed { signal: Signal::SIGTERM as i32 };
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return HookOutcome::TimedOut { forced: self.end_all() };
+            }
+            self.turn(deadline);
+        }
+    }
+
+    /// Waits until something happens, but no longer than `until`, and takes note of it.
+    fn turn(&mut self, until: Option<Instant>) {
+        let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        watched.extend(self.output.pipes().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
+        // A wait longer than poll can express is cut, and the caller comes back. One millisecond more than is left, so
+        // that rounding does not make us spin.
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let timeout = left.map_or(PollTimeout::NONE, |left| left.try_into().unwrap_or(PollTimeout::MAX));
+        // An error is EINTR, and then there is nothing to note.
+        let _ = poll(&mut watched, timeout);
+        self.output.read();
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            self.is_told |= signal.ssi_signo == Signal::SIGTERM as u32;
+        }
+        self.reap();
+    }
+
+    /// Takes over the end of every child, adopted ones included.
+    fn reap(&mut self) {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => return,
+                Ok(status) if status.pid() == Some(self.pid) => self.status = Some(status),
+                Ok(_) => {}
+                // None left: whatever the script started has ended, because orphans become our children.
+                Err(_) => {
+                    self.is_childless = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads what the script wrote, and gives what it started a moment to end by itself.
+    fn settle(&mut self) {
+        let until = Instant::now() + SETTLE;
+        while !self.is_childless && Instant::now() < until {
+            self.turn(Some(until));
+        }
+        self.output.drain();
+    }
+
+    /// TERM, grace, KILL, for everything the script started. Whether KILL was needed.
+    fn end_all(&mut self) -> bool {
+        let group = self.pid.as_raw();
+        let all = self.all();
+        tree::signal(&all, group, Signal::SIGTERM);
+        // A stopped process gets TERM only when it goes on.
+        tree::signal(&all, group, Signal::SIGCONT);
+        let grace = Instant::now().checked_add(self.command.grace);
+        while !self.is_childless && grace.is_none_or(|grace| Instant::now() < grace) {
+            self.turn(grace);
+        }
+        let forced = !self.is_childless;
+        let limit = Instant::now() + KILL_LIMIT;
+        while !self.is_childless && Instant::now() < limit {
+            // Again and again: what was forked after we looked is in the next look.
+            tree::signal(&self.all(), group, Signal::SIGKILL);
+            self.turn(Some(Instant::now() + KILL_AGAIN));
+        }
+        self.output.drain();
+        forced
+    }
+
+    fn all(&self) -> Vec<tree::Entry> {
+        tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw())
+    }
+
+    fn left_running(&self) -> Vec<super::Process> {
+        if self.is_childless {
+            return Vec::new();
+        }
+        let mut left = tree::describe(&self.all(), &self.output.inodes());
+        left.truncate(HookReport::MOST_LEFT_RUNNING);
+        left
+    }
+}
+
+fn outcome_of(status: WaitStatus) -> HookOutcome {
+    match status {
+        WaitStatus::Exited(_, 0) => HookOutcome::Passed,
+        WaitStatus::Exited(_, status) => HookOutcome::Exited { status },
+        WaitStatus::Signaled(_, signal, _) => HookOutcome::Killed { signal: signal as i32 },
+        // Never asked for.
+        _ => HookOutcome::Interrupted,
+    }
+}
+
+fn write_result(dir: &Path, report: &HookReport) -> Result<(), ShimError> {
+    let path = dir.join(folder::RESULT);
+    let json = serde_json::to_vec(report).map_err(io::Error::from);
+    let until = Instant::now() + WRITE_LIMIT;
+    loop {
+        let written = match &json {
+            Ok(json) => fsx::write_atomic(&path, json),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        match written {
+            Ok(()) => break,
+            Err(source) if Instant::now() > until => return Err(ShimError::Result { path, source }),
+            Err(_) => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
+    // It holds the script's last lines. The folder is private already, so a failure opens nothing.
+    let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+    Ok(())
+}
+
+/// Reads on for what the script left running, so that it neither blocks on a full pipe nor dies of SIGPIPE.
+///
+/// A child does it: the shim's own end tells the agent that the result is there, and a child is no subreaper, so that
+/// what is left running gets the parent it would have without us. It ignores all signals (they stay blocked) and ends
+/// when the last holder of the output does.
+#[expect(unsafe_code, reason = "fork is unsafe by nature")]
+fn stay(mut output: Output) {
+    output.close_progress();
+    if output.is_closed() {
+        return;
+    }
+    // SAFETY: a shim has one thread, so the child is a whole copy of it.
+    match unsafe { unistd::fork() } {
+        // Without a reader what is left running may die of SIGPIPE, and there is nobody to tell.
+        Ok(ForkResult::Parent { .. }) | Err(_) => return,
+        Ok(ForkResult::Child) => {}
+    }
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = unistd::dup2_stdin(&null);
+        let _ = unistd::dup2_stdout(&null);
+        let _ = unistd::dup2_stderr(&null);
+    }
+    let _ = unistd::chdir("/");
+    while !output.is_closed() {
+        let mut watched: Vec<_> = output.pipes().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)).collect();
+        let _ = poll(&mut watched, PollTimeout::NONE);
+        output.read();
+    }
+    output.log.finish();
 }

@@ -1,26 +1,196 @@
-//! Starts a shim and follows it.
+//! Starts a shim and follows it, also one that an earlier agent started. Never touches the script itself.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use super::command::HookCommand;
-use super::{HookReport, Stream};
+use longshore_core::fsx;
+
+use super::command::{HookCommand, without_credentials};
+use super::folder::{self, Running};
+use super::shim::{ProgressLine, SUBCOMMAND};
+use super::{HookOutcome, HookReport, Stream, tree};
+
+/// How often to look for the end of a hook that another agent started.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a hook could not be followed. A script that fails is not an error here; it is a [`HookReport`].
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// The shim could not be started.
+    /// The shim could not be started. The script did not run.
     #[error("cannot start the hook process of `{location}`")]
     Start {
         /// The script.
         location: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The folder has been used for a hook before. The script did not run again.
+    #[error("`{}` belongs to a hook that was started before", dir.display())]
+    Used {
+        /// The hook's folder.
+        dir: PathBuf,
+    },
+    /// The hook's folder cannot be read.
+    #[error("cannot read how the hook in `{}` ended", dir.display())]
+    Result {
+        /// The hook's folder.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
     },
 }
 
+/// The program that owns running hooks: `longshore-agent` itself.
+#[derive(Debug, Clone)]
+pub struct Shim {
+    /// Its path.
+    pub exe: PathBuf,
+}
+
 /// Runs one hook to its end. `dir` is created and belongs to this hook alone. `on_line` sees output as it comes, and may
-/// miss lines when there are too many; `scripts.log` misses none.
+/// miss lines when there are too many; `scripts.log` misses none until it is full.
 pub fn run(command: &HookCommand, dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookReport, HookError> {
-    let _ = (dir, on_line);
-    Err(HookError::Start { location: command.location.clone(), source: std::io::Error::other("not written yet") })
+    Shim::this_program().run(command, dir, on_line)
+}
+
+/// Waits for the end of a hook that an earlier agent started in `dir`. Returns at once when it has ended.
+///
+/// A hook without result and without living shim is [`HookOutcome::Interrupted`]; what still runs of it is named.
+pub fn follow(dir: &Path) -> Result<HookReport, HookError> {
+    loop {
+        let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
+        // Only now: a shim writes the result before it gives up the lock.
+        if let Some(report) = result(dir)? {
+            folder::tidy(dir);
+            return Ok(report);
+        }
+        if !is_alive {
+            return Ok(interrupted(dir, None));
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+impl Shim {
+    /// The running program, even when its file has been replaced or removed since it was started: agent and shim must
+    /// agree on what stands between them.
+    pub fn this_program() -> Shim {
+        Shim { exe: PathBuf::from("/proc/self/exe") }
+    }
+
+    /// As the function [`run`], with this program as shim.
+    pub fn run(
+        &self,
+        command: &HookCommand,
+        dir: &Path,
+        on_line: &mut dyn FnMut(Stream, &str),
+    ) -> Result<HookReport, HookError> {
+        let start = |source| HookError::Start { location: command.location.clone(), source };
+        let dir = std::path::absolute(dir).map_err(start)?;
+        if dir.join(folder::COMMAND).exists() || dir.join(folder::RESULT).exists() {
+            return Err(HookError::Used { dir });
+        }
+        write_command(command, &dir).map_err(start)?;
+        let mut shim = self.command(&dir).and_then(|mut shim| shim.spawn()).map_err(|source| {
+            folder::tidy(&dir);
+            start(source)
+        })?;
+        if let Some(progress) = shim.stdout.take() {
+            pass_on(BufReader::new(progress), on_line);
+        }
+        let status = shim.wait().map_err(|source| HookError::Result { dir: dir.clone(), source })?;
+        match result(&dir)? {
+            Some(report) => Ok(report),
+            None => Ok(interrupted(&dir, Some(status))),
+        }
+    }
+
+    fn command(&self, dir: &Path) -> io::Result<Command> {
+        let private = || File::options().write(true).create(true).truncate(false).mode(0o600).to_owned();
+        let lock = private().open(dir.join(folder::LOCK))?;
+        // Locked here and not by the shim: from the first moment on at which a script could run, `follow` waits. The shim
+        // inherits the locked file as its standard input, and our copy is closed with the command.
+        lock.try_lock()?;
+        let log = private().open(dir.join(folder::SHIM_LOG))?;
+        let env: BTreeMap<_, _> = std::env::vars_os().collect();
+        let mut shim = Command::new(&self.exe);
+        shim.arg0("longshore-agent").arg(SUBCOMMAND).arg(dir);
+        shim.env_clear().envs(without_credentials(&env));
+        shim.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::from(log));
+        Ok(shim)
+    }
+}
+
+fn write_command(command: &HookCommand, dir: &Path) -> io::Result<()> {
+    for path in [&command.script, &command.archive, &command.cwd, &command.log] {
+        if !path.is_absolute() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is not absolute", path.display())));
+        }
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // It may have been there. Private before the environment is in it.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    let path = dir.join(folder::COMMAND);
+    fsx::write_atomic(&path, &serde_json::to_vec(command)?)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+}
+
+/// Reads until nobody holds the other end: then the result is there, or the shim is dead.
+fn pass_on(progress: impl BufRead, on_line: &mut dyn FnMut(Stream, &str)) {
+    for line in progress.lines() {
+        let Ok(line) = line else { return };
+        // A line that was cut off by the end is in the log.
+        if let Ok(ProgressLine { stream, text }) = serde_json::from_str(&line) {
+            on_line(stream, &text);
+        }
+    }
+}
+
+fn result(dir: &Path) -> Result<Option<HookReport>, HookError> {
+    folder::result(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })
+}
+
+/// Whether a shim lives. A folder without the file never had one.
+fn is_locked(dir: &Path) -> io::Result<bool> {
+    match File::open(dir.join(folder::LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+        Ok(lock) => match lock.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        },
+    }
+}
+
+fn interrupted(dir: &Path, status: Option<ExitStatus>) -> HookReport {
+    let running = Running::read(dir);
+    let mut notes = Vec::new();
+    if let Some(signal) = status.and_then(|status| status.signal()) {
+        notes.push(format!("the process that watched the script was ended by signal {signal}"));
+    }
+    let said = fs::read_to_string(dir.join(folder::SHIM_LOG)).unwrap_or_default();
+    notes.extend(said.lines().map(str::to_owned));
+    let left = running.as_ref().map(|running| tree::session(running.pid, running.ticks)).unwrap_or_default();
+    let mut left_running = tree::describe(&left, &[]);
+    left_running.truncate(HookReport::MOST_LEFT_RUNNING);
+    folder::tidy(dir);
+    HookReport {
+        outcome: HookOutcome::Interrupted,
+        duration: Duration::ZERO,
+        started: running.as_ref().map(|running| running.started.clone()),
+        ended: None,
+        pid: running.map(|running| running.pid),
+        left_running,
+        made_executable: false,
+        notes,
+        last_lines: Vec::new(),
+    }
 }
