@@ -3,6 +3,7 @@
 pub mod check;
 pub mod parse;
 
+use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -143,6 +144,21 @@ pub struct Acl {
     pub name: String,
     /// Read, write, execute as a digit from 0 to 7.
     pub permissions: u8,
+}
+
+/// The canonical form, `[default:]type:name:rwx`, as `setfacl` takes it.
+impl fmt::Display for Acl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = match self.tag {
+            AclTag::User => "user",
+            AclTag::Group => "group",
+            AclTag::Mask => "mask",
+            AclTag::Other => "other",
+        };
+        let letter = |bit: u8, letter: char| if self.permissions & bit == 0 { '-' } else { letter };
+        let default = if self.default { "default:" } else { "" };
+        write!(f, "{default}{tag}:{}:{}{}{}", self.name, letter(4, 'r'), letter(2, 'w'), letter(1, 'x'))
+    }
 }
 
 /// Whom an ACL entry is about.

@@ -8,6 +8,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+mod json;
+mod render;
+
+pub use render::{Look, render};
+
 /// A file as it was read, kept for showing its lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -23,7 +28,7 @@ impl SourceFile {
         Arc::new(SourceFile { name: name.into(), text: text.into() })
     }
 
-    /// Line and column, both from 1, of a byte offset. A column counts characters.
+    /// Line and column, both from 1, of a byte offset. A column counts characters; a byte order mark is none.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
@@ -31,9 +36,13 @@ impl SourceFile {
         }
         let before = &self.text[..offset];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let column = before[line_start..].trim_start_matches(BYTE_ORDER_MARK).chars().count() + 1;
+        (before.matches('\n').count() + 1, column)
     }
 }
+
+/// What some editors put before the first character of a file.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A range of bytes in a [`SourceFile`].
 pub type Span = Range<usize>;
