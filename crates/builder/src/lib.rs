@@ -1,1 +1,66 @@
 //! `longshore`: turns a commit into one verified, commit-named artifact and publishes it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cli` | the command line |
+//! | `environment` | the process's environment, read once |
+//! | `commands` | one file per command: parse, plan, act |
+//! | `survey` | reads a source folder and joins recipe, listing, plan and lints |
+//! | `recipe` | what goes in: `longshore.toml`, appspec, ignore files |
+//! | `listing` | what stands in the source folder, and which rule keeps what out |
+//! | `plan` | pure: recipe and listing → the files of the bundle |
+//! | `lint`, `compose` | pure: what can never work, and what will surprise |
+//! | `commit` | pure: which commit is this? |
+//! | `git` | the only file that runs `git` |
+//! | `publish` | a bundle → a store, never over another one |
+//! | `event`, `display` | what happened, and how it is said |
+
+mod cli;
+mod commands;
+mod commit;
+mod compose;
+mod display;
+mod environment;
+mod event;
+mod git;
+mod lint;
+mod listing;
+mod plan;
+mod publish;
+mod recipe;
+mod rules;
+mod survey;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use longshore_core::failure::Exit;
+
+use crate::cli::{Cli, Command};
+use crate::display::Screen;
+use crate::environment::Environment;
+
+/// Runs the program: command line in, exit code out.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // `--help` and `--version` arrive here too; clap knows which stream and which code.
+        Err(error) => error.exit(),
+    };
+    let environment = Environment::of_process();
+    let screen = Screen::new(cli.output, &environment);
+    let ended = match &cli.command {
+        Command::Init(args) => commands::init::run(args, &screen),
+        Command::Check(args) => commands::check::run(args, &environment, &screen),
+        Command::Build(args) => commands::build::run(args, &environment, &screen),
+        Command::Push(args) => commands::push::run(args, &environment, &screen),
+        Command::Inspect(args) => commands::inspect::run(args, &screen),
+    };
+    match ended {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            screen.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,3 +1,7 @@
 //! The `longshore` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longshore_builder::run()
+}

@@ -1,0 +1,317 @@
+//! Reads a source folder and joins recipe, listing, plan and lints into one answer. Writes nothing.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use longshore_core::appspec;
+use longshore_core::bundle::BundlePath;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::problem::{Problem, SourceFile, has_errors};
+
+use crate::cli::SourceArgs;
+use crate::compose;
+use crate::lint;
+use crate::listing::{Kind, Listing, Reach};
+use crate::plan::{self, BuildPlan, is_compose_file};
+use crate::recipe::{Recipe, SETTINGS_FILE, Settings, nearest};
+
+/// The folder for artifacts when nothing names one.
+const DEFAULT_OUT: &str = "dist";
+
+/// A source folder and its settings.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// The source folder, absolute, links resolved.
+    pub(crate) source: PathBuf,
+    /// The folder for artifacts.
+    pub(crate) out: PathBuf,
+    /// `longshore.toml`, or what holds without one.
+    pub(crate) settings: Settings,
+    /// What is wrong with it.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What a source folder holds, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The source folder, absolute, links resolved.
+    pub(crate) source: PathBuf,
+    /// The folder for artifacts.
+    pub(crate) out: PathBuf,
+    /// The recipe.
+    pub(crate) recipe: Recipe,
+    /// The files of the bundle.
+    pub(crate) plan: BuildPlan,
+    /// Files that are not packed but decide what is.
+    pub(crate) deciding: BTreeSet<BundlePath>,
+    /// Everything that is wrong.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Why a source folder could not be read.
+#[derive(Debug, thiserror::Error)]
+enum SurveyError {
+    /// The folder cannot be opened.
+    #[error("cannot open source folder `{path}`")]
+    Source { path: PathBuf, source: io::Error },
+    /// A file cannot be read.
+    #[error("cannot read `{path}`")]
+    Read { path: PathBuf, source: io::Error },
+    /// There is no appspec.
+    #[error("there is no `{name}` in `{folder}`")]
+    NoAppspec { name: String, folder: PathBuf },
+    /// `--appspec` names no path below the source folder.
+    #[error("`--appspec` must name a file below the source folder")]
+    AppspecPath(#[source] longshore_core::bundle::InvalidPath),
+    /// Errors in files.
+    #[error("{0}")]
+    Problems(String),
+}
+
+impl Project {
+    /// Opens a source folder and reads its settings.
+    pub(crate) fn open(args: &SourceArgs) -> Result<Project, Failure> {
+        let open = |source| {
+            let exit = if is_missing(&source) { Exit::NotFound } else { Exit::Failed };
+            Failure::new(exit, SurveyError::Source { path: args.source.clone(), source })
+        };
+        let source = args.source.canonicalize().map_err(open)?;
+        // A file here would otherwise show as a missing appspec.
+        fs::read_dir(&source).map_err(open)?;
+        let (settings, problems) = match read_text(&source, SETTINGS_FILE)? {
+            Some(text) => Settings::parse(&text),
+            None => (Settings::none(), Vec::new()),
+        };
+        let out = match (&args.out, &settings.out) {
+            (Some(out), _) => resolved(out)?,
+            (None, Some(out)) => out.under(&source),
+            (None, None) => source.join(DEFAULT_OUT),
+        };
+        Ok(Project { source, out, settings, problems })
+    }
+}
+
+impl Survey {
+    /// Looks at everything. The problems of files are in the result, unless there is no appspec to go by.
+    pub(crate) fn of(args: &SourceArgs) -> Result<Survey, Failure> {
+        let Project { source, out, settings, mut problems } = Project::open(args)?;
+        let (appspec_path, appspec_source) = find_appspec(&source, args.appspec.as_deref())?;
+        problems.extend(shadowed(&source, &appspec_path));
+        let parsed = appspec::parse(&appspec_source);
+        problems.extend(parsed.problems);
+        let Some(appspec) = parsed.appspec else {
+            return Err(refusal(&problems, problems.len(), "the appspec").with_problems(problems));
+        };
+        let recipe = Recipe { settings, appspec_path, appspec_source, appspec };
+
+        let listing = list(&source, &out, &recipe)?;
+        problems.extend(listing.problems.iter().cloned());
+        let (plan, missing) = plan::plan(&recipe, &listing);
+        problems.extend(missing);
+        problems.extend(lint_scripts(&source, &recipe, &plan)?);
+        problems.extend(lint_compose(&source, &plan, &listing)?);
+        problems.extend(lint_bundle(&source, &plan)?);
+
+        let mut deciding = listing.ignore_files;
+        deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
+        Ok(Survey { source, out, recipe, plan, deciding, problems })
+    }
+
+    /// Refuses errors, and with [`Strictness::Strict`] warnings too.
+    pub(crate) fn accept(self, strictness: Strictness) -> Result<Survey, Failure> {
+        let refused = match strictness {
+            Strictness::Errors => has_errors(&self.problems),
+            Strictness::Strict => !self.problems.is_empty(),
+        };
+        if !refused {
+            return Ok(self);
+        }
+        let failure = refusal(&self.problems, self.problems.len(), "the project");
+        let failure = if has_errors(&self.problems) {
+            failure
+        } else {
+            failure.hint("`--strict` makes warnings fail; without it they do not")
+        };
+        Err(failure.with_problems(self.problems))
+    }
+
+    /// How many problems are errors, and how many are not.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let errors = self.problems.iter().filter(|problem| problem.is_error()).count();
+        (errors, self.problems.len() - errors)
+    }
+}
+
+/// What is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Errors.
+    Errors,
+    /// Errors and warnings.
+    Strict,
+}
+
+impl Strictness {
+    /// What `--strict` asks for.
+    pub(crate) fn of_flag(strict: bool) -> Strictness {
+        if strict { Strictness::Strict } else { Strictness::Errors }
+    }
+}
+
+fn refusal(problems: &[Problem], all: usize, what: &str) -> Failure {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let errors_text = crate::display::plural(errors, "error");
+    let warnings_text = crate::display::plural(all - errors, "warning");
+    let text = match (errors, all - errors) {
+        (_, 0) => format!("{what} has {errors_text}"),
+        (0, _) => format!("{what} has {warnings_text}"),
+        (_, _) => format!("{what} has {errors_text} and {warnings_text}"),
+    };
+    Failure::new(Exit::Invalid, SurveyError::Problems(text))
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// An absolute path with the links of all that exists of it resolved.
+fn resolved(path: &Path) -> Result<PathBuf, Failure> {
+    let failed = |source| Failure::new(Exit::Failed, SurveyError::Read { path: path.to_owned(), source });
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    for ancestor in absolute.ancestors() {
+        let Ok(existing) = ancestor.canonicalize() else { continue };
+        let rest = absolute.strip_prefix(ancestor).unwrap_or(Path::new(""));
+        let mut resolved = existing;
+        for component in rest.components() {
+            match component {
+                Component::ParentDir => {
+                    resolved.pop();
+                }
+                Component::Normal(_) | Component::CurDir | Component::RootDir | Component::Prefix(_) => {
+                    resolved.push(component);
+                }
+            }
+        }
+        return Ok(resolved);
+    }
+    Ok(absolute)
+}
+
+/// A file of the source folder as text, bytes that are not UTF-8 replaced; `None` when it does not exist.
+fn read_text(source: &Path, name: &str) -> Result<Option<Arc<SourceFile>>, Failure> {
+    let path = source.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(SourceFile::new(name, String::from_utf8_lossy(&bytes)))),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(source) => Err(Failure::new(Exit::Failed, SurveyError::Read { path, source })),
+    }
+}
+
+fn find_appspec(source: &Path, asked: Option<&str>) -> Result<(BundlePath, Arc<SourceFile>), Failure> {
+    let names = match asked {
+        Some(asked) => {
+            let path = BundlePath::normalized(asked)
+                .map_err(|invalid| Failure::new(Exit::Usage, SurveyError::AppspecPath(invalid)))?;
+            vec![path]
+        }
+        None => appspec::NAMES.iter().filter_map(|name| name.parse().ok()).collect(),
+    };
+    for name in &names {
+        if let Some(text) = read_text(source, name.as_str())? {
+            return Ok((name.clone(), text));
+        }
+    }
+    let name = asked.unwrap_or(appspec::NAMES[0]).to_owned();
+    let hint = match near_appspec(source, &name) {
+        Some(near) => format!("did you mean `{near}`? A host looks for `appspec.yml` and nothing else"),
+        None if asked.is_some() => "paths start at the source folder".to_owned(),
+        None => "`longshore init` writes a starter set; `--source` names another folder".to_owned(),
+    };
+    Err(Failure::new(Exit::NotFound, SurveyError::NoAppspec { name, folder: source.to_owned() }).hint(hint))
+}
+
+fn near_appspec(source: &Path, name: &str) -> Option<String> {
+    let names: Vec<String> =
+        fs::read_dir(source).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let near = nearest(name, lower.iter().map(String::as_str))?;
+    names.iter().find(|name| name.to_lowercase() == near).cloned()
+}
+
+/// Two appspecs side by side: one of them is read by nobody.
+fn shadowed(source: &Path, chosen: &BundlePath) -> Option<Problem> {
+    let [first, second] = appspec::NAMES;
+    if chosen.as_str() != first || !source.join(second).is_file() {
+        return None;
+    }
+    let file = SourceFile::new(second, "");
+    let message = format!("nobody reads it, because `{first}` stands beside it");
+    Some(Problem::warning("LS410", &file, None, message).with_fix("remove one of the two"))
+}
+
+fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> {
+    let below = out.strip_prefix(source).ok().and_then(|below| below.to_str()?.parse::<BundlePath>().ok());
+    let read = |enters: &dyn Fn(&BundlePath) -> bool| {
+        let reach = Reach { source, out: below.as_ref(), exclude: &recipe.settings.exclude, enters };
+        Listing::read(&reach).map_err(|error| Failure::new(Exit::Failed, error))
+    };
+    let listing = read(&|folder| recipe.enters(folder))?;
+    // A link may lead to a folder that nothing names.
+    let through_links = listing.entries.iter().any(|(path, kind)| match kind {
+        Kind::Link(_) => recipe.enters(path),
+        Kind::File { .. } | Kind::Folder | Kind::Special(_) => false,
+    });
+    if through_links { read(&|_| true) } else { Ok(listing) }
+}
+
+fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {
+    let mut problems = Vec::new();
+    for named in recipe.scripts() {
+        let Some(from) = plan.scripts.get(&named.hook.script) else { continue };
+        let Some(planned) = plan.files.get(from) else { continue };
+        let executable = match &planned.kind {
+            plan::PlannedKind::File { executable, .. } => *executable,
+            plan::PlannedKind::Link(_) => continue,
+        };
+        let bytes = read_head(&from.under(source), lint::SCRIPT_LIMIT)?;
+        let script = lint::Script { named, appspec: &recipe.appspec_source, bytes, executable };
+        problems.extend(lint::script(&script, recipe.appspec.os));
+    }
+    Ok(problems)
+}
+
+fn lint_compose(source: &Path, plan: &BuildPlan, listing: &Listing) -> Result<Vec<Problem>, Failure> {
+    let mut problems = Vec::new();
+    let mut files = Vec::new();
+    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
+        let Some(text) = read_text(source, path.as_str())? else { continue };
+        let (file, wrong) = compose::read(&text);
+        problems.extend(wrong);
+        files.push(file);
+    }
+    let on_disk = compose::paths(&files).into_iter().filter(|path| path.under(source).exists()).collect();
+    problems.extend(compose::lint(&files, plan, listing, &on_disk));
+    Ok(problems)
+}
+
+fn lint_bundle(source: &Path, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {
+    let mut peeks = Vec::new();
+    for path in lint::wants_peek(plan) {
+        if let Some(planned) = plan.files.get(&path) {
+            let head = read_head(&planned.from.under(source), lint::PEEK_LIMIT)?;
+            peeks.push(lint::Peek { path, head });
+        }
+    }
+    Ok(lint::bundle(plan, &peeks))
+}
+
+fn read_head(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut head))
+        .map_err(|source| Failure::new(Exit::Failed, SurveyError::Read { path: path.to_owned(), source }))?;
+    Ok(head)
+}
