@@ -148,14 +148,13 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
         last_lines: Vec::new(),
     };
     let clock = Instant::now();
-    report.outcome = match start(command, &mut report, output) {
+    report.outcome = match start(command, dir, &mut report, output) {
         Err(outcome) => outcome,
         Ok(pid) => {
             report.pid = Some(pid.as_raw());
-            announce(dir, &report);
             let mut hook =
                 Hook { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
-            let outcome = hook.to_its_end();
+            let outcome = hook.until_it_ends();
             report.left_running = hook.left_running();
             if matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told {
                 note(&mut report, output, "somebody sent TERM to the process that watches the script".to_owned());
@@ -172,13 +171,15 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
 }
 
 /// Checks and starts the script.
-fn start(command: &HookCommand, report: &mut HookReport, output: &mut Output) -> Result<Pid, HookOutcome> {
+fn start(command: &HookCommand, dir: &Path, report: &mut HookReport, output: &mut Output) -> Result<Pid, HookOutcome> {
     let script = script::prepare(command)?;
     if let Some(mode) = script.old_mode {
         report.made_executable = true;
         note(report, output, format!("`{}` was not executable (mode {mode:04o}): made so", command.location));
     }
-    let started = launch(command, &script)?.start().map_err(|failed| why_not_started(&failed, command, &script))?;
+    let launch = launch(command, &script)?;
+    let announce = |pid: Pid| announce(dir, pid, report.started.as_deref());
+    let started = launch.start(announce).map_err(|failed| why_not_started(&failed, command, &script))?;
     let Started { pid, stdout, stderr, by_sh } = started;
     if by_sh {
         note(report, output, script.why_sh(&command.location));
@@ -212,7 +213,7 @@ fn launch(command: &HookCommand, script: &Script) -> Result<Launch, HookOutcome>
         .map_err(|error| not_started(format!("cannot run `{}`: {error}", command.location)))?;
     let launch = if script.is_text() && !command.sudo { launch.script() } else { launch };
     Ok(match child::needs_switch(&command.user) {
-        Some(user) => launch.as_user(user),
+        Some(user) => launch.for_user(user),
         None => launch,
     })
 }
@@ -253,10 +254,10 @@ fn why_not_started(failed: &Failed, command: &HookCommand, script: &Script) -> H
 }
 
 /// Says what runs, for an agent that finds the shim dead. Not synced: after a crash of the host nothing runs.
-fn announce(dir: &Path, report: &HookReport) {
-    let Some(pid) = report.pid else { return };
+fn announce(dir: &Path, pid: Pid, started: Option<&str>) {
+    let pid = pid.as_raw();
     let ticks = tree::entry(pid).map_or(0, |entry| entry.ticks);
-    let running = Running { pid, ticks, started: report.started.clone().unwrap_or_default() };
+    let running = Running { pid, ticks, started: started.unwrap_or_default().to_owned() };
     // Without it an agent knows less, and nothing else changes.
     let _ = serde_json::to_vec(&running).map(|json| fs::write(dir.join(folder::RUNNING), json));
 }
@@ -276,7 +277,7 @@ fn conclude(command: &HookCommand, report: &mut HookReport, output: &mut Output)
         HookOutcome::Killed { signal } => Some(format!("`{location}` was ended by signal {signal}")),
         HookOutcome::TimedOut { forced } => {
             let how = if *forced { "it did not end on TERM and was killed" } else { "it ended on TERM" };
-            Some(format!("`{location}` ran longer than {}s: {how}", command.timeout.as_secs()))
+            Some(format!("`{location}` ran longer than {:?}: {how}", command.timeout))
         }
         HookOutcome::Missing => Some(format!("`{location}` is not in the bundle")),
         HookOutcome::NoSuchUser { user } => Some(format!("user `{user}` of `{location}` does not exist")),
@@ -312,7 +313,7 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    fn to_its_end(&mut self) -> HookOutcome {
+    fn until_it_ends(&mut self) -> HookOutcome {
         let deadline = self.clock.checked_add(self.command.timeout);
         loop {
             if let Some(status) = self.status {
@@ -374,11 +375,9 @@ impl Hook<'_> {
 
     /// TERM, grace, KILL, for everything the script started. Whether KILL was needed.
     fn end_all(&mut self) -> bool {
-        let group = self.pid.as_raw();
-        let all = self.all();
-        tree::signal(&all, group, Signal::SIGTERM);
+        self.signal(Signal::SIGTERM);
         // A stopped process gets TERM only when it goes on.
-        tree::signal(&all, group, Signal::SIGCONT);
+        self.signal(Signal::SIGCONT);
         let grace = Instant::now().checked_add(self.command.grace);
         while !self.is_childless && grace.is_none_or(|grace| Instant::now() < grace) {
             self.turn(grace);
@@ -387,22 +386,23 @@ impl Hook<'_> {
         let limit = Instant::now() + KILL_LIMIT;
         while !self.is_childless && Instant::now() < limit {
             // Again and again: what was forked after we looked is in the next look.
-            tree::signal(&self.all(), group, Signal::SIGKILL);
+            self.signal(Signal::SIGKILL);
             self.turn(Some(Instant::now() + KILL_AGAIN));
         }
         self.output.drain();
         forced
     }
 
-    fn all(&self) -> Vec<tree::Entry> {
-        tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw())
+    fn signal(&self, signal: Signal) {
+        tree::signal(unistd::getpid().as_raw(), self.pid.as_raw(), signal);
     }
 
     fn left_running(&self) -> Vec<super::Process> {
         if self.is_childless {
             return Vec::new();
         }
-        let mut left = tree::describe(&self.all(), &self.output.inodes());
+        let all = tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw());
+        let mut left = tree::describe(&all, &self.output.inodes());
         left.truncate(HookReport::MOST_LEFT_RUNNING);
         left
     }

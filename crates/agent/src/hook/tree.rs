@@ -16,6 +16,7 @@ const COMMAND_CHARS: usize = 200;
 pub(super) struct Entry {
     pub(super) pid: i32,
     parent: i32,
+    group: i32,
     session: i32,
     /// Ended, and not yet reaped by its parent.
     is_zombie: bool,
@@ -43,6 +44,7 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<Entry> {
     Some(Entry {
         pid,
         parent: number(1)?,
+        group: number(2)?,
         session: number(3)?,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
         ticks: fields.get(19)?.parse().ok()?,
@@ -77,10 +79,14 @@ pub(super) fn session(session: i32, ticks: u64) -> Vec<Entry> {
     }
 }
 
-/// Signals these processes and the process group `group`. One that has ended in the meantime is nobody's loss.
-pub(super) fn signal(entries: &[Entry], group: i32, signal: Signal) {
-    let _ = killpg(Pid::from_raw(group), signal);
-    for entry in entries {
+/// Signals the process group `session` and everything that [`descendants`] finds outside of it.
+///
+/// The group first, and only then a look at who is where: what leaves the group in between has got the signal, and what
+/// left it before is seen outside. So nobody is missed, and a script that tidies up on TERM does so once.
+pub(super) fn signal(root: i32, session: i32, signal: Signal) {
+    // One that has ended in the meantime is nobody's loss.
+    let _ = killpg(Pid::from_raw(session), signal);
+    for entry in descendants(root, session).iter().filter(|entry| entry.group != session) {
         let _ = kill(Pid::from_raw(entry.pid), signal);
     }
 }
@@ -116,13 +122,16 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, parent: i32, session: i32) -> Entry {
-        Entry { pid, parent, session, is_zombie: false, ticks: 0 }
+        Entry { pid, parent, group: session, session, is_zombie: false, ticks: 0 }
     }
 
     #[test]
     fn a_name_with_parentheses_and_spaces_is_read_past() {
         let stat = b"42 (a) S 1 (b)) Z 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 0";
-        assert_eq!(parse_stat(42, stat), Some(Entry { pid: 42, parent: 7, session: 9, is_zombie: true, ticks: 12345 }));
+        assert_eq!(
+            parse_stat(42, stat),
+            Some(Entry { pid: 42, parent: 7, group: 8, session: 9, is_zombie: true, ticks: 12345 })
+        );
         assert_eq!(parse_stat(42, b"42 (a"), None);
     }
 

@@ -105,23 +105,31 @@ impl Launch {
     }
 
     /// Runs as this user. Only root can do that.
-    pub(super) fn as_user(mut self, user: &HookUser) -> Launch {
+    pub(super) fn for_user(mut self, user: &HookUser) -> Launch {
         let groups = user.groups.iter().copied().map(Gid::from_raw).collect();
         self.switch = Some(Switch { uid: Uid::from_raw(user.uid), gid: Gid::from_raw(user.gid), groups });
         self
     }
 
-    /// Starts it. Returns when the kernel runs the program, or it is certain that it will not.
+    /// Starts it. Returns when the kernel runs the program, or it is certain that it will not. `announce` is called
+    /// before the program has done anything.
     #[expect(unsafe_code, reason = "fork is unsafe by nature")]
-    pub(super) fn start(&self) -> Result<Started, Failed> {
+    pub(super) fn start(&self, announce: impl FnOnce(Pid)) -> Result<Started, Failed> {
         let process = |errno| Failed { stage: Stage::Process, errno };
         let null = File::open("/dev/null").map_err(|error| process(errno_of(&error)))?;
         let pipe = || unistd::pipe2(OFlag::O_CLOEXEC).map_err(process);
-        let ((stdout, child_stdout), (stderr, child_stderr), (told, tell)) = (pipe()?, pipe()?, pipe()?);
+        let ((stdout, child_stdout), (stderr, child_stderr)) = (pipe()?, pipe()?);
+        let ((told, tell), (wait, go)) = (pipe()?, pipe()?);
         // SAFETY: a shim has one thread, so the child starts with consistent memory and no lock held; it calls only
         // system calls and ends in `execve` or `_exit`.
         match unsafe { unistd::fork() }.map_err(process)? {
             ForkResult::Child => {
+                drop(go);
+                // Nothing to read: the shim died before it could announce us.
+                if unistd::read(&wait, &mut [0]) != Ok(1) {
+                    // SAFETY: always allowed; unlike `exit` it runs nothing of the parent's.
+                    unsafe { libc::_exit(127) }
+                }
                 let Err((stage, errno)) = self.become_hook(&null, &child_stdout, &child_stderr, &tell);
                 say(&tell, stage as u8, errno);
                 // SAFETY: always allowed; unlike `exit` it runs nothing of the parent's.
@@ -129,6 +137,8 @@ impl Launch {
             }
             ForkResult::Parent { child } => {
                 drop((child_stdout, child_stderr, tell));
+                announce(child);
+                let _ = unistd::write(&go, &[1]);
                 let mut by_sh = false;
                 for (stage, errno) in heard(told) {
                     if stage == BY_SH {
@@ -165,9 +175,7 @@ impl Launch {
             let opened = nix::fcntl::open(self.program.as_c_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, MODE);
             opened.map_err(at(Stage::Program))?;
         }
-        let errno = match unistd::execve(&self.program, &self.args, &self.env) {
-            Err(errno) => errno,
-        };
+        let Err(errno) = unistd::execve(&self.program, &self.args, &self.env);
         if let (Errno::ENOEXEC, Some(sh_args)) = (errno, &self.sh_args) {
             say(tell, BY_SH, errno);
             unistd::execve(SH, sh_args, &self.env).map_err(at(Stage::Program))?;

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_line_is_split_only_when_it_is_longer_than_the_limit_and_never_inside_a_character() {
         let full = vec![b'x'; LINE];
-        assert_eq!(lines(&[&full, b"\n"]), [full.clone()]);
+        assert_eq!(lines(&[&full, b"\n"]), vec![full.clone()]);
         assert_eq!(lines(&[&full, b"y\n"]), [full.clone(), b"y".to_vec()]);
         let umlauts = [&b"x"[..], "ä".repeat(LINE / 2).as_bytes()].concat();
         assert_eq!(lines(&[&umlauts]), [umlauts[..LINE - 1].to_vec(), "ä".as_bytes().to_vec()]);
