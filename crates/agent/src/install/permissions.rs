@@ -116,7 +116,8 @@ impl Programs {
         fchown(&folder, Some(Uid::from_raw(state.uid)), Some(Gid::from_raw(state.gid)))?;
         if let Some(acl) = &state.acl {
             let mut setfacl = command(self.setfacl.as_ref(), "setfacl")?;
-            run_with_input(setfacl.arg("--set-file=-").arg("--").arg(path), acl.as_bytes())?;
+            // A text without default entries leaves those that are there.
+            run_with_input(setfacl.args(["--remove-default", "--set-file=-"]).arg("--").arg(path), acl.as_bytes())?;
         }
         folder.set_permissions(fs::Permissions::from_mode(state.mode))
     }
