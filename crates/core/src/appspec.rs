@@ -134,7 +134,7 @@ pub struct Permission {
 pub struct Pattern(pub String);
 
 /// One ACL entry, `[default:]type:name:rwx`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acl {
     /// Whether it is a default entry, which only folders can have.
     pub default: bool,
@@ -162,7 +162,8 @@ impl fmt::Display for Acl {
 }
 
 /// Whom an ACL entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AclTag {
     /// `user`.
     User,
@@ -175,7 +176,7 @@ pub enum AclTag {
 }
 
 /// An SELinux context.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// The SELinux user (`name` in AWS's parser, `user` in its documentation; both are read).
     pub user: Option<String>,

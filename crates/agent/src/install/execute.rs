@@ -1,1 +1,289 @@
-//! Not written yet.
+//! Carries out a plan, wholly or not at all.
+//!
+//! Check → stage → sync → swap → adjust → sync → records → delete what was replaced. A failure before the records are
+//! written undoes everything. Decides nothing: what happens is in the plan.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use longshore_core::digest::Sha256;
+
+use super::compat::{self, Cleanup, Records};
+use super::permissions::Programs;
+use super::plan::InstallPlan;
+use super::transaction::{Arrival, Phase, Transaction};
+use super::{stage, swap};
+
+/// Everything that an installation needs beside the plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Installation<'a> {
+    /// What to do.
+    pub plan: &'a InstallPlan,
+    /// The unpacked archive.
+    pub archive: &'a Path,
+    /// The folder of the deployment, which the record of the last successful installation names.
+    pub deployment_root: &'a Path,
+    /// The record files of the group.
+    pub records: &'a Records,
+    /// The programs that set ACLs and contexts, as the snapshot found them.
+    pub programs: &'a Programs,
+}
+
+/// How far staging got. Everything after it takes no time that would be worth a bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Files and links written.
+    pub files_done: usize,
+    /// Files and links in all.
+    pub files_total: usize,
+    /// Bytes written.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Installed {
+    /// Files and links installed.
+    pub files: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Files, links and folders of the old release that are gone and have no successor.
+    pub removed: usize,
+    /// Folders of earlier releases that stay because something else is in them.
+    pub remembered: Vec<PathBuf>,
+    /// What was replaced and could not be deleted afterwards. The installation is complete all the same.
+    pub left: Vec<StepError>,
+}
+
+/// Why an installation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The disk is not as planned. Nothing was done.
+    #[error("`{path}` {what} since the installation was planned; nothing was changed")]
+    Changed {
+        /// The path.
+        path: PathBuf,
+        /// What happened to it.
+        what: &'static str,
+    },
+    /// Something failed before the first change.
+    #[error("cannot begin to install; nothing was changed")]
+    Begin {
+        /// What failed.
+        source: StepError,
+    },
+    /// Something failed, and everything was put back.
+    #[error("cannot install the files; everything was put back and nothing is changed")]
+    Undone {
+        /// What failed.
+        source: StepError,
+    },
+    /// Something failed, and not everything could be put back.
+    #[error("cannot install the files, and not everything could be put back: {}", list(left))]
+    Stuck {
+        /// What failed first.
+        source: StepError,
+        /// What could not be put back.
+        left: Vec<StepError>,
+    },
+}
+
+/// One operation on one path that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} `{path}`")]
+pub struct StepError {
+    /// The operation.
+    pub operation: Operation,
+    /// The path.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// What an installation does to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Looking at it before the first change.
+    Look,
+    /// Making a folder.
+    CreateFolder,
+    /// Writing a new file or link.
+    Write,
+    /// Setting owner and mode.
+    SetPermissions,
+    /// Setting the ACL.
+    SetAcl,
+    /// Setting the SELinux context.
+    SetContext,
+    /// Making a file system durable.
+    Sync,
+    /// Keeping what is replaced or removed.
+    MoveAside,
+    /// Making something new visible.
+    MoveIntoPlace,
+    /// Writing a record file.
+    Record,
+    /// Undoing.
+    PutBack,
+    /// Deleting what was replaced.
+    Delete,
+}
+
+/// Carries out a plan. `progress` is called after each file, from more than one thread.
+pub fn execute(
+    installation: &Installation<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Installed, InstallError> {
+    let Installation { archive, records, programs, .. } = *installation;
+    let mut transaction = begin(installation)?;
+    let records_before =
+        records.before().map_err(StepError::of(Operation::Look, &records.dir)).map_err(InstallError::begin)?;
+    let done = (|| {
+        stage::stage(&transaction, archive, programs, progress)?;
+        transaction.phase = Phase::Swapping;
+        swap::swap(&transaction)?;
+        transaction.phase = Phase::Adjusting;
+        swap::adjust(&transaction, programs)?;
+        stage::sync(&transaction)?;
+        record(installation, &transaction)
+    })();
+    if let Err(source) = done {
+        let mut left = swap::undo(&transaction, programs);
+        if let Err((path, error)) = records.restore(&records_before) {
+            left.push(StepError { operation: Operation::PutBack, path, source: error });
+        }
+        return Err(if left.is_empty() {
+            InstallError::Undone { source }
+        } else {
+            InstallError::Stuck { source, left }
+        });
+    }
+    Ok(finish(installation, &transaction))
+}
+
+/// Lays out the transaction and sees that the disk is still as it was when the plan was made.
+fn begin(installation: &Installation<'_>) -> Result<Transaction, InstallError> {
+    let Installation { plan, records, programs, deployment_root, .. } = *installation;
+    let contexts = records.contexts().map_err(StepError::of(Operation::Look, &records.dir));
+    let deployment = Sha256::of(deployment_root.as_os_str().as_encoded_bytes());
+    let tag = format!("{}-{}", deployment.short(), std::process::id());
+    let mut transaction = Transaction::new(plan, &tag, &contexts.map_err(InstallError::begin)?);
+    for tree in &transaction.trees {
+        check(&tree.place, tree.old.is_some())?;
+        for name in [Some(&tree.staged), tree.old.as_ref()].into_iter().flatten() {
+            check(name, false)?;
+        }
+    }
+    for file in &transaction.files {
+        match &file.arrival {
+            Arrival::InTree => {}
+            Arrival::New => {
+                check(&file.place, false)?;
+                check(&file.staged, false)?;
+            }
+            Arrival::Over { old, .. } => {
+                check(&file.place, true)?;
+                check(&file.staged, false)?;
+                check(old, false)?;
+            }
+        }
+    }
+    for folder in &mut transaction.kept {
+        let before = programs.folder_state(&folder.place, folder.acl.is_some());
+        let before = before.map_err(StepError::of(Operation::Look, &folder.place)).map_err(InstallError::begin)?;
+        folder.before = Some(before);
+    }
+    Ok(transaction)
+}
+
+fn check(path: &Path, expected: bool) -> Result<(), InstallError> {
+    let found = match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(InstallError::begin(StepError::of(Operation::Look, path)(error))),
+    };
+    match (expected, found) {
+        (true, true) | (false, false) => Ok(()),
+        (true, false) => Err(InstallError::Changed { path: path.to_owned(), what: "was removed" }),
+        (false, true) => Err(InstallError::Changed { path: path.to_owned(), what: "was created" }),
+    }
+}
+
+/// Writes the records. Folders of the old release may turn out not to be empty, so that they are all still in it.
+fn record(installation: &Installation<'_>, transaction: &Transaction) -> Result<(), StepError> {
+    let Installation { plan, archive, deployment_root, records, .. } = *installation;
+    let emptied = transaction.emptied.iter().map(|folder| &folder.path);
+    let cleanup = Cleanup::of_plan(plan, &in_order(plan.remembered.iter().chain(emptied)));
+    fs::create_dir_all(&records.dir)
+        .and_then(|()| records.write_install(compat::instructions(plan, archive)))
+        .and_then(|()| records.write_cleanup(&cleanup))
+        .and_then(|()| records.write_last_successful_install(deployment_root))
+        .map_err(StepError::of(Operation::Record, &records.dir))
+}
+
+/// Deletes what was replaced and removed. Nothing of this can fail the installation any more.
+fn finish(installation: &Installation<'_>, transaction: &Transaction) -> Installed {
+    let Installation { plan, records, .. } = *installation;
+    let mut cleared = swap::clear(transaction);
+    let remembered = in_order(plan.remembered.iter().chain(&cleared.remembered));
+    if cleared.remembered.len() < transaction.emptied.len() {
+        // A folder that is gone must not stay in the record: another one of that name would be nobody's but the user's.
+        let written = records.write_cleanup(&Cleanup::of_plan(plan, &remembered));
+        cleared.left.extend(written.map_err(StepError::of(Operation::Record, &records.dir)).err());
+    }
+    Installed {
+        files: transaction.files.len(),
+        bytes: transaction.bytes(),
+        removed: plan.removals.len() - transaction.emptied.len() + cleared.removed,
+        remembered,
+        left: cleared.left,
+    }
+}
+
+/// Ancestors first.
+fn in_order<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = paths.cloned().collect();
+    paths.sort();
+    paths
+}
+
+fn list(errors: &[StepError]) -> String {
+    let texts: Vec<String> = errors.iter().map(|error| format!("{error} ({})", error.source)).collect();
+    texts.join("; ")
+}
+
+impl StepError {
+    /// For `map_err`.
+    pub(super) fn of(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> StepError {
+        move |source| StepError { operation, path: path.to_owned(), source }
+    }
+}
+
+impl InstallError {
+    fn begin(source: StepError) -> InstallError {
+        InstallError::Begin { source }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Look => "look at",
+            Operation::CreateFolder => "make the folder",
+            Operation::Write => "write",
+            Operation::SetPermissions => "set owner and mode of",
+            Operation::SetAcl => "set the ACL of",
+            Operation::SetContext => "set the SELinux context of",
+            Operation::Sync => "sync the file system of",
+            Operation::MoveAside => "move aside",
+            Operation::MoveIntoPlace => "move into place",
+            Operation::Record => "write the records in",
+            Operation::PutBack => "put back",
+            Operation::Delete => "delete",
+        })
+    }
+}

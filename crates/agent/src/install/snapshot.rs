@@ -1,1 +1,270 @@
-//! Not written yet.
+//! What stands on disk where a plan wants to go. Reads only, and follows a link only to learn whether it leads to a folder.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use longshore_core::appspec::AclTag;
+use nix::sys::statvfs::statvfs;
+
+use super::permissions::{self, Programs};
+use super::plan::{self, Request};
+
+/// What a plan needs to know of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// What stands at each path that matters: destinations, all their folders, and what the previous release installed.
+    pub found: BTreeMap<PathBuf, Found>,
+    /// Users that the appspec names; `None`: unknown here.
+    pub users: BTreeMap<String, Option<u32>>,
+    /// Groups that the appspec names; `None`: unknown here.
+    pub groups: BTreeMap<String, Option<u32>>,
+    /// Free space by device number.
+    pub file_systems: BTreeMap<u64, FreeSpace>,
+    /// The programs that set ACLs and contexts.
+    pub programs: Programs,
+}
+
+/// What stands at one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The path with every link above its last part resolved, so that two names of one file give one place.
+    pub place: PathBuf,
+    /// What stands there.
+    pub standing: Standing,
+    /// The device number of the nearest folder that exists, the path itself included.
+    pub device: u64,
+}
+
+/// What stands at a path. Links are not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File,
+    /// A folder.
+    Directory {
+        /// Something in it that the previous release did not install. Looked for only in folders of that release.
+        foreign: Option<PathBuf>,
+    },
+    /// A symbolic link.
+    Link {
+        /// The folder it leads to, all links resolved; `None`: it leads to a file or nowhere.
+        directory: Option<PathBuf>,
+    },
+    /// A device, socket or pipe.
+    Special,
+}
+
+/// How much fits on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// Bytes that the agent's user may still write.
+    pub bytes: u64,
+    /// Bytes of one block: a file takes whole blocks.
+    pub block: u64,
+    /// Files that may still be created; `None`: the file system has no such limit.
+    pub files: Option<u64>,
+}
+
+/// Why the disk could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A path could not be looked at.
+    #[error("cannot look at `{path}`")]
+    Look {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database of users and groups could not be asked.
+    #[error("cannot look up `{name}` among the users and groups")]
+    Account {
+        /// The user or group.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Snapshot {
+    /// Looks at everything that the plan for `request` depends on.
+    pub fn take(request: &Request<'_>) -> Result<Snapshot, SnapshotError> {
+        let paths = plan::paths(request);
+        let mut snapshot = Snapshot { programs: Programs::find(env::var_os("PATH").as_deref()), ..Snapshot::default() };
+        let mut look = Look::default();
+        for path in paths {
+            let found = look.at(&path)?;
+            snapshot.found.insert(path, found);
+        }
+        snapshot.find_foreign(request)?;
+        snapshot.find_accounts(request)?;
+        snapshot.find_space()?;
+        Ok(snapshot)
+    }
+
+    /// What stands at a path. A path that was not looked at counts as absent.
+    pub fn at(&self, path: &Path) -> Found {
+        let absent = || Found { place: path.to_owned(), standing: Standing::Absent, device: 0 };
+        self.found.get(path).cloned().unwrap_or_else(absent)
+    }
+
+    /// Says of each folder of the previous release what else is in it, deepest first, so that a folder knows of its own.
+    fn find_foreign(&mut self, request: &Request<'_>) -> Result<(), SnapshotError> {
+        let places: HashSet<PathBuf> =
+            request.previous.paths.iter().filter_map(|path| self.found.get(path)).map(|f| f.place.clone()).collect();
+        let mut foreign_in: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
+        let mut owned: BTreeSet<(usize, &PathBuf)> = BTreeSet::new();
+        for path in &request.previous.paths {
+            owned.insert((path.components().count(), path));
+        }
+        for (_, path) in owned.into_iter().rev() {
+            let Some(found) = self.found.get_mut(path) else { continue };
+            if !matches!(found.standing, Standing::Directory { .. }) {
+                continue;
+            }
+            let mut first = None;
+            for entry in fs::read_dir(&found.place).map_err(|source| cannot_look(&found.place, source))? {
+                let inside = entry.map_err(|source| cannot_look(&found.place, source))?.path();
+                let foreign = match foreign_in.get(&inside) {
+                    Some(deeper) => deeper.clone(),
+                    None if places.contains(&inside) => None,
+                    None => Some(inside),
+                };
+                // The first in order, so that a report does not depend on the order of the disk.
+                first = match (first, foreign) {
+                    (Some(one), Some(other)) => Some(std::cmp::min(one, other)),
+                    (one, other) => one.or(other),
+                };
+            }
+            foreign_in.insert(found.place.clone(), first.clone());
+            found.standing = Standing::Directory { foreign: first };
+        }
+        Ok(())
+    }
+
+    fn find_accounts(&mut self, request: &Request<'_>) -> Result<(), SnapshotError> {
+        for permission in &request.appspec.permissions {
+            let acl = permission.acls.iter().flatten().filter(|entry| !entry.name.is_empty());
+            let (mut users, mut groups) = (Vec::new(), Vec::new());
+            users.extend(&permission.owner);
+            groups.extend(&permission.group);
+            for entry in acl {
+                match entry.tag {
+                    AclTag::User => users.push(&entry.name),
+                    AclTag::Group => groups.push(&entry.name),
+                    AclTag::Mask | AclTag::Other => {}
+                }
+            }
+            for name in users {
+                let failed = |source| SnapshotError::Account { name: name.clone(), source };
+                self.users.insert(name.clone(), permissions::user_id(name).map_err(failed)?);
+            }
+            for name in groups {
+                let failed = |source| SnapshotError::Account { name: name.clone(), source };
+                self.groups.insert(name.clone(), permissions::group_id(name).map_err(failed)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn find_space(&mut self) -> Result<(), SnapshotError> {
+        let root = nix::unistd::geteuid().is_root();
+        for (path, found) in &self.found {
+            if self.file_systems.contains_key(&found.device) {
+                continue;
+            }
+            let mut folder = found.place.as_path();
+            while fs::metadata(folder).map_or(true, |metadata| !metadata.is_dir() || metadata.dev() != found.device) {
+                // The device was found on the way up, so this ends at the latest at `/`.
+                let Some(parent) = folder.parent() else { break };
+                folder = parent;
+            }
+            let space = statvfs(folder).map_err(|errno| cannot_look(path, errno.into()))?;
+            let blocks = if root { space.blocks_free() } else { space.blocks_available() };
+            let files = if root { space.files_free() } else { space.files_available() };
+            let free = FreeSpace {
+                bytes: blocks.saturating_mul(space.fragment_size()),
+                block: space.fragment_size().max(1),
+                files: (space.files() > 0).then_some(files),
+            };
+            self.file_systems.insert(found.device, free);
+        }
+        Ok(())
+    }
+}
+
+fn cannot_look(path: &Path, source: io::Error) -> SnapshotError {
+    SnapshotError::Look { path: path.to_owned(), source }
+}
+
+/// Where a folder's name leads, and the device of the nearest one that exists.
+#[derive(Clone)]
+struct Folder {
+    place: PathBuf,
+    device: u64,
+}
+
+/// Folders that were already resolved: thousands of files share a few.
+#[derive(Default)]
+struct Look {
+    folders: HashMap<PathBuf, Folder>,
+}
+
+impl Look {
+    fn at(&mut self, path: &Path) -> Result<Found, SnapshotError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            let device = fs::metadata(path).map_err(|source| cannot_look(path, source))?.dev();
+            return Ok(Found { place: path.to_owned(), standing: Standing::Directory { foreign: None }, device });
+        };
+        let folder = self.folder(parent)?;
+        let place = folder.place.join(name);
+        let (standing, device) = match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => (Standing::Directory { foreign: None }, metadata.dev()),
+            Ok(metadata) if metadata.is_symlink() => match fs::metadata(path) {
+                Ok(target) if target.is_dir() => {
+                    let directory = fs::canonicalize(path).map_err(|source| cannot_look(path, source))?;
+                    (Standing::Link { directory: Some(directory) }, target.dev())
+                }
+                Ok(_) | Err(_) => (Standing::Link { directory: None }, folder.device),
+            },
+            Ok(metadata) if metadata.is_file() => (Standing::File, folder.device),
+            Ok(_) => (Standing::Special, folder.device),
+            Err(error) if is_absent(&error) => (Standing::Absent, folder.device),
+            Err(error) => return Err(cannot_look(path, error)),
+        };
+        Ok(Found { place, standing, device })
+    }
+
+    fn folder(&mut self, path: &Path) -> Result<Folder, SnapshotError> {
+        if let Some(folder) = self.folders.get(path) {
+            return Ok(folder.clone());
+        }
+        let folder = match fs::canonicalize(path) {
+            Ok(place) => {
+                let device = fs::metadata(&place).map_err(|source| cannot_look(path, source))?.dev();
+                Folder { place, device }
+            }
+            Err(error) if is_absent(&error) => match (path.parent(), path.file_name()) {
+                (Some(parent), Some(name)) => {
+                    let Folder { place, device } = self.folder(parent)?;
+                    Folder { place: place.join(name), device }
+                }
+                (Some(_) | None, Some(_) | None) => return Err(cannot_look(path, error)),
+            },
+            Err(error) => return Err(cannot_look(path, error)),
+        };
+        self.folders.insert(path.to_owned(), folder.clone());
+        Ok(folder)
+    }
+}
+
+/// Nothing stands there: no such name, or a file stands where one of its folders should.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

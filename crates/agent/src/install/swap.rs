@@ -1,0 +1,239 @@
+//! Renames staged files into place and moves aside what they replace; puts all of it back; deletes it at the end.
+//!
+//! Every step looks at the disk before it acts, so that undoing works from wherever an installation stopped.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::execute::{Operation, StepError};
+use super::permissions::{self, Programs};
+use super::stage;
+use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction};
+
+/// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole.
+pub(super) fn swap(transaction: &Transaction) -> Result<(), StepError> {
+    for tree in &transaction.trees {
+        if let Some(old) = &tree.old {
+            fs::rename(&tree.place, old).map_err(StepError::of(Operation::MoveAside, &tree.place))?;
+        }
+        fs::rename(&tree.staged, &tree.place).map_err(StepError::of(Operation::MoveIntoPlace, &tree.place))?;
+    }
+    for file in &transaction.files {
+        match &file.arrival {
+            Arrival::InTree => {}
+            Arrival::New => {
+                arrive_new(file).map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
+            }
+            Arrival::Over { old, .. } => {
+                keep_old(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?;
+                fs::rename(&file.staged, &file.place).map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
+            }
+        }
+    }
+    for removal in &transaction.removals {
+        match fs::rename(&removal.place, &removal.old) {
+            // Somebody else removed it: so much the better.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved.map_err(StepError::of(Operation::MoveAside, &removal.place))?,
+        }
+    }
+    Ok(())
+}
+
+/// Changes folders that stand, and contexts.
+pub(super) fn adjust(transaction: &Transaction, programs: &Programs) -> Result<(), StepError> {
+    for folder in &transaction.kept {
+        permissions::set_folder(&folder.place, folder.owner, folder.mode)
+            .map_err(StepError::of(Operation::SetPermissions, &folder.place))?;
+    }
+    let acls = transaction.kept.iter();
+    let acls = acls.filter_map(|folder| folder.acl.as_deref().map(|acl| (folder.place.as_path(), acl)));
+    stage::set_acls(acls, programs)?;
+    for (path, _) in &transaction.contexts.before {
+        programs.forget_context(path);
+    }
+    for (path, context) in &transaction.contexts.after {
+        programs.add_context(context, path).map_err(StepError::of(Operation::SetContext, path))?;
+    }
+    Ok(())
+}
+
+/// Puts everything back, in reverse order, and goes on after an error. Returns what could not be put back.
+pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepError> {
+    let mut left = Vec::new();
+    let mut attempt = |path: &Path, result: io::Result<()>| {
+        left.extend(result.map_err(StepError::of(Operation::PutBack, path)).err());
+    };
+    if transaction.phase >= Phase::Adjusting {
+        for (path, _) in transaction.contexts.after.iter().rev() {
+            programs.forget_context(path);
+        }
+        for (path, context) in &transaction.contexts.before {
+            if let Some(context) = context {
+                attempt(path, programs.add_context(context, path));
+            }
+        }
+        for KeptFolder { place, before, .. } in transaction.kept.iter().rev() {
+            if let Some(before) = before {
+                attempt(place, programs.restore_folder(place, before));
+            }
+        }
+    }
+    if transaction.phase >= Phase::Swapping {
+        for removal in transaction.removals.iter().rev() {
+            attempt(&removal.place, put_back(&removal.old, &removal.place));
+        }
+        for file in transaction.files.iter().rev() {
+            attempt(&file.place, undo_file(file));
+        }
+        for tree in transaction.trees.iter().rev() {
+            let back = || {
+                if !exists(&tree.staged)? && exists(&tree.place)? {
+                    fs::rename(&tree.place, &tree.staged)?;
+                }
+                tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
+            };
+            attempt(&tree.place, back());
+        }
+    }
+    for file in &transaction.files {
+        attempt(&file.staged, absent_is_fine(fs::remove_file(&file.staged)));
+    }
+    for folder in transaction.folders.iter().rev() {
+        attempt(&folder.staged, absent_is_fine(fs::remove_dir(&folder.staged)));
+    }
+    left
+}
+
+/// What deleting the old release left.
+#[derive(Debug, Default)]
+pub(super) struct Cleared {
+    /// Folders of the old release that are gone.
+    pub(super) removed: usize,
+    /// Folders of the old release that stay, by their path in the record: something else is in them.
+    pub(super) remembered: Vec<PathBuf>,
+    /// What could not be deleted.
+    pub(super) left: Vec<StepError>,
+}
+
+/// Deletes what was moved aside, and folders of the old release that are empty now. From here on there is no way back.
+pub(super) fn clear(transaction: &Transaction) -> Cleared {
+    let mut cleared = Cleared::default();
+    let mut attempt = |path: &Path, result: io::Result<()>| {
+        cleared.left.extend(absent_is_fine(result).map_err(StepError::of(Operation::Delete, path)).err());
+    };
+    for old in transaction.trees.iter().filter_map(|tree| tree.old.as_ref()) {
+        attempt(old, fs::remove_file(old));
+    }
+    for file in &transaction.files {
+        if let Arrival::Over { old, contents } = &file.arrival {
+            attempt(old, remove_old(old, contents));
+        }
+    }
+    for removal in &transaction.removals {
+        attempt(&removal.old, fs::remove_file(&removal.old));
+    }
+    for Emptied { path, place } in &transaction.emptied {
+        match fs::remove_dir(place) {
+            Ok(()) => cleared.removed += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Not empty, or a mount point, or on a file system that is read-only now: the next deployment sees to it.
+            Err(_) => cleared.remembered.push(path.clone()),
+        }
+    }
+    cleared
+}
+
+/// Moves a staged file to where nothing stands, and never over something that came in between.
+fn arrive_new(file: &NewFile) -> io::Result<()> {
+    match fs::hard_link(&file.staged, &file.place) {
+        Ok(()) => fs::remove_file(&file.staged),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without hard links: looking first is the best there is.
+        Err(_) if exists(&file.place)? => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+        Err(_) => fs::rename(&file.staged, &file.place),
+    }
+}
+
+/// Gives what stands at `place` a second name, so that its first one can be renamed over without a moment in which it
+/// names nothing. Where there is no second name (folders, some file systems) it is moved.
+fn keep_old(place: &Path, old: &Path) -> io::Result<()> {
+    match fs::hard_link(place, old) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => fs::rename(place, old),
+    }
+}
+
+fn undo_file(file: &NewFile) -> io::Result<()> {
+    match &file.arrival {
+        Arrival::InTree => Ok(()),
+        Arrival::New => {
+            let arrived = match (identity(&file.staged)?, identity(&file.place)?) {
+                (None, place) => place.is_some(),
+                (Some(staged), Some(place)) => staged == place,
+                (Some(_), None) => false,
+            };
+            if arrived { fs::remove_file(&file.place) } else { Ok(()) }
+        }
+        Arrival::Over { old, .. } => {
+            let Some(kept) = identity(old)? else { return Ok(()) };
+            match identity(&file.place)? {
+                // Two names of one file; a rename would leave both.
+                Some(place) if place == kept => fs::remove_file(old),
+                // A folder cannot be renamed over a file.
+                Some(_) if old.symlink_metadata()?.is_dir() => {
+                    fs::rename(&file.place, &file.staged)?;
+                    fs::rename(old, &file.place)
+                }
+                Some(_) | None => fs::rename(old, &file.place),
+            }
+        }
+    }
+}
+
+fn put_back(old: &Path, place: &Path) -> io::Result<()> {
+    match (exists(old)?, exists(place)?) {
+        (false, _) => Ok(()),
+        (true, false) => fs::rename(old, place),
+        (true, true) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("something new stands there; what was there is kept as `{}`", old.display()),
+        )),
+    }
+}
+
+/// Deletes a kept file, or a kept folder with what is known to be in it and nothing else.
+fn remove_old(old: &Path, contents: &[PathBuf]) -> io::Result<()> {
+    if !old.symlink_metadata()?.is_dir() {
+        return fs::remove_file(old);
+    }
+    for inside in contents {
+        let inside = old.join(inside);
+        let directory = inside.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        absent_is_fine(if directory { fs::remove_dir(&inside) } else { fs::remove_file(&inside) })?;
+    }
+    fs::remove_dir(old)
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    identity(path).map(|identity| identity.is_some())
+}
+
+/// Device and inode of what stands at a path; links are not followed.
+fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match path.symlink_metadata() {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
