@@ -1,5 +1,7 @@
 //! Whole deployments on one host, by the real program: order, refusal, failure, and what is remembered.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod sandbox;
 
 use std::fs;
@@ -108,7 +110,8 @@ fn a_conflict_is_found_before_the_old_release_is_stopped() {
                  - location: stop.sh\n";
     let stop = ("stop.sh", "#!/bin/sh\necho stopped >> {trace}\n");
     let one = host.revision("one", &[("appspec.yml", stops), stop, ("site/a", "1")]);
-    let two = host.revision("two", &[("appspec.yml", stops), stop, ("site/a", "2"), ("site/mine", "2"), ("site/too", "2")]);
+    let two =
+        host.revision("two", &[("appspec.yml", stops), stop, ("site/a", "2"), ("site/mine", "2"), ("site/too", "2")]);
     host.deploy(&one, &[]).succeeds();
     fs::write(host.www().join("mine"), "the user's").unwrap();
     fs::write(host.www().join("too"), "the user's").unwrap();
@@ -132,7 +135,8 @@ fn a_before_install_script_may_move_files_out_of_the_way() {
     let host = Sandbox::new();
     let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\nhooks:\n  BeforeInstall:\n    \
                    - location: before.sh\n";
-    let clears = host.revision("clears", &[("appspec.yml", appspec), ("before.sh", "rm -f {www}/a\n"), ("site/a", "1")]);
+    let clears =
+        host.revision("clears", &[("appspec.yml", appspec), ("before.sh", "rm -f {www}/a\n"), ("site/a", "1")]);
     let forgets = host.revision("forgets", &[("appspec.yml", appspec), ("before.sh", "true\n"), ("site/b", "1")]);
     fs::create_dir(host.www()).unwrap();
     fs::write(host.www().join("a"), "the user's").unwrap();
@@ -180,7 +184,8 @@ fn a_broken_stop_script_does_not_block_the_next_release() {
                    - location: start.sh\n";
     let start = ("start.sh", "#!/bin/sh\necho started >> {trace}\n");
     let typo = host.revision("typo", &[("appspec.yml", appspec), ("stop.sh", "#!/bin/sh\nexot 0\n"), start]);
-    let fixed = host.revision("fixed", &[("appspec.yml", appspec), ("stop.sh", "#!/bin/sh\necho stopped >> {trace}\n"), start]);
+    let fixed =
+        host.revision("fixed", &[("appspec.yml", appspec), ("stop.sh", "#!/bin/sh\necho stopped >> {trace}\n"), start]);
     host.deploy(&typo, &[]).succeeds();
     host.deploy(&fixed, &[]).exits(5).tells("`--skip ApplicationStop`").tells("`--stop-from new`");
     host.deploy(&fixed, &["--stop-from", "new"]).succeeds();
@@ -189,7 +194,10 @@ fn a_broken_stop_script_does_not_block_the_next_release() {
     // An installed revision whose files are gone cannot be stopped by its scripts either: said before, with the same way out.
     let (id, _) = &host.history()[0];
     fs::remove_dir_all(host.deployment(id).join("deployment-archive")).unwrap();
-    host.deploy(&fixed, &[]).exits(3).tells("the scripts of the installed revision cannot be read").tells("`--skip ApplicationStop`");
+    host.deploy(&fixed, &[])
+        .exits(3)
+        .tells("the scripts of the installed revision cannot be read")
+        .tells("`--skip ApplicationStop`");
     host.deploy(&fixed, &["--skip", "ApplicationStop"]).succeeds();
 }
 
@@ -198,7 +206,8 @@ fn only_the_events_that_are_named_run_and_only_in_their_order() {
     let host = Sandbox::new();
     let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: trace.sh\n  ValidateService:\n    \
                    - location: trace.sh\n  WarmCaches:\n    - location: trace.sh\n";
-    let revision = host.revision("custom", &[("appspec.yml", appspec), ("trace.sh", "echo $LIFECYCLE_EVENT >> {trace}\n")]);
+    let revision =
+        host.revision("custom", &[("appspec.yml", appspec), ("trace.sh", "echo $LIFECYCLE_EVENT >> {trace}\n")]);
     host.deploy(&revision, &[]).succeeds().tells("WarmCaches");
     assert_eq!(host.trace(), "AfterInstall\nValidateService\n");
     host.deploy(&revision, &["--events", "ValidateService,WarmCaches"]).succeeds();
@@ -227,10 +236,7 @@ fn hooks_get_the_documented_variables() {
              LONGSHORE_DIGEST={digest}\n{previous}LONGSHORE_ROOT={sandbox}/root\n"
         )
     };
-    assert_eq!(
-        host.trace(),
-        expected("d-ONE", "") + &expected("d-TWO", "LONGSHORE_PREVIOUS_DEPLOYMENT_ID=d-ONE\n")
-    );
+    assert_eq!(host.trace(), expected("d-ONE", "") + &expected("d-TWO", "LONGSHORE_PREVIOUS_DEPLOYMENT_ID=d-ONE\n"));
 }
 
 #[test]
@@ -257,7 +263,8 @@ fn one_deployment_of_a_group_at_a_time_and_another_group_is_free() {
 fn an_agent_that_was_killed_leaves_a_deployment_that_the_next_one_closes() {
     let host = Sandbox::new();
     let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: wait.sh\n";
-    let script = "#!/bin/sh\necho waiting >> {trace}\nuntil [ -e {trace}.go ]; do sleep 0.05; done\necho done >> {trace}\n";
+    let script =
+        "#!/bin/sh\necho waiting >> {trace}\nuntil [ -e {trace}.go ]; do sleep 0.05; done\necho done >> {trace}\n";
     let waits = host.revision("waits", &[("appspec.yml", appspec), ("wait.sh", script)]);
     let mut first =
         host.agent(&["deploy", waits.to_str().unwrap(), "--group", "dev", "--application", "shop"]).spawn().unwrap();
@@ -306,7 +313,11 @@ fn ctrl_c_ends_the_deployment_after_the_running_script_and_twice_ends_the_script
         interrupt();
         if twice {
             // A second signal before the first was taken would be the same one.
-            wait_until(|| fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap().contains("SigPnd:\t0000000000000000"));
+            wait_until(|| {
+                fs::read_to_string(format!("/proc/{}/status", agent.id()))
+                    .unwrap()
+                    .contains("SigPnd:\t0000000000000000")
+            });
             std::thread::sleep(Duration::from_millis(200));
             interrupt();
         } else {

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use longshore_core::bundle::{EntryKind, Limits};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::Fanout;
 
@@ -123,6 +124,7 @@ impl Run<'_> {
             if id == self.order.deployment || lines.is_empty() || journal::outcome(&lines).is_some() {
                 continue;
             }
+            self.refuse_beside_running(&id, &lines)?;
             let during = lines.iter().rev().find_map(|line| match &line.entry {
                 Entry::Planned { event, .. }
                 | Entry::Started { event, .. }
@@ -135,6 +137,33 @@ impl Run<'_> {
                 .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
                 .map_err(refused)?;
             self.agent.events.emit(&Event::EarlierClosed { deployment: id, during });
+        }
+        Ok(())
+    }
+
+    /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.
+    fn refuse_beside_running(&self, id: &DeploymentId, lines: &[journal::Line]) -> Result<(), Ended> {
+        let planned: Vec<&Step> = lines
+            .iter()
+            .flat_map(|line| match &line.entry {
+                Entry::Planned { steps, .. } => steps.as_slice(),
+                Entry::Opened { .. }
+                | Entry::Prepared { .. }
+                | Entry::Started { .. }
+                | Entry::Finished { .. }
+                | Entry::Failed { .. }
+                | Entry::Closed { .. } => &[],
+            })
+            .collect();
+        let earlier = self.agent.layout.deployment(&self.order.group.id, id);
+        for step in planned {
+            let Step::RunHook { location, number, .. } = step else { continue };
+            if watch::is_running(&earlier.hook(*number)).map_err(refused)? {
+                let message = format!("script `{location}` of the interrupted deployment {id} still runs");
+                let failure = Failure::new(Exit::Busy, message)
+                    .hint(format!("wait for it to end; it writes to {}", earlier.scripts_log().display()));
+                return Err(Ended::Refused(failure));
+            }
         }
         Ok(())
     }
@@ -259,7 +288,9 @@ impl Run<'_> {
         let events = self.agent.events;
         let mut on_line =
             |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
-        let report = watch::run(&command, &self.directory.hook(place.number), &mut on_line).map_err(internal)?;
+        let dir = self.directory.hook(place.number);
+        let report = ending_when_asked_twice(self.agent.stop, &dir, || watch::run(&command, &dir, &mut on_line));
+        let report = report.map_err(internal)?;
         self.agent.events.emit(&Event::HookFinished {
             event: planned.event.clone(),
             script: hook.location.clone(),
@@ -399,6 +430,25 @@ impl Run<'_> {
             None => closed,
         }
     }
+}
+
+/// Runs a hook; its script is ended when the user asks a second time.
+fn ending_when_asked_twice<T>(stop: &AtomicUsize, dir: &Path, run: impl FnOnce() -> T) -> T {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let look = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                if stop.load(Ordering::Relaxed) > 1 {
+                    watch::stop(dir);
+                }
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+        });
+        let result = run();
+        ended.store(true, Ordering::Relaxed);
+        look.thread().unpark();
+        result
+    })
 }
 
 /// Why a deployment ended early.

@@ -22,6 +22,8 @@ pub(super) const SHIM_LOG: &str = "shim.log";
 /// A script that runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Running {
+    /// The shim's process.
+    pub(super) shim: i32,
     /// The script's process, process group and session.
     pub(super) pid: i32,
     /// When the kernel started that process, in its own ticks: tells it from a later process of the same number.

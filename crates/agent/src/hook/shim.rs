@@ -257,7 +257,8 @@ fn why_not_started(failed: &Failed, command: &HookCommand, script: &Script) -> H
 fn announce(dir: &Path, pid: Pid, started: Option<&str>) {
     let pid = pid.as_raw();
     let ticks = tree::entry(pid).map_or(0, |entry| entry.ticks);
-    let running = Running { pid, ticks, started: started.unwrap_or_default().to_owned() };
+    let started = started.unwrap_or_default().to_owned();
+    let running = Running { shim: unistd::getpid().as_raw(), pid, ticks, started };
     // Without it an agent knows less, and nothing else changes.
     let _ = serde_json::to_vec(&running).map(|json| fs::write(dir.join(folder::RUNNING), json));
 }

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use longshore_core::fsx;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::command::{HookCommand, without_credentials};
 use super::folder::{self, Running};
@@ -75,6 +77,20 @@ pub fn follow(dir: &Path) -> Result<HookReport, HookError> {
             return Ok(interrupted(dir, None));
         }
         thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Whether the hook of this folder still runs, whoever started it.
+pub fn is_running(dir: &Path) -> Result<bool, HookError> {
+    is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })
+}
+
+/// Asks the shim of this folder to end its script and everything the script started. Does not wait; the report comes as
+/// always. Nothing happens when no script runs.
+pub fn stop(dir: &Path) {
+    if let (Ok(true), Some(running)) = (is_locked(dir), Running::read(dir)) {
+        // Gone since: then there is nothing to end.
+        let _ = kill(Pid::from_raw(running.shim), Signal::SIGTERM);
     }
 }
 

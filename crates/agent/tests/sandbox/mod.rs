@@ -204,7 +204,13 @@ fn replace_figures(text: &str) -> String {
             let id = bare.strip_prefix("d-").is_some_and(|rest| {
                 rest.len() == 9 && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             });
-            out.push_str(if figure { "{time}" } else if id { "{id}" } else { bare });
+            out.push_str(if figure {
+                "{time}"
+            } else if id {
+                "{id}"
+            } else {
+                bare
+            });
             out.push_str(tail);
         }
     }
