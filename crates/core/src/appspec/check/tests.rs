@@ -326,3 +326,18 @@ fn patterns_with_hopes_that_fail_are_remarked() {
         assert_eq!(outcome(pattern(idle)).1, [IDLE_PERMISSION], "{idle}");
     }
 }
+
+#[test]
+fn every_code_is_in_the_reference_and_the_reference_knows_no_other() {
+    let codes = |text: &str, before: &str| -> Vec<String> {
+        let codes = text.match_indices(before).map(|(at, _)| text[at + before.len()..].chars().take(5).collect());
+        let mut codes: Vec<String> = codes.filter(|code: &String| code.starts_with("LS1")).collect();
+        codes.sort();
+        codes
+    };
+    let constants = [include_str!("../check.rs"), include_str!("../../yaml.rs")].concat();
+    let reference = include_str!("../../../../../docs/reference/appspec.md");
+    let ours = codes(&constants, "&str = \"");
+    assert_eq!(ours, codes(reference, "\n| "));
+    assert!(ours.windows(2).all(|pair| pair[0] != pair[1]), "a code is given out twice: {ours:?}");
+}
