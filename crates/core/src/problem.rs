@@ -3,6 +3,7 @@
 //! Problems are collected, never thrown one at a time. An [`Severity::Error`] means that the file cannot be deployed; a
 //! [`Severity::Warning`] means that it can be, and will surprise.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -136,20 +137,24 @@ impl Problem {
         self
     }
 
-    /// Where it is, as `file:line:column`, or the file alone when the whole file is meant.
-    pub fn place(&self) -> String {
-        match &self.span {
-            Some(span) => {
-                let (line, column) = self.source.line_column(span.start);
-                format!("{}:{line}:{column}", self.source.name)
-            }
-            None => self.source.name.clone(),
-        }
-    }
-
     /// Whether it stops a deployment.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+}
+
+/// On one line, as compilers do: `file:line:column: path: message`.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source.name)?;
+        if let Some(span) = &self.span {
+            let (line, column) = self.source.line_column(span.start);
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 

@@ -192,8 +192,7 @@ impl Run<'_> {
             self.agent.events.emit(&Event::Warning { message: message.clone() });
         }
         for problem in problems {
-            let place = problem.place();
-            self.agent.events.emit(&Event::Warning { message: format!("{place}: {}", problem.message) });
+            self.agent.events.emit(&Event::Warning { message: problem.to_string() });
         }
         if let Some(failure) = refusal::blocked(&plan) {
             return Err(Ended::Refused(failure));

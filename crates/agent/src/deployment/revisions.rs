@@ -98,8 +98,7 @@ fn read_appspec(archive: &Path) -> Result<AppSpec, String> {
         let parsed = appspec::parse(&source);
         return parsed.appspec.ok_or_else(|| {
             let first = parsed.problems.iter().find(|problem| problem.is_error());
-            let message = first.map_or("it has errors", |problem| problem.message.as_str());
-            format!("{}: {message}", path.display())
+            first.map_or_else(|| format!("{} has errors", path.display()), ToString::to_string)
         });
     }
     Err(format!("there is no appspec in {}", archive.display()))
