@@ -2,6 +2,9 @@
 //!
 //! `longshore-agent plan` prints the result, `deploy` carries it out; there is no other place that decides.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -151,8 +154,8 @@ pub enum Blocker {
     },
     /// The installed revision cannot say how it is stopped.
     InstalledUnreadable {
-        /// The event that needs it.
-        event: LifecycleEvent,
+        /// The events that need it.
+        events: Vec<LifecycleEvent>,
         /// Why.
         reason: String,
     },
@@ -177,9 +180,8 @@ impl Blocker {
     pub fn hint(&self) -> String {
         match self {
             Blocker::WrongOs => "deploy it with the AWS agent on Windows, or write `os: linux`".to_owned(),
-            Blocker::NoScript { event, from: ScriptsFrom::Installed, .. } | Blocker::InstalledUnreadable { event, .. } => {
-                format!("leave the event out with `--skip {event}`, or stop with the new release's scripts: `--stop-from new`")
-            }
+            Blocker::NoScript { event, from: ScriptsFrom::Installed, .. } => way_round(std::slice::from_ref(event)),
+            Blocker::InstalledUnreadable { events, .. } => way_round(events),
             Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
                 format!("add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build")
             }
@@ -207,12 +209,22 @@ impl fmt::Display for Blocker {
             Blocker::NoUser { event, location, user } => {
                 write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
             }
-            Blocker::InstalledUnreadable { event, reason } => {
-                write!(f, "{event}: the scripts of the installed revision cannot be read: {reason}")
+            Blocker::InstalledUnreadable { events, reason } => {
+                write!(f, "{}: the scripts of the installed revision cannot be read: {reason}", names(events, ", "))
             }
             Blocker::Install { message } => write!(f, "Install: {message}"),
         }
     }
+}
+
+/// How to deploy without the scripts of the installed revision.
+fn way_round(events: &[LifecycleEvent]) -> String {
+    let events = names(events, ",");
+    format!("leave them out with `--skip {events}`, or stop with the new release's scripts: `--stop-from new`")
+}
+
+fn names(events: &[LifecycleEvent], separator: &str) -> String {
+    events.iter().map(LifecycleEvent::name).collect::<Vec<_>>().join(separator)
 }
 
 /// Decides.
@@ -310,7 +322,16 @@ fn plan_hooks(
     let appspec = match &revision.appspec {
         Ok(appspec) => appspec,
         Err(reason) => {
-            plan.blockers.push(Blocker::InstalledUnreadable { event: event.clone(), reason: reason.clone() });
+            let known = plan.blockers.iter_mut().find_map(|blocker| match blocker {
+                Blocker::InstalledUnreadable { events, .. } => Some(events),
+                Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::NoUser { .. } | Blocker::Install { .. } => None,
+            });
+            match known {
+                Some(events) => events.push(event.clone()),
+                None => plan
+                    .blockers
+                    .push(Blocker::InstalledUnreadable { events: vec![event.clone()], reason: reason.clone() }),
+            }
             return nothing("the installed revision cannot be read");
         }
     };

@@ -1,0 +1,194 @@
+//! What is decided, from values alone.
+
+use std::time::Duration;
+
+use longshore_core::appspec::FileExists;
+use longshore_core::ids::{ApplicationName, GroupId, GroupName};
+
+use super::super::order::{Group, Revision as Where};
+use super::*;
+
+fn hook(location: &str, run_as: Option<&str>) -> Hook {
+    Hook {
+        script: location.parse().unwrap(),
+        location: location.to_owned(),
+        timeout: Duration::from_secs(60),
+        run_as: run_as.map(str::to_owned),
+        sudo: false,
+        span: 0..0,
+    }
+}
+
+fn appspec(hooks: &[(LifecycleEvent, Hook)]) -> AppSpec {
+    let mut appspec = AppSpec {
+        os: Os::Linux,
+        files: Vec::new(),
+        file_exists: None,
+        permissions: Vec::new(),
+        hooks: indexmap::IndexMap::new(),
+    };
+    for (event, hook) in hooks {
+        appspec.hooks.entry(event.clone()).or_insert_with(Vec::new).push(hook.clone());
+    }
+    appspec
+}
+
+/// A revision whose scripts are all there and executable.
+fn revision(id: &str, hooks: &[(LifecycleEvent, Hook)]) -> Revision {
+    let archive = PathBuf::from(format!("/root/{id}/deployment-archive"));
+    let scripts = hooks.iter().map(|(_, hook)| (hook.script.under(&archive), Script::File(0o755))).collect();
+    let release = Release {
+        deployment: id.parse().unwrap(),
+        application: None,
+        group: None,
+        commit: None,
+        content_digest: None,
+        archive,
+        at: None,
+    };
+    Revision { release, appspec: Ok(appspec(hooks)), scripts }
+}
+
+fn order() -> Order {
+    let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+    Order {
+        deployment: "d-NEW".parse().unwrap(),
+        group: Group { id: GroupId::of(&application, &name), name },
+        application,
+        revision: Where::Local("/bundle.zip".into()),
+        events: LifecycleEvent::ALL.to_vec(),
+        skip: Vec::new(),
+        stop_from: StopFrom::Installed,
+        file_exists: FileExists::Disallow,
+    }
+}
+
+fn nothing_to_install() -> InstallPlan {
+    InstallPlan {
+        directories: Vec::new(),
+        copies: Vec::new(),
+        permissions: Vec::new(),
+        removals: Vec::new(),
+        remembered: Vec::new(),
+        contexts_before: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn decide(order: &Order, new: &Revision, installed: Option<&Revision>) -> Plan {
+    let surroundings = Surroundings { users: BTreeMap::new(), install: Ok(nothing_to_install()) };
+    plan(order, new, installed, &Listing::default(), surroundings)
+}
+
+/// Each event that runs scripts, and whose.
+fn whose(plan: &Plan) -> Vec<(LifecycleEvent, &str)> {
+    plan.events
+        .iter()
+        .filter_map(|planned| match &planned.action {
+            Action::Hooks { revision, .. } => Some((planned.event.clone(), revision.deployment.as_str())),
+            Action::Nothing { .. } | Action::Download { .. } | Action::Install { .. } => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_stops_comes_from_the_installed_revision_and_all_else_from_the_new_one() {
+    use LifecycleEvent::{AfterInstall, ApplicationStop, BeforeBlockTraffic};
+    let hooks = [ApplicationStop, BeforeBlockTraffic, AfterInstall].map(|event| (event, hook("x.sh", None)));
+    let (old, new) = (revision("d-OLD", &hooks), revision("d-NEW", &hooks));
+    for (installed, stop_from, skip, expected) in [
+        (None, StopFrom::Installed, None, vec![(AfterInstall, "d-NEW")]),
+        (
+            Some(&old),
+            StopFrom::Installed,
+            None,
+            vec![(BeforeBlockTraffic, "d-OLD"), (ApplicationStop, "d-OLD"), (AfterInstall, "d-NEW")],
+        ),
+        (
+            Some(&old),
+            StopFrom::New,
+            None,
+            vec![(BeforeBlockTraffic, "d-NEW"), (ApplicationStop, "d-NEW"), (AfterInstall, "d-NEW")],
+        ),
+        (
+            Some(&old),
+            StopFrom::Installed,
+            Some(ApplicationStop),
+            vec![(BeforeBlockTraffic, "d-OLD"), (AfterInstall, "d-NEW")],
+        ),
+    ] {
+        let order = Order { stop_from, skip: skip.into_iter().collect(), ..order() };
+        let plan = decide(&order, &new, installed);
+        assert_eq!(whose(&plan), expected);
+        assert_eq!(plan.blockers, []);
+    }
+}
+
+#[test]
+fn everything_after_the_first_script_is_expected() {
+    let new = revision("d-NEW", &[(LifecycleEvent::BeforeInstall, hook("x.sh", None))]);
+    let plan = decide(&order(), &new, None);
+    let certain = plan.events.iter().take_while(|planned| !planned.expected).count();
+    assert_eq!(plan.events[certain - 1].event, LifecycleEvent::BeforeInstall);
+    assert!(plan.events[certain..].iter().all(|planned| planned.expected));
+}
+
+#[test]
+fn scripts_and_users_that_are_not_there_block_unless_before_install_may_bring_the_user() {
+    use LifecycleEvent::{AfterInstall, BeforeInstall};
+    let mut new = revision("d-NEW", &[(AfterInstall, hook("gone.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
+    new.scripts.insert("/root/d-NEW/deployment-archive/gone.sh".into(), Script::Missing);
+    let plan = decide(&order(), &new, None);
+    let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "AfterInstall: script `gone.sh` is not a file in the bundle (looked for \
+             /root/d-NEW/deployment-archive/gone.sh)",
+            "AfterInstall: script `x.sh` should run as `app`, and this host knows no such user",
+        ]
+    );
+    assert_eq!(plan.blockers[0].exit(), Exit::Invalid);
+
+    let new = revision("d-NEW", &[(BeforeInstall, hook("useradd.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
+    let plan = decide(&order(), &new, None);
+    assert_eq!(plan.blockers, []);
+    assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+}
+
+#[test]
+fn an_installed_revision_that_cannot_be_read_blocks_only_what_needs_it() {
+    let mut old = revision("d-OLD", &[]);
+    old.appspec = Err("there is no appspec in /root/d-OLD/deployment-archive".to_owned());
+    let new = revision("d-NEW", &[]);
+    let plan = decide(&order(), &new, Some(&old));
+    let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        ["BeforeBlockTraffic, AfterBlockTraffic, ApplicationStop: the scripts of the installed revision cannot be read: \
+          there is no appspec in /root/d-OLD/deployment-archive"]
+    );
+    assert_eq!(
+        plan.blockers[0].hint(),
+        "leave them out with `--skip BeforeBlockTraffic,AfterBlockTraffic,ApplicationStop`, or stop with the new release's \
+         scripts: `--stop-from new`"
+    );
+    let plan = decide(&Order { stop_from: StopFrom::New, ..order() }, &new, Some(&old));
+    assert_eq!(plan.blockers, []);
+}
+
+#[test]
+fn a_script_that_is_not_executable_is_noted() {
+    let mut new = revision("d-NEW", &[(LifecycleEvent::AfterInstall, hook("x.sh", None))]);
+    new.scripts.insert("/root/d-NEW/deployment-archive/x.sh".into(), Script::File(0o644));
+    let plan = decide(&order(), &new, None);
+    let notes: Vec<&String> = plan
+        .events
+        .iter()
+        .flat_map(|planned| match &planned.action {
+            Action::Hooks { hooks, .. } => hooks.iter().flat_map(|hook| &hook.notes).collect(),
+            Action::Nothing { .. } | Action::Download { .. } | Action::Install { .. } => Vec::new(),
+        })
+        .collect();
+    assert_eq!(notes, ["not executable in the bundle: will be made executable"]);
+}
