@@ -8,11 +8,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore_core::lifecycle::ScriptsFrom;
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::problem::Look;
 use longshore_core::report::{Envelope, Reporter};
 
 use crate::deployment::journal::Outcome;
+use crate::deployment::plan::Idle;
 use crate::event::Event;
 use crate::hook::{HookOutcome, HookReport};
 
@@ -133,7 +134,12 @@ pub fn sentence(event: &Event) -> Option<String> {
             verb("Fetched", &text)
         }
         Event::Warning { message } => verb("Warning", message),
-        Event::EventSkipped { event, reason } => verb("Skipped", &format!("{event}: {reason}")),
+        Event::EventSkipped { event, reason } => match reason {
+            // Half of the events of every deployment: a plan shows them, a deployment need not.
+            Idle::NoScripts => return None,
+            Idle::FirstDeployment if *event != LifecycleEvent::ApplicationStop => return None,
+            Idle::FirstDeployment | Idle::LeftOut | Idle::Unreadable => verb("Skipped", &format!("{event}: {reason}")),
+        },
         Event::HookStarted { event, script, from, from_deployment, number, of, timeout_s, user } => {
             let count = if *of > 1 { format!(" ({number} of {of})") } else { String::new() };
             let whose = match from {
@@ -145,6 +151,9 @@ pub fn sentence(event: &Event) -> Option<String> {
         }
         Event::HookFinished { event, script, report } => hook_line(event.name(), script, report),
         Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
+            if created + replaced + retained + removed == 0 {
+                return Some(verb("Installed", "nothing: the appspec has no files to copy"));
+            }
             let mut text = format!("{}, {}", plural(created + replaced, "file"), size(*bytes));
             for (count, what) in
                 [(created, "new"), (replaced, "replaced"), (retained, "kept as they were"), (removed, "removed")]
@@ -159,7 +168,9 @@ pub fn sentence(event: &Event) -> Option<String> {
         Event::EventFinished { event, elapsed_ms } => {
             verb("Finished", &format!("{event} in {}", duration(*elapsed_ms)))
         }
-        Event::EventFailed { event, message, .. } => verb("Failed", &format!("{event}: {message}")),
+        // The script's own line has said it.
+        Event::EventFailed { script: Some(_), .. } => return None,
+        Event::EventFailed { event, message, script: None, .. } => verb("Failed", &format!("{event}: {message}")),
         Event::DeploymentFinished { outcome, installed, elapsed_ms, .. } => {
             let first = match outcome {
                 Outcome::Succeeded => "Deployed",

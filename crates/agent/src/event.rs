@@ -8,6 +8,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use serde::Serialize;
 
 use crate::deployment::journal::Outcome;
+use crate::deployment::plan::Idle;
 use crate::hook::{HookReport, Stream};
 
 /// Something that happened.
@@ -67,7 +68,7 @@ pub enum Event {
         /// The event.
         event: LifecycleEvent,
         /// Why.
-        reason: String,
+        reason: Idle,
     },
     /// A script began.
     HookStarted {
@@ -140,6 +141,9 @@ pub enum Event {
         event: LifecycleEvent,
         /// What failed, one sentence.
         message: String,
+        /// The script that failed, if it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        script: Option<String>,
         /// The code the AWS agent would report.
         code: u8,
     },

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use longshore_core::appspec::AppSpec;
 use longshore_core::failure::{Exit, Failure};
+use nix::unistd::{Group, User, getegid, geteuid};
 
 use super::order::Order;
-use super::plan::{self, Plan, Revision, Surroundings};
+use super::plan::{self, Account, Plan, Revision, Surroundings};
 use super::revisions;
 use crate::fetch::Fetched;
 use crate::hook::user;
@@ -30,7 +31,17 @@ pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing)
     }
     let appspec = new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
     let (install, _) = install_plan(layout, order, appspec, listing)?;
-    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { users, install }))
+    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { agent: agent()?, users, install }))
+}
+
+fn agent() -> Result<Account, Failure> {
+    let (uid, gid) = (geteuid(), getegid());
+    let user = User::from_uid(uid).map_err(internal)?;
+    let group = Group::from_gid(gid).map_err(internal)?;
+    Ok(Account {
+        user: user.map_or_else(|| uid.to_string(), |user| user.name),
+        group: group.map_or_else(|| gid.to_string(), |group| group.name),
+    })
 }
 
 /// What the Install event would do now, or what is in its way; and the programs that it would use.

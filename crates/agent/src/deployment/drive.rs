@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,7 @@ pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
         return Err(Failure::new(Exit::Conflict, message).hint("leave `--deployment-id` out to get a fresh one"));
     }
     create(directory.path())?;
+    create(&layout.instructions())?;
     Ok(lock)
 }
 
@@ -208,6 +210,9 @@ impl Run<'_> {
             self.check_stop(&planned.event)?;
             self.event(planned, prepared)?;
         }
+        if self.order.events.contains(&LifecycleEvent::Install) {
+            release::mark_good(self.agent.layout, self.lock, &prepared.new.release).map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -224,7 +229,7 @@ impl Run<'_> {
         let begun = Instant::now();
         let steps = steps(&planned.action, self.hooks_run);
         if let Action::Nothing { reason } = &planned.action {
-            self.agent.events.emit(&Event::EventSkipped { event: event.clone(), reason: reason.clone() });
+            self.agent.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
             return Ok(());
         }
         self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(refused)?;
@@ -252,7 +257,11 @@ impl Run<'_> {
             if let Err(failure) = done {
                 let code = failure.hook.as_ref().map_or(5, |report| report.outcome.code());
                 let message = failure.failure.error.to_string();
-                self.agent.events.emit(&Event::EventFailed { event: event.clone(), message, code });
+                let script = match step {
+                    Step::RunHook { location, .. } => Some(location.clone()),
+                    Step::MarkMostRecent | Step::Install | Step::MarkInstalled => None,
+                };
+                self.agent.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
                 return Err(Ended::Failed(failure.failure.hint(self.way_back())));
             }
             if index + 1 < steps.len() {
@@ -370,7 +379,10 @@ impl Run<'_> {
     }
 
     fn mark_most_recent(&mut self) -> Result<(), StepFailure> {
-        self.records().write_most_recent_install(self.directory.path()).map_err(|error| internal(error).into())
+        let records = self.records();
+        records
+            .write_most_recent_install(self.directory.path())
+            .map_err(|source| internal(CannotWrite { path: records.dir, source }).into())
     }
 
     fn mark_installed(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
@@ -470,6 +482,14 @@ impl From<Failure> for StepFailure {
     }
 }
 
+/// Something below the agent's root that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to `{path}`")]
+struct CannotWrite {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// Which script: its place in its event, from 0, and its number in the deployment, from 1.
 #[derive(Clone, Copy)]
 struct Place {
@@ -496,8 +516,8 @@ fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
 }
 
 fn create(dir: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(dir).map_err(|error| {
-        Failure::new(Exit::Failed, error).hint(format!(
+    fs::create_dir_all(dir).map_err(|source| {
+        Failure::new(Exit::Failed, CannotWrite { path: dir.to_owned(), source }).hint(format!(
             "the agent needs to write to {}; run it as root, or give another folder with `--root`",
             dir.display()
         ))

@@ -47,13 +47,26 @@ pub enum Script {
 pub struct Surroundings {
     /// Whom the appspecs name in `runas`, resolved.
     pub users: BTreeMap<String, RunAs>,
+    /// Whom the agent runs as.
+    pub agent: Account,
     /// What the Install event would do, as decided from the disk as it is now.
     pub install: Result<InstallPlan, Vec<Conflict>>,
+}
+
+/// A user and its group, by name, or by number where the host has no name for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// The user.
+    pub user: String,
+    /// Its primary group.
+    pub group: String,
 }
 
 /// What a deployment will do.
 #[derive(Debug, Serialize)]
 pub struct Plan {
+    /// Whom the agent runs as: the owner of what no entry of `permissions` gives to somebody else.
+    pub agent: Account,
     /// What the new release will be.
     pub release: Release,
     /// The release that is installed now.
@@ -85,7 +98,7 @@ pub enum Action {
     /// Nothing, and why.
     Nothing {
         /// Why.
-        reason: String,
+        reason: Idle,
     },
     /// Runs scripts.
     Hooks {
@@ -106,6 +119,20 @@ pub enum Action {
         /// What exactly; `None` when conflicts stand in the way that a script may still remove.
         plan: Option<Box<InstallPlan>>,
     },
+}
+
+/// Why an event does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Idle {
+    /// The appspec hangs no scripts on it.
+    NoScripts,
+    /// It takes its scripts from the installed revision, and there is none yet.
+    FirstDeployment,
+    /// The user left it out.
+    LeftOut,
+    /// The installed revision cannot be read, which blocks the deployment.
+    Unreadable,
 }
 
 /// One script of a plan.
@@ -164,6 +191,17 @@ pub enum Blocker {
         /// The conflict, one sentence.
         message: String,
     },
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Idle::NoScripts => "no scripts in the appspec",
+            Idle::FirstDeployment => "first deployment of this group, so no installed revision has scripts for it",
+            Idle::LeftOut => "left out by `--skip`",
+            Idle::Unreadable => "the installed revision cannot be read",
+        })
+    }
 }
 
 impl Blocker {
@@ -236,6 +274,7 @@ pub fn plan(
     surroundings: Surroundings,
 ) -> Plan {
     let mut plan = Plan {
+        agent: surroundings.agent,
         release: new.release.clone(),
         installed: installed.map(|revision| revision.release.clone()),
         events: Vec::new(),
@@ -292,7 +331,8 @@ fn plan_install(plan: &mut Plan, install: Option<Result<InstallPlan, Vec<Conflic
             }
             Action::Install { plan: None }
         }
-        None => Action::Nothing { reason: "files are installed once".to_owned() },
+        // An order names each event once.
+        None => Action::Install { plan: None },
     }
 }
 
@@ -304,9 +344,9 @@ fn plan_hooks(
     installed: Option<&Revision>,
     users: &BTreeMap<String, RunAs>,
 ) -> Action {
-    let nothing = |reason: &str| Action::Nothing { reason: reason.to_owned() };
+    let nothing = |reason| Action::Nothing { reason };
     if order.skip.contains(event) {
-        return nothing("left out by `--skip`");
+        return nothing(Idle::LeftOut);
     }
     let from = match (event.scripts_from(), order.stop_from) {
         (ScriptsFrom::Installed, StopFrom::Installed) => ScriptsFrom::Installed,
@@ -316,7 +356,7 @@ fn plan_hooks(
         ScriptsFrom::Current => new,
         ScriptsFrom::Installed => match installed {
             Some(revision) => revision,
-            None => return nothing("first deployment of this group: no installed revision has scripts for it"),
+            None => return nothing(Idle::FirstDeployment),
         },
     };
     let appspec = match &revision.appspec {
@@ -332,12 +372,12 @@ fn plan_hooks(
                     .blockers
                     .push(Blocker::InstalledUnreadable { events: vec![event.clone()], reason: reason.clone() }),
             }
-            return nothing("the installed revision cannot be read");
+            return nothing(Idle::Unreadable);
         }
     };
     let hooks = appspec.hooks_of(event);
     if hooks.is_empty() {
-        return nothing("no scripts in the appspec");
+        return nothing(Idle::NoScripts);
     }
     let prepared_by_script = plan.events.iter().any(|earlier| {
         earlier.event == LifecycleEvent::BeforeInstall && matches!(earlier.action, Action::Hooks { .. })

@@ -7,7 +7,7 @@ use longshore_core::lifecycle::ScriptsFrom;
 
 use super::{plural, size};
 use crate::deployment::order::Order;
-use crate::deployment::plan::{Action, Plan, PlannedEvent, PlannedHook};
+use crate::deployment::plan::{Account, Action, Plan, PlannedEvent, PlannedHook};
 use crate::install::listing::ItemKind;
 use crate::install::plan::{CopyAction, DirectoryAction, InstallPlan, PermissionChange};
 
@@ -40,18 +40,21 @@ pub fn plan(order: &Order, plan: &Plan) -> String {
     );
     text.push('\n');
     for event in &plan.events {
-        planned_event(&mut text, event);
+        planned_event(&mut text, event, &plan.agent);
     }
     text.push('\n');
     line(&mut text, &sum(plan));
+    if plan.events.iter().any(|planned| planned.expected) {
+        line(&mut text, "Expected: scripts run before it, and may change what it finds");
+    }
     for warning in &plan.warnings {
         line(&mut text, &format!("Warning: {warning}"));
     }
     text
 }
 
-fn planned_event(text: &mut String, planned: &PlannedEvent) {
-    let expected = if planned.expected { " (expected: scripts run before it)" } else { "" };
+fn planned_event(text: &mut String, planned: &PlannedEvent, agent: &Account) {
+    let expected = if planned.expected { " (expected)" } else { "" };
     let head = |what: &str| format!("{:<19} {what}", planned.event.name());
     match &planned.action {
         Action::Nothing { reason } => line(text, &head(&format!("nothing: {reason}"))),
@@ -68,33 +71,33 @@ fn planned_event(text: &mut String, planned: &PlannedEvent) {
             };
             line(text, &head(&format!("{} {whose}{expected}", plural(hooks.len(), "script"))));
             for hook in hooks {
-                hook_line(text, hook);
+                hook_line(text, hook, agent);
             }
         }
         Action::Install { plan: Some(install) } => {
             line(text, &head(&format!("{}{expected}", install_sum(install))));
-            install_lines(text, install);
+            install_lines(text, install, agent);
         }
         Action::Install { plan: None } => line(text, &head(&format!("cannot be decided yet, see below{expected}"))),
     }
 }
 
-fn hook_line(text: &mut String, hook: &PlannedHook) {
-    let user = hook.user.as_deref().unwrap_or("the agent's user");
+fn hook_line(text: &mut String, hook: &PlannedHook, agent: &Account) {
+    let user = hook.user.as_deref().unwrap_or(&agent.user);
     line(text, &format!("    run      {}  as {user}, limit {}s", hook.location, hook.timeout_s));
     for note in &hook.notes {
         line(text, &format!("             {note}"));
     }
 }
 
-fn install_lines(text: &mut String, install: &InstallPlan) {
+fn install_lines(text: &mut String, install: &InstallPlan, agent: &Account) {
     for directory in &install.directories {
         let what = match directory.action {
             DirectoryAction::Create => "create",
             DirectoryAction::Replace => "replace",
             DirectoryAction::Keep => continue,
         };
-        let permissions = permissions(install, &directory.path, None);
+        let permissions = permissions(install, &directory.path, None, agent);
         line(text, &format!("    {what:<8} {}/  {permissions}", directory.path.display()));
     }
     for copy in &install.copies {
@@ -106,7 +109,7 @@ fn install_lines(text: &mut String, install: &InstallPlan) {
         let detail = match &copy.kind {
             ItemKind::Link(target) => format!("-> {target}"),
             ItemKind::File | ItemKind::Directory => {
-                format!("{}, {}", permissions(install, &copy.destination, Some(copy.mode)), size(copy.size))
+                format!("{}, {}", permissions(install, &copy.destination, Some(copy.mode), agent), size(copy.size))
             }
         };
         line(text, &format!("    {what:<8} {}  {detail}", copy.destination.display()));
@@ -121,16 +124,14 @@ fn install_lines(text: &mut String, install: &InstallPlan) {
 }
 
 /// Owner, group and mode that a path will have; what no entry changes is the agent's own.
-fn permissions(install: &InstallPlan, path: &Path, mode: Option<u32>) -> String {
+fn permissions(install: &InstallPlan, path: &Path, mode: Option<u32>, agent: &Account) -> String {
     let change = install.permissions.iter().find(|change| change.path == path);
-    let name =
-        |account: Option<&crate::install::plan::Account>| account.map_or("agent", |account| &account.name).to_owned();
-    let owner = name(change.and_then(|change| change.owner.as_ref()));
-    let group = name(change.and_then(|change| change.group.as_ref()));
+    let owner = change.and_then(|change| change.owner.as_ref()).map_or(&agent.user, |owner| &owner.name);
+    let group = change.and_then(|change| change.group.as_ref()).map_or(&agent.group, |group| &group.name);
     let mode = change.and_then(|change| change.mode).or(mode).unwrap_or(0o755);
     let extra = match change {
         Some(PermissionChange { acl: Some(acl), .. }) => {
-            format!(", ACL with {}", plural(acl.len(), "entry").replace("entrys", "entries"))
+            format!(", ACL of {}", plural(acl.len(), "line"))
         }
         Some(_) | None => String::new(),
     };

@@ -7,47 +7,47 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A host in a temporary folder.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
 }
 
 /// How a run of the agent ended.
-pub struct Ran {
-    pub code: Option<i32>,
-    pub out: String,
-    pub told: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) told: String,
 }
 
 impl Sandbox {
-    pub fn new() -> Sandbox {
+    pub(crate) fn new() -> Sandbox {
         let folder = tempfile::tempdir().unwrap();
         // Scripts that run as another user have to reach it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Sandbox { folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The agent's root.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.path().join("root")
     }
 
     /// Where the sample appspecs install to.
-    pub fn www(&self) -> PathBuf {
+    pub(crate) fn www(&self) -> PathBuf {
         self.path().join("www")
     }
 
     /// Where the sample scripts write what they saw.
-    pub fn trace(&self) -> String {
+    pub(crate) fn trace(&self) -> String {
         fs::read_to_string(self.path().join("trace")).unwrap_or_default()
     }
 
     /// A revision as a folder. `{www}` and `{trace}` in a file stand for paths of this sandbox; scripts (`*.sh`) are
     /// executable.
-    pub fn revision(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn revision(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.path().join("revisions").join(name);
         for (path, text) in files {
             let path = folder.join(path);
@@ -64,7 +64,7 @@ impl Sandbox {
     }
 
     /// A revision that installs `site/` and traces every event that is scriptable; `{name}` tells revisions apart.
-    pub fn traced(&self, name: &str, site: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn traced(&self, name: &str, site: &[(&str, &str)]) -> PathBuf {
         let events = [
             "BeforeBlockTraffic",
             "AfterBlockTraffic",
@@ -89,7 +89,7 @@ impl Sandbox {
     }
 
     /// The agent, with the root of this sandbox and nothing of the surroundings.
-    pub fn agent(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_longshore-agent"));
         command.args(arguments).current_dir(self.path()).env_clear();
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -97,25 +97,25 @@ impl Sandbox {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.agent(arguments).output().unwrap())
     }
 
     /// Deploys a folder to group `dev` of application `shop`.
-    pub fn deploy(&self, revision: &Path, more: &[&str]) -> Ran {
+    pub(crate) fn deploy(&self, revision: &Path, more: &[&str]) -> Ran {
         let mut arguments = vec!["deploy", revision.to_str().unwrap(), "--group", "dev", "--application", "shop"];
         arguments.extend(more);
         self.run(&arguments)
     }
 
-    pub fn plan(&self, revision: &Path, more: &[&str]) -> Ran {
+    pub(crate) fn plan(&self, revision: &Path, more: &[&str]) -> Ran {
         let mut arguments = vec!["plan", revision.to_str().unwrap(), "--group", "dev", "--application", "shop"];
         arguments.extend(more);
         self.run(&arguments)
     }
 
     /// The deployments of group `dev`, newest first: id, outcome.
-    pub fn history(&self) -> Vec<(String, String)> {
+    pub(crate) fn history(&self) -> Vec<(String, String)> {
         let ran = self.run(&["history", "--output", "json"]).succeeds();
         let records: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or("unfinished").to_owned();
@@ -128,12 +128,12 @@ impl Sandbox {
     }
 
     /// The folder of a deployment of group `dev`.
-    pub fn deployment(&self, id: &str) -> PathBuf {
+    pub(crate) fn deployment(&self, id: &str) -> PathBuf {
         self.root().join("shop~dev").join(id)
     }
 
     /// Everything below a path of this sandbox: kind, mode and contents of each name.
-    pub fn tree(&self, below: &Path) -> BTreeMap<PathBuf, String> {
+    pub(crate) fn tree(&self, below: &Path) -> BTreeMap<PathBuf, String> {
         let mut tree = BTreeMap::new();
         let mut folders = vec![below.to_owned()];
         while let Some(folder) = folders.pop() {
@@ -157,7 +157,7 @@ impl Sandbox {
     }
 
     /// A text of the agent without what differs from run to run.
-    pub fn stable(&self, text: &str) -> String {
+    pub(crate) fn stable(&self, text: &str) -> String {
         let mut text = text.replace(&self.path().display().to_string(), "{sandbox}");
         for (id, _) in self.history() {
             text = text.replace(&id, "{id}");
@@ -167,7 +167,7 @@ impl Sandbox {
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Ran {
+    pub(crate) fn of(output: Output) -> Ran {
         Ran {
             code: output.status.code(),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -176,18 +176,18 @@ impl Ran {
     }
 
     #[track_caller]
-    pub fn exits(self, code: i32) -> Ran {
+    pub(crate) fn exits(self, code: i32) -> Ran {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.told);
         self
     }
 
     #[track_caller]
-    pub fn succeeds(self) -> Ran {
+    pub(crate) fn succeeds(self) -> Ran {
         self.exits(0)
     }
 
     #[track_caller]
-    pub fn tells(self, part: &str) -> Ran {
+    pub(crate) fn tells(self, part: &str) -> Ran {
         assert!(self.told.contains(part), "{part:?} is missing in:\n{}", self.told);
         self
     }

@@ -28,7 +28,7 @@ fn appspec(hooks: &[(LifecycleEvent, Hook)]) -> AppSpec {
         hooks: indexmap::IndexMap::new(),
     };
     for (event, hook) in hooks {
-        appspec.hooks.entry(event.clone()).or_insert_with(Vec::new).push(hook.clone());
+        appspec.hooks.entry(event.clone()).or_default().push(hook.clone());
     }
     appspec
 }
@@ -76,7 +76,8 @@ fn nothing_to_install() -> InstallPlan {
 }
 
 fn decide(order: &Order, new: &Revision, installed: Option<&Revision>) -> Plan {
-    let surroundings = Surroundings { users: BTreeMap::new(), install: Ok(nothing_to_install()) };
+    let agent = Account { user: "root".to_owned(), group: "root".to_owned() };
+    let surroundings = Surroundings { agent, users: BTreeMap::new(), install: Ok(nothing_to_install()) };
     plan(order, new, installed, &Listing::default(), surroundings)
 }
 
@@ -136,7 +137,8 @@ fn everything_after_the_first_script_is_expected() {
 #[test]
 fn scripts_and_users_that_are_not_there_block_unless_before_install_may_bring_the_user() {
     use LifecycleEvent::{AfterInstall, BeforeInstall};
-    let mut new = revision("d-NEW", &[(AfterInstall, hook("gone.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
+    let mut new =
+        revision("d-NEW", &[(AfterInstall, hook("gone.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
     new.scripts.insert("/root/d-NEW/deployment-archive/gone.sh".into(), Script::Missing);
     let plan = decide(&order(), &new, None);
     let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
@@ -150,7 +152,8 @@ fn scripts_and_users_that_are_not_there_block_unless_before_install_may_bring_th
     );
     assert_eq!(plan.blockers[0].exit(), Exit::Invalid);
 
-    let new = revision("d-NEW", &[(BeforeInstall, hook("useradd.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
+    let new =
+        revision("d-NEW", &[(BeforeInstall, hook("useradd.sh", None)), (AfterInstall, hook("x.sh", Some("app")))]);
     let plan = decide(&order(), &new, None);
     assert_eq!(plan.blockers, []);
     assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
@@ -165,8 +168,10 @@ fn an_installed_revision_that_cannot_be_read_blocks_only_what_needs_it() {
     let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
-        ["BeforeBlockTraffic, AfterBlockTraffic, ApplicationStop: the scripts of the installed revision cannot be read: \
-          there is no appspec in /root/d-OLD/deployment-archive"]
+        [
+            "BeforeBlockTraffic, AfterBlockTraffic, ApplicationStop: the scripts of the installed revision cannot be read: \
+          there is no appspec in /root/d-OLD/deployment-archive"
+        ]
     );
     assert_eq!(
         plan.blockers[0].hint(),
