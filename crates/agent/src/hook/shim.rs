@@ -11,6 +11,7 @@ mod escape;
 mod log;
 mod output;
 mod script;
+mod supervisor;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -26,13 +27,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 
 use self::child::{Failed, Launch, Stage, Started};
 use self::log::ScriptsLog;
 use self::output::{Output, Progress};
 use self::script::{Script, not_started};
+use self::supervisor::Supervisor;
 use super::command::{DEPLOYMENT_VARIABLES, HookCommand, RunAs};
 use super::folder::{self, Running};
 use super::{HookOutcome, HookReport, Stream, tree};
@@ -42,13 +43,6 @@ pub(in crate::hook) use self::output::ProgressLine;
 /// The hidden subcommand, followed by the hook's folder.
 pub const SUBCOMMAND: &str = "hook-shim";
 
-/// What the script started may take this long to end after the script itself before it counts as left running. Long
-/// enough for the `tee` of a script that logs through one.
-const SETTLE: Duration = Duration::from_millis(200);
-/// How long to go on killing. Whatever lives then hangs in the kernel, or is not ours to kill.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// How often to kill what was forked in the meantime.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
 /// How long to try to write the result: a disk may be full for a moment.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -153,7 +147,7 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
         Ok(pid) => {
             report.pid = Some(pid.as_raw());
             let mut hook =
-                Hook { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
+                Supervisor { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
             let outcome = hook.until_it_ends();
             report.left_running = hook.left_running();
             if matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told {
@@ -295,126 +289,6 @@ fn conclude(command: &HookCommand, report: &mut HookReport, output: &mut Output)
     }
     if let Some(error) = output.log.error() {
         report.notes.push(format!("`{}` is not whole: {error}", command.log.display()));
-    }
-}
-
-/// A script that runs.
-struct Hook<'a> {
-    command: &'a HookCommand,
-    clock: Instant,
-    pid: Pid,
-    status: Option<WaitStatus>,
-    /// Whether nothing of it runs any more.
-    is_childless: bool,
-    /// Whether somebody sent TERM to the shim.
-    is_told: bool,
-    signals: &'a SignalFd,
-    output: &'a mut Output,
-}
-
-impl Hook<'_> {
-    fn until_it_ends(&mut self) -> HookOutcome {
-        let deadline = self.clock.checked_add(self.command.timeout);
-        loop {
-            if let Some(status) = self.status {
-                self.settle();
-                return outcome_of(status);
-            }
-            if self.is_told {
-                self.end_all();
-                return HookOutcome::Killed { signal: Signal::SIGTERM as i32 };
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return HookOutcome::TimedOut { forced: self.end_all() };
-            }
-            self.turn(deadline);
-        }
-    }
-
-    /// Waits until something happens, but no longer than `until`, and takes note of it.
-    fn turn(&mut self, until: Option<Instant>) {
-        let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        watched.extend(self.output.pipes().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
-        // A wait longer than poll can express is cut, and the caller comes back. One millisecond more than is left, so
-        // that rounding does not make us spin.
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
-        let timeout = left.map_or(PollTimeout::NONE, |left| left.try_into().unwrap_or(PollTimeout::MAX));
-        // An error is EINTR, and then there is nothing to note.
-        let _ = poll(&mut watched, timeout);
-        self.output.read();
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            self.is_told |= signal.ssi_signo == Signal::SIGTERM as u32;
-        }
-        self.reap();
-    }
-
-    /// Takes over the end of every child, adopted ones included.
-    fn reap(&mut self) {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return,
-                Ok(status) if status.pid() == Some(self.pid) => self.status = Some(status),
-                Ok(_) => {}
-                // None left: whatever the script started has ended, because orphans become our children.
-                Err(_) => {
-                    self.is_childless = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Reads what the script wrote, and gives what it started a moment to end by itself.
-    fn settle(&mut self) {
-        let until = Instant::now() + SETTLE;
-        while !self.is_childless && Instant::now() < until {
-            self.turn(Some(until));
-        }
-        self.output.drain();
-    }
-
-    /// TERM, grace, KILL, for everything the script started. Whether KILL was needed.
-    fn end_all(&mut self) -> bool {
-        self.signal(Signal::SIGTERM);
-        // A stopped process gets TERM only when it goes on.
-        self.signal(Signal::SIGCONT);
-        let grace = Instant::now().checked_add(self.command.grace);
-        while !self.is_childless && grace.is_none_or(|grace| Instant::now() < grace) {
-            self.turn(grace);
-        }
-        let forced = !self.is_childless;
-        let limit = Instant::now() + KILL_LIMIT;
-        while !self.is_childless && Instant::now() < limit {
-            // Again and again: what was forked after we looked is in the next look.
-            self.signal(Signal::SIGKILL);
-            self.turn(Some(Instant::now() + KILL_AGAIN));
-        }
-        self.output.drain();
-        forced
-    }
-
-    fn signal(&self, signal: Signal) {
-        tree::signal(unistd::getpid().as_raw(), self.pid.as_raw(), signal);
-    }
-
-    fn left_running(&self) -> Vec<super::Process> {
-        if self.is_childless {
-            return Vec::new();
-        }
-        let all = tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw());
-        let mut left = tree::describe(&all, &self.output.inodes());
-        left.truncate(HookReport::MOST_LEFT_RUNNING);
-        left
-    }
-}
-
-fn outcome_of(status: WaitStatus) -> HookOutcome {
-    match status {
-        WaitStatus::Exited(_, 0) => HookOutcome::Passed,
-        WaitStatus::Exited(_, status) => HookOutcome::Exited { status },
-        WaitStatus::Signaled(_, signal, _) => HookOutcome::Killed { signal: signal as i32 },
-        // Never asked for.
-        _ => HookOutcome::Interrupted,
     }
 }
 
