@@ -47,6 +47,8 @@ pub const SUBCOMMAND: &str = "hook-shim";
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs a shim when the arguments (program name first) ask for one. Costs next to nothing when they do not.
+///
+/// To be called before the process has opened a file or started a thread: a shim closes what it inherited, and forks.
 pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let subcommand = args.nth(1)?;
     let dir = args.next().filter(|_| subcommand == SUBCOMMAND)?;
@@ -55,7 +57,7 @@ pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 
 /// Runs the hook described by `command.json` in `dir`, writes `result.json` there, and is then done or stays as a reader
 /// of what the hook left running.
-pub fn run(dir: &Path) -> ExitCode {
+fn run(dir: &Path) -> ExitCode {
     match own(dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -88,9 +90,11 @@ fn own(dir: &Path) -> Result<(), ShimError> {
     Ok(())
 }
 
-/// Leaves the agent's session, becomes the ancestor of all that follows, blocks all signals (CHLD and TERM are read),
-/// and lets no descriptor through to the script.
+/// Leaves the agent's session and everything else inherited from it, becomes the ancestor of all that follows, and blocks
+/// all signals (CHLD and TERM are read).
 fn detach() -> io::Result<(SignalFd, Progress)> {
+    // First: from here on descriptors are ours.
+    close_inherited()?;
     // Fails only for a process group leader, which is what we want to be.
     let _ = unistd::setsid();
     let _ = prctl::set_name(c"longshore-hook");
@@ -100,20 +104,19 @@ fn detach() -> io::Result<(SignalFd, Progress)> {
     read.add(Signal::SIGCHLD);
     read.add(Signal::SIGTERM);
     let signals = SignalFd::with_flags(&read, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    close_on_exec()?;
     let progress = Progress::new(io::stdout().as_fd().try_clone_to_owned()?)?;
     Ok((signals, progress))
 }
 
-/// The agent may itself have inherited descriptors from whoever started it.
-#[expect(unsafe_code, reason = "nix takes owned or borrowed descriptors, and these are known by number alone")]
-fn close_on_exec() -> io::Result<()> {
-    for descriptor in fs::read_dir("/proc/self/fd")? {
-        let number = descriptor?.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(number @ 3..) = number {
-            // SAFETY: changes a flag and takes no ownership; a number closed meanwhile is EBADF.
-            unsafe { nix::libc::fcntl(number, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
-        }
+/// The agent may itself have inherited descriptors from whoever started it. The script must not get them, and the reader
+/// that stays must not keep them.
+#[expect(unsafe_code, reason = "nobody owns these descriptors; they are known by number alone")]
+fn close_inherited() -> io::Result<()> {
+    let descriptors = fs::read_dir("/proc/self/fd")?;
+    let numbers: Vec<i32> = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // SAFETY: this process has just started and opened nothing itself but the listing above, which is closed.
+        unsafe { nix::libc::close(number) };
     }
     Ok(())
 }
