@@ -11,6 +11,7 @@ mod escape;
 mod log;
 mod output;
 mod script;
+mod supervisor;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -26,13 +27,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 
 use self::child::{Failed, Launch, Stage, Started};
 use self::log::ScriptsLog;
 use self::output::{Output, Progress};
 use self::script::{Script, not_started};
+use self::supervisor::Supervisor;
 use super::command::{DEPLOYMENT_VARIABLES, HookCommand, RunAs};
 use super::folder::{self, Running};
 use super::{HookOutcome, HookReport, Stream, tree};
@@ -42,17 +43,12 @@ pub(in crate::hook) use self::output::ProgressLine;
 /// The hidden subcommand, followed by the hook's folder.
 pub const SUBCOMMAND: &str = "hook-shim";
 
-/// What the script started may take this long to end after the script itself before it counts as left running. Long
-/// enough for the `tee` of a script that logs through one.
-const SETTLE: Duration = Duration::from_millis(200);
-/// How long to go on killing. Whatever lives then hangs in the kernel, or is not ours to kill.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// How often to kill what was forked in the meantime.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
 /// How long to try to write the result: a disk may be full for a moment.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs a shim when the arguments (program name first) ask for one. Costs next to nothing when they do not.
+///
+/// To be called before the process has opened a file or started a thread: a shim closes what it inherited, and forks.
 pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let subcommand = args.nth(1)?;
     let dir = args.next().filter(|_| subcommand == SUBCOMMAND)?;
@@ -61,7 +57,7 @@ pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 
 /// Runs the hook described by `command.json` in `dir`, writes `result.json` there, and is then done or stays as a reader
 /// of what the hook left running.
-pub fn run(dir: &Path) -> ExitCode {
+fn run(dir: &Path) -> ExitCode {
     match own(dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -94,9 +90,11 @@ fn own(dir: &Path) -> Result<(), ShimError> {
     Ok(())
 }
 
-/// Leaves the agent's session, becomes the ancestor of all that follows, blocks all signals (CHLD and TERM are read),
-/// and lets no descriptor through to the script.
+/// Leaves the agent's session and everything else inherited from it, becomes the ancestor of all that follows, and blocks
+/// all signals (CHLD and TERM are read).
 fn detach() -> io::Result<(SignalFd, Progress)> {
+    // First: from here on descriptors are ours.
+    close_inherited()?;
     // Fails only for a process group leader, which is what we want to be.
     let _ = unistd::setsid();
     let _ = prctl::set_name(c"longshore-hook");
@@ -106,20 +104,19 @@ fn detach() -> io::Result<(SignalFd, Progress)> {
     read.add(Signal::SIGCHLD);
     read.add(Signal::SIGTERM);
     let signals = SignalFd::with_flags(&read, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    close_on_exec()?;
     let progress = Progress::new(io::stdout().as_fd().try_clone_to_owned()?)?;
     Ok((signals, progress))
 }
 
-/// The agent may itself have inherited descriptors from whoever started it.
-#[expect(unsafe_code, reason = "nix takes owned or borrowed descriptors, and these are known by number alone")]
-fn close_on_exec() -> io::Result<()> {
-    for descriptor in fs::read_dir("/proc/self/fd")? {
-        let number = descriptor?.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(number @ 3..) = number {
-            // SAFETY: changes a flag and takes no ownership; a number closed meanwhile is EBADF.
-            unsafe { nix::libc::fcntl(number, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
-        }
+/// The agent may itself have inherited descriptors from whoever started it. The script must not get them, and the reader
+/// that stays must not keep them.
+#[expect(unsafe_code, reason = "nobody owns these descriptors; they are known by number alone")]
+fn close_inherited() -> io::Result<()> {
+    let descriptors = fs::read_dir("/proc/self/fd")?;
+    let numbers: Vec<i32> = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // SAFETY: this process has just started and opened nothing itself but the listing above, which is closed.
+        unsafe { nix::libc::close(number) };
     }
     Ok(())
 }
@@ -153,7 +150,7 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
         Ok(pid) => {
             report.pid = Some(pid.as_raw());
             let mut hook =
-                Hook { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
+                Supervisor { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
             let outcome = hook.until_it_ends();
             report.left_running = hook.left_running();
             if matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told {
@@ -296,126 +293,6 @@ fn conclude(command: &HookCommand, report: &mut HookReport, output: &mut Output)
     }
     if let Some(error) = output.log.error() {
         report.notes.push(format!("`{}` is not whole: {error}", command.log.display()));
-    }
-}
-
-/// A script that runs.
-struct Hook<'a> {
-    command: &'a HookCommand,
-    clock: Instant,
-    pid: Pid,
-    status: Option<WaitStatus>,
-    /// Whether nothing of it runs any more.
-    is_childless: bool,
-    /// Whether somebody sent TERM to the shim.
-    is_told: bool,
-    signals: &'a SignalFd,
-    output: &'a mut Output,
-}
-
-impl Hook<'_> {
-    fn until_it_ends(&mut self) -> HookOutcome {
-        let deadline = self.clock.checked_add(self.command.timeout);
-        loop {
-            if let Some(status) = self.status {
-                self.settle();
-                return outcome_of(status);
-            }
-            if self.is_told {
-                self.end_all();
-                return HookOutcome::Killed { signal: Signal::SIGTERM as i32 };
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return HookOutcome::TimedOut { forced: self.end_all() };
-            }
-            self.turn(deadline);
-        }
-    }
-
-    /// Waits until something happens, but no longer than `until`, and takes note of it.
-    fn turn(&mut self, until: Option<Instant>) {
-        let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        watched.extend(self.output.pipes().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
-        // A wait longer than poll can express is cut, and the caller comes back. One millisecond more than is left, so
-        // that rounding does not make us spin.
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
-        let timeout = left.map_or(PollTimeout::NONE, |left| left.try_into().unwrap_or(PollTimeout::MAX));
-        // An error is EINTR, and then there is nothing to note.
-        let _ = poll(&mut watched, timeout);
-        self.output.read();
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            self.is_told |= signal.ssi_signo == Signal::SIGTERM as u32;
-        }
-        self.reap();
-    }
-
-    /// Takes over the end of every child, adopted ones included.
-    fn reap(&mut self) {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return,
-                Ok(status) if status.pid() == Some(self.pid) => self.status = Some(status),
-                Ok(_) => {}
-                // None left: whatever the script started has ended, because orphans become our children.
-                Err(_) => {
-                    self.is_childless = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Reads what the script wrote, and gives what it started a moment to end by itself.
-    fn settle(&mut self) {
-        let until = Instant::now() + SETTLE;
-        while !self.is_childless && Instant::now() < until {
-            self.turn(Some(until));
-        }
-        self.output.drain();
-    }
-
-    /// TERM, grace, KILL, for everything the script started. Whether KILL was needed.
-    fn end_all(&mut self) -> bool {
-        self.signal(Signal::SIGTERM);
-        // A stopped process gets TERM only when it goes on.
-        self.signal(Signal::SIGCONT);
-        let grace = Instant::now().checked_add(self.command.grace);
-        while !self.is_childless && grace.is_none_or(|grace| Instant::now() < grace) {
-            self.turn(grace);
-        }
-        let forced = !self.is_childless;
-        let limit = Instant::now() + KILL_LIMIT;
-        while !self.is_childless && Instant::now() < limit {
-            // Again and again: what was forked after we looked is in the next look.
-            self.signal(Signal::SIGKILL);
-            self.turn(Some(Instant::now() + KILL_AGAIN));
-        }
-        self.output.drain();
-        forced
-    }
-
-    fn signal(&self, signal: Signal) {
-        tree::signal(unistd::getpid().as_raw(), self.pid.as_raw(), signal);
-    }
-
-    fn left_running(&self) -> Vec<super::Process> {
-        if self.is_childless {
-            return Vec::new();
-        }
-        let all = tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw());
-        let mut left = tree::describe(&all, &self.output.inodes());
-        left.truncate(HookReport::MOST_LEFT_RUNNING);
-        left
-    }
-}
-
-fn outcome_of(status: WaitStatus) -> HookOutcome {
-    match status {
-        WaitStatus::Exited(_, 0) => HookOutcome::Passed,
-        WaitStatus::Exited(_, status) => HookOutcome::Exited { status },
-        WaitStatus::Signaled(_, signal, _) => HookOutcome::Killed { signal: signal as i32 },
-        // Never asked for.
-        _ => HookOutcome::Interrupted,
     }
 }
 

@@ -84,8 +84,11 @@ pub(super) fn session(session: i32, ticks: u64) -> Vec<Entry> {
 /// The group first, and only then a look at who is where: what leaves the group in between has got the signal, and what
 /// left it before is seen outside. So nobody is missed, and a script that tidies up on TERM does so once.
 pub(super) fn signal(root: i32, session: i32, signal: Signal) {
+    // A group that has ended may have given its number to somebody else.
+    if descendants(root, session).iter().any(|entry| entry.group == session) {
+        let _ = killpg(Pid::from_raw(session), signal);
+    }
     // One that has ended in the meantime is nobody's loss.
-    let _ = killpg(Pid::from_raw(session), signal);
     for entry in descendants(root, session).iter().filter(|entry| entry.group != session) {
         let _ = kill(Pid::from_raw(entry.pid), signal);
     }

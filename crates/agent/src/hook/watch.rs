@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use longshore_core::fsx;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -110,7 +109,7 @@ impl Shim {
     ) -> Result<HookReport, HookError> {
         let start = |source| HookError::Start { location: command.location.clone(), source };
         let dir = std::path::absolute(dir).map_err(start)?;
-        if dir.join(folder::COMMAND).exists() || dir.join(folder::RESULT).exists() {
+        if [folder::COMMAND, folder::LOCK, folder::RESULT].iter().any(|name| dir.join(name).exists()) {
             return Err(HookError::Used { dir });
         }
         write_command(command, &dir).map_err(start)?;
@@ -129,7 +128,7 @@ impl Shim {
     }
 
     fn command(&self, dir: &Path) -> io::Result<Command> {
-        let private = || File::options().write(true).create(true).truncate(false).mode(0o600).to_owned();
+        let private = || File::options().write(true).create_new(true).mode(0o600).to_owned();
         let lock = private().open(dir.join(folder::LOCK))?;
         // Locked here and not by the shim: from the first moment on at which a script could run, `follow` waits. The shim
         // inherits the locked file as its standard input, and our copy is closed with the command.
@@ -153,9 +152,9 @@ fn write_command(command: &HookCommand, dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     // It may have been there. Private before the environment is in it.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    let path = dir.join(folder::COMMAND);
-    fsx::write_atomic(&path, &serde_json::to_vec(command)?)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+    // Not atomic and not synced: the shim that reads it starts later, and after a crash of the host there is none.
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(dir.join(folder::COMMAND))?;
+    file.write_all(&serde_json::to_vec(command)?)
 }
 
 /// Reads until nobody holds the other end: then the result is there, or the shim is dead.

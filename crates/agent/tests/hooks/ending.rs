@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use longshore_agent::hook::HookOutcome;
@@ -24,8 +25,11 @@ fn a_script_that_exits_with_3_says_so() {
 
 #[test]
 fn a_script_that_dies_by_a_signal_names_the_signal() {
-    let report = Fixture::new().run_text("#!/bin/sh\nkill -SEGV $$\n");
-    assert_eq!(steady(&report), plain(HookOutcome::Killed { signal: 11 }));
+    // 34 is a real-time signal.
+    for signal in [9, 11, 34] {
+        let report = Fixture::new().run_text(format!("#!/bin/sh\nkill -{signal} $$\n"));
+        assert_eq!(steady(&report), plain(HookOutcome::Killed { signal }));
+    }
 }
 
 #[test]
@@ -119,7 +123,9 @@ fn a_script_that_leaves_a_daemon_with_its_output_is_finished_at_once_and_the_dae
         format!("{before}[stderr]and more\n[stdout]later on\n"),
     ];
     eventually("the reader logged what the daemon wrote", || after.contains(&fixture.log()).then_some(()));
+    assert!(holders(&fixture.path("logs/scripts.log")) > 0);
     kill(pid, "KILL");
+    eventually("the reader ends with the daemon", || (holders(&fixture.path("logs/scripts.log")) == 0).then_some(()));
 }
 
 #[test]
@@ -151,4 +157,12 @@ fn a_filter_that_ends_just_after_the_script_is_waited_for() {
     let report = fixture.run_text("#!/bin/sh\n(sleep 0.03; echo last) &\necho first\n");
     assert_eq!(report.left_running, []);
     assert_eq!(report.last_lines, ["[stdout]first", "[stdout]last"]);
+}
+
+/// How many descriptors of other processes are this file.
+fn holders(file: &Path) -> usize {
+    let descriptors = |process: fs::DirEntry| fs::read_dir(process.path().join("fd")).ok();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).filter_map(descriptors);
+    let targets = processes.flatten().filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok());
+    targets.filter(|target| target == file).count()
 }
