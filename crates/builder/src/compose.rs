@@ -145,7 +145,8 @@ fn lint_one(
         Place::Host | Place::Top => None,
         Place::Above => warn(
             format!("{what} `{written}` lies outside of the bundle; {consequence}"),
-            "move it below the folder of the compose file, or write where it is on the host as an absolute path".to_owned(),
+            "move it below the folder of the compose file, or write where it is on the host as an absolute path"
+                .to_owned(),
         ),
         Place::Below(path) if plan.holds(&path) => None,
         Place::Below(path) => match listing.rule_about(&path) {

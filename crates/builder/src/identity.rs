@@ -58,8 +58,9 @@ impl Identity {
         source: &Path,
         settings: Option<&ApplicationName>,
     ) -> Result<Identity, Failure> {
-        let around = WorkTree::around(source)
-            .map_err(|error| Failure::new(Exit::Failed, IdentityError::Look { path: source.to_owned(), source: error }))?;
+        let around = WorkTree::around(source).map_err(|error| {
+            Failure::new(Exit::Failed, IdentityError::Look { path: source.to_owned(), source: error })
+        })?;
         let application = application(args, environment, settings, around.as_ref().map_or(source, |tree| &tree.top))?;
         let (work_tree, head, cannot) = match around {
             None => (None, None, None),
@@ -107,7 +108,10 @@ pub(crate) fn dirty(changes: &[String], commit: &CommitHash) -> Failure {
     }
     Failure::new(Exit::Failed, IdentityError::Dirty(list))
         .hint("commit the changes, or `git stash --include-untracked`")
-        .hint(format!("`--allow-dirty` packs them as {}-dirty-<digest>, which never takes the commit's place", commit.short()))
+        .hint(format!(
+            "`--allow-dirty` packs them as {}-dirty-<digest>, which never takes the commit's place",
+            commit.short()
+        ))
 }
 
 fn makes_dirty(change: &Change, prefix: &Path, matter: &BTreeSet<BundlePath>) -> bool {
@@ -116,9 +120,10 @@ fn makes_dirty(change: &Change, prefix: &Path, matter: &BTreeSet<BundlePath>) ->
         Tracking::Untracked => {
             let Ok(below) = Path::new(&change.path).strip_prefix(prefix) else { return false };
             // A repository within this one is listed as a folder, with a slash at its end.
-            below.to_str().and_then(|below| BundlePath::normalized(below).ok()).is_some_and(|path| {
-                matter.contains(&path) || matter.iter().any(|other| other.below(&path).is_some())
-            })
+            below
+                .to_str()
+                .and_then(|below| BundlePath::normalized(below).ok())
+                .is_some_and(|path| matter.contains(&path) || matter.iter().any(|other| other.below(&path).is_some()))
         }
     }
 }

@@ -122,9 +122,9 @@ pub(crate) fn is_artifact_name(name: &str) -> bool {
         Some((clean, digest)) if hex(digest, 12) => clean,
         Some(_) | None => stem,
     };
-    clean.rsplit_once('-').is_some_and(|(application, commit)| {
-        !application.is_empty() && (hex(commit, 40) || hex(commit, 64))
-    })
+    clean
+        .rsplit_once('-')
+        .is_some_and(|(application, commit)| !application.is_empty() && (hex(commit, 40) || hex(commit, 64)))
 }
 
 struct Walk<'a> {

@@ -31,7 +31,7 @@ pub(crate) enum Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rule::Written { place, pattern } => write!(f, "the rule `{pattern}` ({place}) keeps it out of the bundle"),
+            Rule::Written { place, pattern } => write!(f, "the rule `{pattern}` ({place}) keeps it out"),
             Rule::Git => f.write_str("`.git` is never packed"),
             Rule::Manifest => f.write_str("`.longshore` is where a bundle keeps its manifest"),
             Rule::OutFolder => f.write_str("the folder for artifacts is never packed"),

@@ -34,8 +34,7 @@ enum Fate {
 
 /// Writes the starter set.
 pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
-    let folder_failed =
-        |source| Failure::new(Exit::Failed, InitError::Folder { path: args.dir.clone(), source });
+    let folder_failed = |source| Failure::new(Exit::Failed, InitError::Folder { path: args.dir.clone(), source });
     fs::create_dir_all(&args.dir).map_err(folder_failed)?;
     let dir = args.dir.canonicalize().map_err(folder_failed)?;
     let application = application(&dir);
@@ -50,7 +49,10 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
                 screen.tell(&Event::Kept(path.to_owned()));
                 kept.push(path);
                 if path != starter.path && path.contains("compose") {
-                    let message = format!("the sample hooks look for `{}`; rename `{path}`, or name it in scripts/project.sh", starter.path);
+                    let message = format!(
+                        "the sample hooks look for `{}`; rename `{path}`, or name it in scripts/project.sh",
+                        starter.path
+                    );
                     screen.tell(&Event::Warned(message));
                 }
             }
