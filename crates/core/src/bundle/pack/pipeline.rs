@@ -1,0 +1,380 @@
+//! Reads and compresses on several threads and hands the results over in order, with a bound on what waits in memory.
+//! Whatever the threads do, the results are the same: each is a function of one file, or of one block of a file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::PackError;
+use super::compress::{self, BLOCK, Deflater, Place, WINDOW};
+use super::source::{self, FileSource, Source, SourceKind};
+use super::zip_header::Method;
+use crate::digest::Sha256;
+
+/// Bytes that may be read and not written yet.
+const IN_FLIGHT: u64 = 20 << 20;
+/// More threads than this would need more memory than they are worth.
+const MOST_THREADS: usize = 12;
+/// Small files go through the threads in groups: a lock for each would cost more than their compression.
+const GROUP_FILES: usize = 64;
+const GROUP_BYTES: u64 = 256 << 10;
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Job {
+    /// Links, and files of at most one block.
+    Group(Range<usize>),
+    /// One block of a larger file.
+    Block { source: usize, index: u64 },
+}
+
+/// What came out of a job.
+pub(super) enum Piece {
+    /// A whole link or file, and its place in the list of sources.
+    Whole(usize, Part),
+    /// The next block of a file, and the file's place in the list of sources.
+    Block(usize, BlockPart),
+}
+
+/// A whole file, ready for the archive.
+pub(super) struct Part {
+    /// How it is kept.
+    pub(super) method: Method,
+    /// CRC-32 of the file.
+    pub(super) crc: u32,
+    /// The digest of the file.
+    pub(super) sha256: Sha256,
+    /// Bytes of the file.
+    pub(super) size: u64,
+    /// Bytes for the archive.
+    pub(super) data: Vec<u8>,
+}
+
+/// A block of a file, ready for the archive.
+pub(super) struct BlockPart {
+    /// Bytes of the file; `None` where `data` is the same.
+    raw: Option<Vec<u8>>,
+    /// CRC-32 of the block.
+    pub(super) crc: crc32fast::Hasher,
+    /// Bytes for the archive.
+    pub(super) data: Vec<u8>,
+    /// Whether it ends the file.
+    pub(super) place: Place,
+}
+
+impl BlockPart {
+    /// Bytes of the file.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(&self.data)
+    }
+}
+
+/// Prepares all sources on `threads` threads and gives each piece, in order, to `write` on this one.
+pub(super) fn run(
+    sources: &[Source],
+    threads: usize,
+    mut write: impl FnMut(Piece) -> Result<(), PackError>,
+) -> Result<(), PackError> {
+    let jobs = jobs(sources);
+    let queue = Queue { jobs: &jobs, sources, state: Mutex::default(), room: Condvar::new(), ready: Condvar::new() };
+    thread::scope(|scope| {
+        // Whichever way this thread leaves, the others must not wait for it.
+        let _stop = StopOnDrop(&queue);
+        for _ in 0..threads.clamp(1, MOST_THREADS).min(jobs.len()) {
+            scope.spawn(|| queue.work());
+        }
+        for (index, job) in jobs.iter().enumerate() {
+            for piece in queue.take(index)? {
+                write(piece)?;
+            }
+            queue.release(cost(job, sources));
+        }
+        Ok(())
+    })
+}
+
+/// Deflates bytes that are in memory as the pipeline would, blocks side by side.
+pub(super) fn part_of_bytes(bytes: Vec<u8>, threads: usize) -> Part {
+    if bytes.len() <= BLOCK {
+        return part(&bytes, &mut Deflater::new());
+    }
+    let blocks = bytes.len().div_ceil(BLOCK);
+    let each = blocks.div_ceil(threads.clamp(1, MOST_THREADS));
+    let deflate = |range: Range<usize>| {
+        let mut deflater = Deflater::new();
+        let mut data = Vec::new();
+        for index in range {
+            let (start, end) = (index * BLOCK, bytes.len().min((index + 1) * BLOCK));
+            let place = if end == bytes.len() { Place::Last } else { Place::Inner };
+            let before = &bytes[start.saturating_sub(WINDOW)..start];
+            data.extend_from_slice(deflater.block(before, &bytes[start..end], place));
+        }
+        data
+    };
+    let data = thread::scope(|scope| {
+        let starts = (0..blocks).step_by(each);
+        let workers: Vec<_> =
+            starts.map(|start| scope.spawn(move || deflate(start..blocks.min(start + each)))).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<u8>>| match worker.join() {
+            Ok(data) => data,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().map(join).collect::<Vec<_>>().concat()
+    });
+    let (crc, sha256, size) = (crc32fast::hash(&bytes), Sha256::of(&bytes), bytes.len() as u64);
+    Part { method: Method::Deflated, crc, sha256, size, data }
+}
+
+fn jobs(sources: &[Source]) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let mut group = 0..0;
+    let mut bytes = 0;
+    for (index, source) in sources.iter().enumerate() {
+        let size = size(source);
+        let large = size > BLOCK as u64;
+        if large || group.len() == GROUP_FILES || bytes + size > GROUP_BYTES {
+            if !group.is_empty() {
+                jobs.push(Job::Group(group));
+            }
+            group = index..index;
+            bytes = 0;
+        }
+        if large {
+            jobs.extend((0..size.div_ceil(BLOCK as u64)).map(|block| Job::Block { source: index, index: block }));
+            group = index + 1..index + 1;
+        } else {
+            group.end = index + 1;
+            bytes += size;
+        }
+    }
+    if !group.is_empty() {
+        jobs.push(Job::Group(group));
+    }
+    jobs
+}
+
+fn size(source: &Source) -> u64 {
+    match &source.kind {
+        SourceKind::File(file) => file.size,
+        SourceKind::Link(target) => target.len() as u64,
+    }
+}
+
+/// Bytes that a job holds at its worst: what was read, and what became of it.
+fn cost(job: &Job, sources: &[Source]) -> u64 {
+    match job {
+        Job::Group(range) => sources[range.clone()].iter().map(size).sum::<u64>() * 2,
+        Job::Block { .. } => 2 * BLOCK as u64,
+    }
+}
+
+struct Queue<'a> {
+    jobs: &'a [Job],
+    sources: &'a [Source],
+    state: Mutex<State>,
+    /// Signalled when bytes were written, or all is over.
+    room: Condvar,
+    /// Signalled when a result is there, or all is over.
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    next: usize,
+    in_flight: u64,
+    results: BTreeMap<usize, Result<Vec<Piece>, PackError>>,
+    stopped: bool,
+}
+
+struct StopOnDrop<'a>(&'a Queue<'a>);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.room.notify_all();
+        self.0.ready.notify_all();
+    }
+}
+
+/// A thread that panics must not leave the others waiting.
+struct StopOnPanic<'a>(&'a Queue<'a>);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            drop(StopOnDrop(self.0));
+        }
+    }
+}
+
+impl Queue<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let _stop = StopOnPanic(self);
+        let mut worker = Worker { deflater: Deflater::new(), buffer: Vec::new() };
+        while let Some(index) = self.next() {
+            let result = worker.job(&self.jobs[index], self.sources);
+            self.lock().results.insert(index, result);
+            self.ready.notify_one();
+        }
+    }
+
+    /// The next job, as soon as there is room for it. Jobs start in order, so the one that the writer waits for has started.
+    fn next(&self) -> Option<usize> {
+        let mut state = self.lock();
+        loop {
+            let index = state.next;
+            if state.stopped || index == self.jobs.len() {
+                return None;
+            }
+            let cost = cost(&self.jobs[index], self.sources);
+            if state.in_flight == 0 || state.in_flight + cost <= IN_FLIGHT {
+                state.in_flight += cost;
+                state.next += 1;
+                return Some(index);
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn take(&self, index: usize) -> Result<Vec<Piece>, PackError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(result) = state.results.remove(&index) {
+                return result;
+            }
+            assert!(!state.stopped, "a thread that compresses panicked");
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn release(&self, cost: u64) {
+        self.lock().in_flight -= cost;
+        self.room.notify_all();
+    }
+}
+
+struct Worker {
+    deflater: Deflater,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    fn job(&mut self, job: &Job, sources: &[Source]) -> Result<Vec<Piece>, PackError> {
+        match job {
+            Job::Group(range) => range.clone().map(|index| self.whole(index, &sources[index])).collect(),
+            Job::Block { source, index } => Ok(vec![self.block(*source, &sources[*source], *index)?]),
+        }
+    }
+
+    fn whole(&mut self, index: usize, source: &Source) -> Result<Piece, PackError> {
+        let part = match &source.kind {
+            SourceKind::File(file) => {
+                source::read_whole(&source.from, file, &mut self.buffer)?;
+                part(&self.buffer, &mut self.deflater)
+            }
+            // The target of a link is always stored: unpackers expect its text there.
+            SourceKind::Link(target) => stored(target.as_bytes()),
+        };
+        Ok(Piece::Whole(index, part))
+    }
+
+    fn block(&mut self, index: usize, source: &Source, block: u64) -> Result<Piece, PackError> {
+        let SourceKind::File(file) = &source.kind else {
+            unreachable!("only a file has more than one block");
+        };
+        let FileSource { size, method, .. } = *file;
+        let start = block * BLOCK as u64;
+        let left = size - start;
+        let (length, place) = if left <= BLOCK as u64 { (left as usize, Place::Last) } else { (BLOCK, Place::Inner) };
+        let opened = source::open(&source.from, file)?;
+        let before = if block == 0 || method == Some(Method::Stored) { 0 } else { WINDOW };
+        let mut raw = Vec::with_capacity(before + length);
+        source::read_part(&opened, &source.from, start - before as u64, before + length, &mut raw)?;
+        if place == Place::Last {
+            // Nothing may have been added or changed while the blocks were read.
+            drop(source::open(&source.from, file)?);
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&raw[before..]);
+        let part = match method {
+            Some(Method::Stored) => BlockPart { raw: None, crc, data: raw, place },
+            Some(Method::Deflated) | None => {
+                let data = self.deflater.block(&raw[..before], &raw[before..], place).to_vec();
+                raw.drain(..before);
+                BlockPart { raw: Some(raw), crc, data, place }
+            }
+        };
+        Ok(Piece::Block(index, part))
+    }
+}
+
+/// A file of at most one block: deflated, unless that does not make it smaller or the probe says so.
+fn part(bytes: &[u8], deflater: &mut Deflater) -> Part {
+    if bytes.is_empty() || bytes.len() as u64 >= compress::PROBE_FROM && source::probe_bytes(bytes) == Method::Stored {
+        return stored(bytes);
+    }
+    let data = deflater.block(&[], bytes, Place::Last);
+    if data.len() >= bytes.len() {
+        return stored(bytes);
+    }
+    Part { method: Method::Deflated, data: data.to_vec(), ..checksums(bytes) }
+}
+
+fn stored(bytes: &[u8]) -> Part {
+    Part { data: bytes.to_vec(), ..checksums(bytes) }
+}
+
+fn checksums(bytes: &[u8]) -> Part {
+    let (crc, sha256, size) = (crc32fast::hash(bytes), Sha256::of(bytes), bytes.len() as u64);
+    Part { method: Method::Stored, crc, sha256, size, data: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(targets: &[usize]) -> Vec<Source> {
+        let source = |(index, length): (usize, &usize)| Source {
+            path: format!("f{index:04}").parse().unwrap(),
+            from: "nowhere".into(),
+            kind: SourceKind::Link("x".repeat(*length)),
+        };
+        targets.iter().enumerate().map(source).collect()
+    }
+
+    #[test]
+    fn jobs_cover_every_source_once_in_order() {
+        let big = 2 * BLOCK + 1;
+        assert_eq!(jobs(&[]), []);
+        assert_eq!(
+            jobs(&sources(&[1, big, 200 << 10, 100 << 10, 1, BLOCK])),
+            [
+                Job::Group(0..1),
+                Job::Block { source: 1, index: 0 },
+                Job::Block { source: 1, index: 1 },
+                Job::Block { source: 1, index: 2 },
+                Job::Group(2..3),
+                Job::Group(3..5),
+                Job::Group(5..6),
+            ]
+        );
+        assert_eq!(jobs(&sources(&[1; 130])), [Job::Group(0..64), Job::Group(64..128), Job::Group(128..130)]);
+    }
+
+    #[test]
+    fn bytes_in_memory_give_one_stream_for_any_number_of_threads() {
+        let bytes: Vec<u8> = (0..3 * BLOCK as u32 / 4 + 7).flat_map(|n| (n / 5).to_le_bytes()).collect();
+        let one = part_of_bytes(bytes.clone(), 1);
+        for threads in [0, 2, 3, 8] {
+            assert_eq!(part_of_bytes(bytes.clone(), threads).data, one.data);
+        }
+        let mut inflated = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::DeflateDecoder::new(&one.data[..]), &mut inflated).unwrap();
+        assert_eq!(inflated, bytes);
+    }
+}
