@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, CommitHash, InvalidId};
+use longshore_core::ids::{ApplicationName, InvalidId};
 
 use crate::cli::IdentityArgs;
 use crate::commit::{self, Chosen};
@@ -101,17 +101,14 @@ impl Identity {
 }
 
 /// The refusal of a work tree that differs from its commit.
-pub(crate) fn dirty(changes: &[String], commit: &CommitHash) -> Failure {
+pub(crate) fn dirty(changes: &[String]) -> Failure {
     let mut list: String = changes.iter().take(SHOWN_CHANGES).map(|path| format!("\n    {path}")).collect();
     if changes.len() > SHOWN_CHANGES {
         list.push_str(&format!("\n    and {} more", changes.len() - SHOWN_CHANGES));
     }
     Failure::new(Exit::Failed, IdentityError::Dirty(list))
         .hint("commit the changes, or `git stash --include-untracked`")
-        .hint(format!(
-            "`--allow-dirty` packs them as {}-dirty-<digest>, which never takes the commit's place",
-            commit.short()
-        ))
+        .hint("`--allow-dirty` packs them as `<application>-<commit>-dirty-<digest>.zip`, which never takes the commit's place")
 }
 
 fn makes_dirty(change: &Change, prefix: &Path, matter: &BTreeSet<BundlePath>) -> bool {

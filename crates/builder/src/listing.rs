@@ -225,7 +225,7 @@ impl Walk<'_> {
         if Some(path) == self.reach.out {
             return Some(Rule::OutFolder);
         }
-        if path.parent().is_none() && !is_folder && is_artifact_name(path.as_str()) {
+        if !is_folder && is_artifact_name(path.file_name()) {
             return Some(Rule::Artifact);
         }
         if let Verdict::Named(rule) = self.reach.exclude.about(path.as_str(), is_folder) {

@@ -24,7 +24,7 @@ pub(crate) enum Rule {
     Manifest,
     /// The folder for artifacts.
     OutFolder,
-    /// An artifact at the top of the source folder.
+    /// An artifact, by its name.
     Artifact,
 }
 
@@ -45,9 +45,8 @@ impl Rule {
     pub(crate) fn way_out(&self) -> &'static str {
         match self {
             Rule::Written { .. } => "remove the rule, or take the file back with a rule that begins with `!`",
-            Rule::Git | Rule::Manifest => "give it another name",
+            Rule::Git | Rule::Manifest | Rule::Artifact => "give it another name",
             Rule::OutFolder => "put artifacts elsewhere: `build.out` in longshore.toml, or `--out`",
-            Rule::Artifact => "move it into a folder",
         }
     }
 }

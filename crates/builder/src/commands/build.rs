@@ -61,11 +61,7 @@ fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec
     let mut matter = survey.deciding.clone();
     matter.extend(survey.plan.files.values().map(|planned| planned.from.clone()));
     let changes = identity.changes(&survey.source, &matter)?;
-    if changes.is_empty() || args.allow_dirty {
-        Ok(changes)
-    } else {
-        Err(identity::dirty(&changes, &identity.chosen.commit))
-    }
+    if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
 }
 
 fn announce(identity: &Identity, changes: &[String], screen: &Screen) {

@@ -27,7 +27,8 @@ fn a_ci_variable_that_agrees_is_where_the_commit_comes_from() {
 fn a_merge_for_a_pull_request_is_used_and_named() {
     let sandbox = Sandbox::shop();
     let head = sandbox.head();
-    let sandbox = sandbox.env("GITHUB_ACTIONS", "true").env("GITHUB_SHA", &head).env("GITHUB_EVENT_NAME", "pull_request");
+    let sandbox =
+        sandbox.env("GITHUB_ACTIONS", "true").env("GITHUB_SHA", &head).env("GITHUB_EVENT_NAME", "pull_request");
     let json = sandbox.run(&["build", "--output", "json"]).ok().json();
     assert_eq!((&json["commit"], json["warnings"].as_array().unwrap().len()), (&head.into(), 1));
 }

@@ -23,7 +23,10 @@ fn what_exists_is_kept() {
     sandbox.write("scripts/project.sh", "mine");
     symlink("/nowhere/longshore.toml", sandbox.path("longshore.toml")).unwrap();
     let json = sandbox.run(&["init", "--output", "json"]).ok().json();
-    assert_eq!(json["kept"], serde_json::json!(["appspec.yaml", "scripts/project.sh", "compose.yaml", "longshore.toml"]));
+    assert_eq!(
+        json["kept"],
+        serde_json::json!(["appspec.yaml", "scripts/project.sh", "compose.yaml", "longshore.toml"])
+    );
     for path in ["appspec.yaml", "compose.yaml", "scripts/project.sh"] {
         assert_eq!(fs::read_to_string(sandbox.path(path)).unwrap(), "mine", "{path}");
     }

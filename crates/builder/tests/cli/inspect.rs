@@ -7,7 +7,8 @@ fn an_artifact_shows_manifest_appspec_and_files() {
     let artifact = sandbox.artifact();
     let shown = sandbox.run(&["inspect", artifact.to_str().unwrap()]).ok().shown();
     // The size of the manifest follows the version of the compressor.
-    let stable: Vec<&str> = shown.lines().filter(|line| !line.contains("manifest.json") && !line.contains("built by")).collect();
+    let stable: Vec<&str> =
+        shown.lines().filter(|line| !line.contains("manifest.json") && !line.contains("built by")).collect();
     let stable: Vec<&str> = stable.into_iter().filter(|line| !line.starts_with("      files")).collect();
     insta::assert_snapshot!(stable.join("\n"));
 }
@@ -30,7 +31,8 @@ fn json_says_what_an_agent_would_run() {
         {"event": "AfterInstall", "script": "scripts/install.sh", "timeout": 60, "runas": "root", "sudo": false},
     ]);
     assert_eq!(json["appspec"]["hooks"], hooks);
-    let script = json["entries"].as_array().unwrap().iter().find(|entry| entry["path"] == "scripts/install.sh").unwrap();
+    let script =
+        json["entries"].as_array().unwrap().iter().find(|entry| entry["path"] == "scripts/install.sh").unwrap();
     assert_eq!((&script["kind"], &script["mode"]), (&"file".into(), &"0755".into()));
 }
 

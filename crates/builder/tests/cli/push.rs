@@ -73,7 +73,9 @@ fn a_dirty_build_is_published_only_by_name_and_beside_the_clean_one() {
     let ran = sandbox.run(&["push", "--to", &to]).exits(7);
     let artifact = sandbox.artifact();
     let name = artifact.file_name().unwrap().to_str().unwrap();
-    assert!(ran.stderr.contains(&format!("only a dirty build is there; name it to publish it: [dir]/shop/dist/{name}")));
+    assert!(
+        ran.stderr.contains(&format!("only a dirty build is there; name it to publish it: [dir]/shop/dist/{name}"))
+    );
     let json = sandbox.run(&["push", artifact.to_str().unwrap(), "--to", &to, "--output", "json"]).ok().json();
     assert_eq!(json["url"], format!("file://[dir]/store/{}", name.replacen("shop-", "shop/", 1)));
 }
