@@ -12,8 +12,10 @@ use longshore_core::store::StoreUrl;
 /// commit, and publishes it to S3 or to a folder. The same commit gives the same bytes.
 #[derive(Debug, Parser)]
 #[command(name = "longshore", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 errors in a file, 4 conflict, 7 not found,\n\
-    8 bad bundle, 10 store unavailable.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 errors in a file, 4 conflict, 7 not found,\n\
+    8 bad bundle, 10 store unavailable.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
+)]
 pub(crate) struct Cli {
     /// How the result is written to stdout; talk goes to stderr
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
@@ -149,4 +151,32 @@ pub(crate) struct InspectArgs {
     /// The bundle
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_help_text() {
+        Cli::command().debug_assert();
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut text = format!("{}\n", command.render_long_help());
+        for subcommand in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let help = subcommand.render_long_help();
+            text.push_str(&format!("\n==== {}\n{help}\n", subcommand.get_name()));
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn every_command_has_one_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert_eq!(help.matches("Example:\n  longshore").count(), 1, "{}", command.get_name());
+        }
+    }
 }

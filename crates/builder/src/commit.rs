@@ -215,14 +215,17 @@ impl From<CommitError> for Failure {
                 Exit::Usage,
                 format!("if the work tree is right, add `--commit {head}`; otherwise check out the other commit first"),
             ),
-            CommitError::TwoSystems { .. } => {
-                (Exit::Usage, "say which one it is with `--commit`".to_owned())
-            }
+            CommitError::TwoSystems { .. } => (Exit::Usage, "say which one it is with `--commit`".to_owned()),
             CommitError::Unknown { .. } => (
                 Exit::NotFound,
-                format!("name the commit with `--commit` or `{VARIABLE}`; in CodePipeline, pass `#{{SourceVariables.CommitId}}`"),
+                format!(
+                    "name the commit with `--commit` or `{VARIABLE}`; in CodePipeline, pass `#{{SourceVariables.CommitId}}`"
+                ),
             ),
-            CommitError::Epoch(_) => (Exit::Usage, format!("unset `{EPOCH_VARIABLE}`, or `export {EPOCH_VARIABLE}=$(git log -1 --format=%ct)`")),
+            CommitError::Epoch(_) => (
+                Exit::Usage,
+                format!("unset `{EPOCH_VARIABLE}`, or `export {EPOCH_VARIABLE}=$(git log -1 --format=%ct)`"),
+            ),
         };
         Failure::new(exit, error).hint(hint)
     }

@@ -145,7 +145,8 @@ fn lint_one(
         Place::Host | Place::Top => None,
         Place::Above => warn(
             format!("{what} `{written}` lies outside of the bundle; {consequence}"),
-            "move it below the folder of the compose file, or write where it is on the host as an absolute path".to_owned(),
+            "move it below the folder of the compose file, or write where it is on the host as an absolute path"
+                .to_owned(),
         ),
         Place::Below(path) if plan.holds(&path) => None,
         Place::Below(path) => match listing.rule_about(&path) {
@@ -215,33 +216,33 @@ struct Reader {
 
 impl Reader {
     fn top(&mut self, root: &Node) {
-        for (name, service) in entries(get(root, "services")) {
+        for (name, service) in entries(root.get("services")) {
             self.service(name, service);
         }
         for (section, role) in [("configs", Role::Config), ("secrets", Role::Secret)] {
-            for (name, config) in entries(get(root, section)) {
-                self.refer(role.clone(), get(config, "file"), format!("{section}.{name}.file"));
+            for (name, config) in entries(root.get(section)) {
+                self.refer(role.clone(), config.get("file"), format!("{section}.{name}.file"));
             }
         }
-        for (index, item) in items(get(root, "include")).enumerate() {
+        for (index, item) in items(root.get("include")).enumerate() {
             self.refer(Role::Include, Some(item), format!("include[{index}]"));
             for (key, role) in [("path", Role::Include), ("env_file", Role::EnvFile)] {
-                self.refer_all(&role, get(item, key), &format!("include[{index}].{key}"));
+                self.refer_all(&role, item.get(key), &format!("include[{index}].{key}"));
             }
         }
     }
 
     fn service(&mut self, name: &str, service: &Node) {
         let at = format!("services.{name}");
-        if get(service, "image").is_some() {
+        if service.get("image").is_some() {
             self.with_image.insert(name.to_owned());
         }
-        self.env_files(get(service, "env_file"), &at);
-        self.build(name, get(service, "build"), &at);
-        if let Some(extends) = get(service, "extends") {
-            self.refer(Role::Extends, get(extends, "file"), format!("{at}.extends.file"));
+        self.env_files(service.get("env_file"), &at);
+        self.build(name, service.get("build"), &at);
+        if let Some(extends) = service.get("extends") {
+            self.refer(Role::Extends, extends.get("file"), format!("{at}.extends.file"));
         }
-        for (index, volume) in items(get(service, "volumes")).enumerate() {
+        for (index, volume) in items(service.get("volumes")).enumerate() {
             self.volume(volume, format!("{at}.volumes[{index}]"));
         }
     }
@@ -251,10 +252,10 @@ impl Reader {
         self.refer(Role::EnvFile, Some(node), format!("{at}.env_file"));
         for (index, item) in items(Some(node)).enumerate() {
             let place = format!("{at}.env_file[{index}]");
-            let optional = get(item, "required").and_then(text).is_some_and(|required| required == "false");
+            let optional = item.get("required").and_then(Node::text).is_some_and(|required| required == "false");
             if !optional {
                 self.refer(Role::EnvFile, Some(item), place.clone());
-                self.refer(Role::EnvFile, get(item, "path"), format!("{place}.path"));
+                self.refer(Role::EnvFile, item.get("path"), format!("{place}.path"));
             }
         }
     }
@@ -262,19 +263,19 @@ impl Reader {
     fn build(&mut self, service: &str, node: Option<&Node>, at: &str) {
         let Some(node) = node else { return };
         let service = service.to_owned();
-        let short = text(node);
-        let context_node = if short.is_some() { Some(node) } else { get(node, "context") };
+        let short = node.text();
+        let context_node = if short.is_some() { Some(node) } else { node.get("context") };
         let place_of_context = if short.is_some() { format!("{at}.build") } else { format!("{at}.build.context") };
         self.refer(Role::Context { service: service.clone() }, context_node, place_of_context);
-        if get(node, "dockerfile_inline").is_some() {
+        if node.get("dockerfile_inline").is_some() {
             return;
         }
-        let context = context_node.and_then(text).unwrap_or(".");
+        let context = context_node.and_then(Node::text).unwrap_or(".");
         if place(context) == Place::Host {
             return;
         }
-        let dockerfile = get(node, "dockerfile");
-        let name = dockerfile.and_then(text).unwrap_or("Dockerfile");
+        let dockerfile = node.get("dockerfile");
+        let name = dockerfile.and_then(Node::text).unwrap_or("Dockerfile");
         let path = if name.starts_with('/') { name.to_owned() } else { format!("{context}/{name}") };
         let span = dockerfile.unwrap_or(node).span.clone();
         // One missing context is one problem, not two.
@@ -286,14 +287,14 @@ impl Reader {
 
     /// `./x:/y[:ro]`, or a mapping with `type: bind`. Anything else is a volume of Docker's.
     fn volume(&mut self, node: &Node, place: String) {
-        if let Some(short) = text(node) {
+        if let Some(short) = node.text() {
             let host = short.split(':').next().unwrap_or_default();
             if short.contains(':') && host.starts_with('.') {
                 let (path, span) = (host.to_owned(), node.span.clone());
                 self.references.push(Reference { role: Role::Mount, path, span, place });
             }
-        } else if get(node, "type").and_then(text) == Some("bind") {
-            self.refer(Role::Mount, get(node, "source"), format!("{place}.source"));
+        } else if node.get("type").and_then(Node::text) == Some("bind") {
+            self.refer(Role::Mount, node.get("source"), format!("{place}.source"));
         }
     }
 
@@ -306,36 +307,18 @@ impl Reader {
 
     /// A reference, if the node is a text.
     fn refer(&mut self, role: Role, node: Option<&Node>, place: String) {
-        if let Some((node, path)) = node.and_then(|node| Some((node, text(node)?))) {
+        if let Some((node, path)) = node.and_then(|node| Some((node, node.text()?))) {
             self.references.push(Reference { role, path: path.to_owned(), span: node.span.clone(), place });
         }
     }
 }
 
-fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    entries(Some(node)).find(|(name, _)| *name == key).map(|(_, value)| value)
-}
-
 fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
-    let entries = match node.map(|node| &node.value) {
-        Some(Value::Map(entries)) => entries.as_slice(),
-        Some(Value::Scalar(_) | Value::List(_)) | None => &[],
-    };
-    entries.iter().filter_map(|(key, value)| Some((text(key)?, value)))
+    node.map(Node::entries).unwrap_or_default().iter().filter_map(|(key, value)| Some((key.text()?, value)))
 }
 
 fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
-    match node.map(|node| &node.value) {
-        Some(Value::List(items)) => items.iter(),
-        Some(Value::Scalar(_) | Value::Map(_)) | None => [].iter(),
-    }
-}
-
-fn text(node: &Node) -> Option<&str> {
-    match &node.value {
-        Value::Scalar(scalar) => Some(&scalar.text),
-        Value::List(_) | Value::Map(_) => None,
-    }
+    node.and_then(Node::as_list).unwrap_or_default().iter()
 }
 
 #[cfg(test)]

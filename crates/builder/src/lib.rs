@@ -11,6 +11,8 @@
 //! | `plan` | pure: recipe and listing → the files of the bundle |
 //! | `lint`, `compose` | pure: what can never work, and what will surprise |
 //! | `commit` | pure: which commit is this? |
+//! | `identity` | joins flags, environment, settings and git into application and commit
+//! | `starter` | the files of `longshore init`
 //! | `git` | the only file that runs `git` |
 //! | `publish` | a bundle → a store, never over another one |
 //! | `event`, `display` | what happened, and how it is said |
@@ -23,12 +25,14 @@ mod display;
 mod environment;
 mod event;
 mod git;
+mod identity;
 mod lint;
 mod listing;
 mod plan;
 mod publish;
 mod recipe;
 mod rules;
+mod starter;
 mod survey;
 
 use std::process::ExitCode;
@@ -51,7 +55,7 @@ pub fn run() -> ExitCode {
     let screen = Screen::new(cli.output, &environment);
     let ended = match &cli.command {
         Command::Init(args) => commands::init::run(args, &screen),
-        Command::Check(args) => commands::check::run(args, &environment, &screen),
+        Command::Check(args) => commands::check::run(args, &screen),
         Command::Build(args) => commands::build::run(args, &environment, &screen),
         Command::Push(args) => commands::push::run(args, &environment, &screen),
         Command::Inspect(args) => commands::inspect::run(args, &screen),

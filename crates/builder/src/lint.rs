@@ -49,12 +49,8 @@ fn linux_script(script: &Script<'_>) -> Vec<Problem> {
     let source = SourceFile::new(path.as_str(), &*text);
     let first = text.lines().next().unwrap_or_default();
     let first_span = 0..text.find('\n').unwrap_or(text.len());
-    if text.starts_with('\u{feff}') {
-        let message = "a byte order mark stands before the first line, so the kernel sees no `#!`";
-        problems.push(
-            Problem::error("LS208", &source, Some(first_span), message)
-                .with_fix(format!("save the file without it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}")),
-        );
+    if let Some(line) = first.strip_prefix('\u{feff}') {
+        problems.push(byte_order_mark(&source, path, line, first_span));
         return problems;
     }
     // A program, not a script.
@@ -64,11 +60,12 @@ fn linux_script(script: &Script<'_>) -> Vec<Problem> {
     let carriage_return = text.find("\r\n");
     match interpreter(first) {
         Some(interpreter) if carriage_return.is_some_and(|at| at <= first.len()) => {
-            let message = format!("the first line ends with CR LF, so the kernel looks for an interpreter named `{interpreter}\\r`");
+            let message =
+                format!("CR LF ends the first line, so the kernel looks for an interpreter named `{interpreter}\\r`");
             problems.push(Problem::error("LS205", &source, Some(first_span), message).with_fix(line_ends_fix(path)));
         }
-        Some(interpreter) => {
-            if let Some(at) = carriage_return.filter(|_| is_shell(interpreter)) {
+        Some(_) => {
+            if let Some(at) = carriage_return.filter(|_| names_shell(first)) {
                 problems.push(line_ends(&source, path, at));
             }
         }
@@ -85,7 +82,9 @@ fn linux_script(script: &Script<'_>) -> Vec<Problem> {
 fn empty(script: &Script<'_>) -> Option<Problem> {
     let path = &script.named.hook.script;
     let blank = script.bytes.iter().all(u8::is_ascii_whitespace);
-    blank.then(|| at_hook(script, "LS207", format!("`{path}` is empty")).with_fix("write the script, or remove the hook"))
+    blank.then(|| {
+        at_hook(script, "LS207", format!("`{path}` is empty")).with_fix("write the script, or remove the hook")
+    })
 }
 
 fn at_hook(script: &Script<'_>, code: &'static str, message: String) -> Problem {
@@ -100,9 +99,25 @@ fn no_shebang(source: &Arc<SourceFile>, text: &str, first: Span) -> Problem {
     let (message, fix) = if almost {
         ("`#!` counts only as the first two characters of the file; `/bin/sh` will run this one", "move it there")
     } else {
-        ("the first line names no interpreter, so `/bin/sh` will run this", "begin the file with `#!/bin/bash` or `#!/bin/sh`")
+        (
+            "the first line names no interpreter, so `/bin/sh` will run this",
+            "begin the file with `#!/bin/bash` or `#!/bin/sh`",
+        )
     };
     Problem::warning("LS204", source, Some(first), message).with_fix(fix)
+}
+
+/// `/bin/sh` gets the file: a shell script stumbles over its first line and goes on, anything else is nonsense to it.
+fn byte_order_mark(source: &Arc<SourceFile>, path: &BundlePath, line: &str, span: Span) -> Problem {
+    let fix = format!("save the file without it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}");
+    let problem = if interpreter(line).is_none() || names_shell(line) {
+        let message = "a byte order mark stands before the first line, which `/bin/sh` will take for a command that does not exist";
+        Problem::warning("LS208", source, Some(span), message)
+    } else {
+        let message = "a byte order mark stands before the `#!`, so `/bin/sh` will run this and not its interpreter";
+        Problem::error("LS208", source, Some(span), message)
+    };
+    problem.with_fix(fix)
 }
 
 fn line_ends(source: &Arc<SourceFile>, path: &BundlePath, at: usize) -> Problem {
@@ -120,10 +135,15 @@ fn interpreter(line: &str) -> Option<&str> {
     line.strip_prefix("#!")?.split_whitespace().next()
 }
 
-/// For `env` the question is what comes after it; its scripts are shells often enough.
-fn is_shell(interpreter: &str) -> bool {
-    let name = interpreter.rsplit('/').next().unwrap_or(interpreter);
-    matches!(name, "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "env")
+/// Whether a first line names a shell, itself or by way of `env`.
+fn names_shell(line: &str) -> bool {
+    let mut words = line.strip_prefix("#!").unwrap_or_default().split_whitespace();
+    let name = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    let mut named = words.next().map(name);
+    if named.as_deref() == Some("env") {
+        named = words.find(|word| !word.starts_with('-') && !word.contains('=')).map(name);
+    }
+    matches!(named.as_deref(), Some("sh" | "bash" | "dash" | "ash" | "ksh" | "zsh"))
 }
 
 /// The first bytes of a file that is about to be packed.
@@ -161,7 +181,7 @@ pub(crate) fn bundle(plan: &BuildPlan, peeks: &[Peek]) -> Vec<Problem> {
         }
         if peek.head.starts_with(b"version https://git-lfs.github.com/spec/") {
             let source = SourceFile::new(peek.path.as_str(), "");
-            let message = "is a Git LFS pointer, not the file itself";
+            let message = format!("`{}` is a Git LFS pointer, not the file itself", peek.path);
             problems.push(Problem::warning("LS405", &source, None, message).with_fix("git lfs pull"));
         }
     }
@@ -170,7 +190,7 @@ pub(crate) fn bundle(plan: &BuildPlan, peeks: &[Peek]) -> Vec<Problem> {
 
 fn secret_problem(path: &BundlePath, what: &str) -> Problem {
     let source = SourceFile::new(path.as_str(), "");
-    let message = format!("looks like {what}, and is about to be packed for everyone who can read the artifact");
+    let message = format!("`{path}` looks like {what}, and everyone who can read the artifact could read it");
     Problem::warning("LS401", &source, None, message)
         .with_fix("keep it out with `.longshoreignore` and fetch it on the host, for example from a parameter store")
 }
@@ -195,8 +215,10 @@ fn secret(path: &BundlePath) -> Option<&'static str> {
         Some("a private key")
     } else if ends(&[".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk"]) {
         Some("a store of keys")
-    } else if matches!(name, ".netrc" | ".npmrc" | ".pypirc" | ".pgpass" | ".git-credentials" | ".vault-token" | ".htpasswd")
-        || path.as_str().ends_with(".aws/credentials")
+    } else if matches!(
+        name,
+        ".netrc" | ".npmrc" | ".pypirc" | ".pgpass" | ".git-credentials" | ".vault-token" | ".htpasswd"
+    ) || path.as_str().ends_with(".aws/credentials")
         || path.as_str().ends_with(".docker/config.json")
         || name == "credentials.json"
     {

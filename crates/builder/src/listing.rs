@@ -122,9 +122,9 @@ pub(crate) fn is_artifact_name(name: &str) -> bool {
         Some((clean, digest)) if hex(digest, 12) => clean,
         Some(_) | None => stem,
     };
-    clean.rsplit_once('-').is_some_and(|(application, commit)| {
-        !application.is_empty() && (hex(commit, 40) || hex(commit, 64))
-    })
+    clean
+        .rsplit_once('-')
+        .is_some_and(|(application, commit)| !application.is_empty() && (hex(commit, 40) || hex(commit, 64)))
 }
 
 struct Walk<'a> {
@@ -225,7 +225,7 @@ impl Walk<'_> {
         if Some(path) == self.reach.out {
             return Some(Rule::OutFolder);
         }
-        if path.parent().is_none() && !is_folder && is_artifact_name(path.as_str()) {
+        if !is_folder && is_artifact_name(path.file_name()) {
             return Some(Rule::Artifact);
         }
         if let Verdict::Named(rule) = self.reach.exclude.about(path.as_str(), is_folder) {

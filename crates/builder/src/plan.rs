@@ -167,7 +167,8 @@ impl Planner<'_> {
     }
 
     fn compose_files(&mut self) {
-        let files: Vec<BundlePath> = self.listing.entries.keys().filter(|path| is_compose_file(path)).cloned().collect();
+        let files: Vec<BundlePath> =
+            self.listing.entries.keys().filter(|path| is_compose_file(path)).cloned().collect();
         for path in files {
             self.add(&path);
         }
@@ -212,11 +213,21 @@ impl Planner<'_> {
             let PlannedKind::Link(target) = &planned.kind else { continue };
             let source = SourceFile::new(path.as_str(), "");
             let problem = match join(path, target) {
-                None => Problem::warning("LS402", &source, None, format!("link to `{target}`, outside of the bundle"))
-                    .with_fix("replace the link by the file, or keep it out with `.longshoreignore`"),
+                None => Problem::warning(
+                    "LS402",
+                    &source,
+                    None,
+                    format!("`{path}` is a link to `{target}`, outside of the bundle"),
+                )
+                .with_fix("replace the link by the file, or keep it out with `.longshoreignore`"),
                 Some(at) if self.plan.holds(&at) || self.listing.entries.get(&at) == Some(&Kind::Folder) => continue,
-                Some(_) => Problem::warning("LS403", &source, None, format!("link to `{target}`, which is not in the bundle"))
-                    .with_fix("add the target to `build.include` in longshore.toml"),
+                Some(_) => Problem::warning(
+                    "LS403",
+                    &source,
+                    None,
+                    format!("`{path}` is a link to `{target}`, which is not in the bundle"),
+                )
+                .with_fix("add the target to `build.include` in longshore.toml"),
             };
             self.problems.push(problem);
         }
@@ -296,7 +307,7 @@ impl Planner<'_> {
             return;
         }
         let source = SourceFile::new(path.as_str(), "");
-        let problem = Problem::error("LS404", &source, None, format!("{what} cannot be packed"));
+        let problem = Problem::error("LS404", &source, None, format!("`{path}` is {what}, which cannot be packed"));
         self.problems.push(problem.with_fix("keep it out with `.longshoreignore`"));
     }
 }

@@ -66,6 +66,12 @@ pub(crate) enum PublishError {
         /// The same kind of digest of what should be published.
         ours: String,
     },
+    /// Ctrl-C.
+    #[error("interrupted; nothing was published to `{url}`")]
+    Interrupted {
+        /// Where to.
+        url: String,
+    },
     /// What stands there is no bundle that can be compared.
     #[error("something else stands at `{url}`")]
     Foreign {
@@ -110,7 +116,7 @@ pub(crate) async fn publish(
         _ = tokio::signal::ctrl_c() => {
             // Parts of a large upload would stay in the bucket, invisible and billed.
             store.clean_up().await.map_err(failed)?;
-            std::process::exit(130);
+            return Err(PublishError::Interrupted { url });
         }
     };
     match put.map_err(failed)? {

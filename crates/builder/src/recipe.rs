@@ -76,6 +76,8 @@ impl Settings {
             reader.problems.push(Problem::error("LS420", source, error.span(), error.message().to_owned()));
         }
         reader.top(document.get_ref());
+        // The table hands its keys out by name; people read from top to bottom.
+        reader.problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         (reader.settings, reader.problems)
     }
 }
@@ -112,9 +114,8 @@ impl Recipe {
         if self.wants_all() || !self.settings.include.is_empty() {
             return true;
         }
-        let near = |wanted: &BundlePath| {
-            wanted == folder || folder.below(wanted).is_some() || wanted.below(folder).is_some()
-        };
+        let near =
+            |wanted: &BundlePath| wanted == folder || folder.below(wanted).is_some() || wanted.below(folder).is_some();
         let scripts = self.scripts().into_iter().any(|named| match named.hook.script.parent() {
             Some(parent) => near(&parent),
             None => false,
@@ -154,7 +155,8 @@ impl Reader<'_> {
         match text.parse() {
             Ok(name) => self.settings.application = Some(name),
             Err(invalid) => {
-                let problem = Problem::error("LS423", self.source, Some(value.span()), format!("the name {}", invalid.why));
+                let problem =
+                    Problem::error("LS423", self.source, Some(value.span()), format!("the name {}", invalid.why));
                 self.problems.push(problem.at_path("application"));
             }
         }

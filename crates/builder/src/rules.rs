@@ -24,14 +24,14 @@ pub(crate) enum Rule {
     Manifest,
     /// The folder for artifacts.
     OutFolder,
-    /// An artifact at the top of the source folder.
+    /// An artifact, by its name.
     Artifact,
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rule::Written { place, pattern } => write!(f, "the rule `{pattern}` ({place}) keeps it out of the bundle"),
+            Rule::Written { place, pattern } => write!(f, "the rule `{pattern}` ({place}) keeps it out"),
             Rule::Git => f.write_str("`.git` is never packed"),
             Rule::Manifest => f.write_str("`.longshore` is where a bundle keeps its manifest"),
             Rule::OutFolder => f.write_str("the folder for artifacts is never packed"),
@@ -45,9 +45,8 @@ impl Rule {
     pub(crate) fn way_out(&self) -> &'static str {
         match self {
             Rule::Written { .. } => "remove the rule, or take the file back with a rule that begins with `!`",
-            Rule::Git | Rule::Manifest => "give it another name",
+            Rule::Git | Rule::Manifest | Rule::Artifact => "give it another name",
             Rule::OutFolder => "put artifacts elsewhere: `build.out` in longshore.toml, or `--out`",
-            Rule::Artifact => "move it into a folder",
         }
     }
 }

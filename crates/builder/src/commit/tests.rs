@@ -119,7 +119,10 @@ fn every_refusal_says_what_was_found_and_what_to_do() {
             choose_in(&[("GITHUB_ACTIONS", "true"), ("GITHUB_SHA", ONE)], None, Some(TWO)),
         ),
         ("our variable contradicts the work tree", choose_in(&[(VARIABLE, ONE)], None, Some(TWO))),
-        ("two systems", choose_in(&[("CIRCLECI", "1"), ("CIRCLE_SHA1", ONE), ("TRAVIS", "1"), ("TRAVIS_COMMIT", TWO)], None, None)),
+        (
+            "two systems",
+            choose_in(&[("CIRCLECI", "1"), ("CIRCLE_SHA1", ONE), ("TRAVIS", "1"), ("TRAVIS_COMMIT", TWO)], None, None),
+        ),
         ("nothing at all", choose_in(&[], None, None)),
         ("CodePipeline without a clone", choose_in(&[("CODEBUILD_BUILD_ID", "x")], None, None)),
     ];

@@ -1,0 +1,7 @@
+//! One file per command: parse, plan, act. Commands hold no rules.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod push;

@@ -1,0 +1,170 @@
+//! `longshore build`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, pack};
+use longshore_core::digest::Sha256;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::problem::Problem;
+use serde_json::json;
+
+use crate::cli::BuildArgs;
+use crate::commands::check;
+use crate::display::{Screen, plural, sized};
+use crate::environment::Environment;
+use crate::event::Event;
+use crate::identity::{self, Identity};
+use crate::publish::revision_name;
+use crate::survey::{Strictness, Survey};
+
+/// Why nothing was built.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    /// The folder for artifacts cannot be written.
+    #[error("cannot write into the folder for artifacts `{path}`")]
+    Out { path: PathBuf, source: io::Error },
+    /// An artifact that was built before cannot be read.
+    #[error("cannot read `{path}`")]
+    Earlier { path: PathBuf, source: io::Error },
+    /// Packing failed.
+    #[error("cannot pack the bundle")]
+    Pack(#[source] PackError),
+}
+
+/// What was built.
+struct Built {
+    path: PathBuf,
+    packed: Packed,
+    warnings: Vec<String>,
+}
+
+/// Builds an artifact.
+pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
+    screen.problems(&survey.problems);
+    screen.tell(&check::checked(&survey));
+    let settings = survey.recipe.settings.application.as_ref();
+    let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
+    let changes = changes(args, &identity, &survey)?;
+    announce(&identity, &changes, screen);
+    let options = options(&identity, environment, !changes.is_empty())?;
+    let built = build(&survey, &options, identity.chosen.warnings, screen)?;
+    show(&built, &changes, &survey.problems, screen);
+    Ok(())
+}
+
+/// The files by which the work tree differs from its commit; a refusal unless they are allowed.
+fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec<String>, Failure> {
+    let mut matter = survey.deciding.clone();
+    matter.extend(survey.plan.files.values().map(|planned| planned.from.clone()));
+    let changes = identity.changes(&survey.source, &matter)?;
+    if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
+}
+
+fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
+    let chosen = &identity.chosen;
+    screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
+    for warning in &chosen.warnings {
+        screen.tell(&Event::Warned(warning.clone()));
+    }
+    if !changes.is_empty() {
+        let count = plural(changes.len(), "file");
+        screen.tell(&Event::Warned(format!("the work tree differs from the commit by {count}")));
+    }
+}
+
+fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Result<PackOptions, Failure> {
+    Ok(PackOptions {
+        application: identity.application.clone(),
+        commit: identity.chosen.commit.clone(),
+        dirty,
+        time: identity.time(environment)?,
+        // One thread is always there; the number changes the speed alone.
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    })
+}
+
+/// Packs beside the final name, because the name of a dirty build is known only afterwards.
+fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: &Screen) -> Result<Built, Failure> {
+    let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
+    fs::create_dir_all(&survey.out).map_err(out_failed)?;
+    let folder = tempfile::Builder::new().prefix(".longshore-").tempdir_in(&survey.out).map_err(out_failed)?;
+    let temporary = folder.path().join("bundle.zip");
+
+    let plan = &survey.plan;
+    let files = plan.files.iter();
+    let files = files.map(|(path, planned)| PackFile { path: path.clone(), from: planned.from.under(&survey.source) });
+    screen.tell(&Event::Packing { bytes: plan.bytes() });
+    let started = Instant::now();
+    let packed = pack(files.collect(), options, &temporary, &|more| screen.tell(&Event::PackedMore(more)))
+        .map_err(|error| Failure::new(Exit::Failed, BuildError::Pack(error)))?;
+    screen.tell(&Event::Packed {
+        files: packed.manifest.files.len(),
+        bytes: packed.manifest.files.iter().map(|file| file.size).sum(),
+        size: packed.size,
+        took: started.elapsed(),
+    });
+
+    let path = survey.out.join(artifact_name(&packed));
+    if let Some(earlier) = earlier(&path)? {
+        screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
+    }
+    fs::rename(&temporary, &path).map_err(out_failed)?;
+    Ok(Built { path, packed, warnings })
+}
+
+fn artifact_name(packed: &Packed) -> String {
+    let manifest = &packed.manifest;
+    let name = revision_name(manifest.commit.as_str(), manifest.dirty, &manifest.content_digest);
+    format!("{}-{name}.zip", manifest.application)
+}
+
+fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
+    let failed = |source| Failure::new(Exit::Failed, BuildError::Earlier { path: path.to_owned(), source });
+    match fs::File::open(path) {
+        Ok(file) => Sha256::of_reader(file).map(|(digest, _)| Some(digest)).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) {
+    let Built { path, packed, warnings } = built;
+    let manifest = &packed.manifest;
+    let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
+    // Below the current folder a short path is the one to type next.
+    let shown = std::env::current_dir().ok().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
+    let text = format!(
+        "   artifact  {}\napplication  {}\n     commit  {}{}\n      files  {} ({})\n       size  {}\n    content  \
+         sha256:{}\n    archive  sha256:{}\n",
+        shown.display(),
+        manifest.application,
+        manifest.commit,
+        if manifest.dirty { " (dirty)" } else { "" },
+        manifest.files.len(),
+        sized(bytes),
+        sized(packed.size),
+        manifest.content_digest,
+        packed.archive_digest,
+    );
+    let problems: Vec<_> = problems.iter().map(Problem::to_json).collect();
+    let json = json!({
+        "artifact": path,
+        "application": manifest.application,
+        "commit": manifest.commit,
+        "dirty": manifest.dirty,
+        "changes": changes,
+        "time": manifest.time,
+        "files": manifest.files.len(),
+        "bytes": bytes,
+        "size": packed.size,
+        "content_digest": manifest.content_digest,
+        "archive_digest": packed.archive_digest,
+        "warnings": warnings,
+        "problems": problems,
+    });
+    screen.result(&text, &json);
+}

@@ -1,0 +1,95 @@
+//! `longshore init`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::ApplicationName;
+use serde_json::json;
+
+use crate::cli::InitArgs;
+use crate::display::Screen;
+use crate::event::Event;
+use crate::starter::{SET, Starter, StarterKind};
+
+/// Why the starter set could not be written.
+#[derive(Debug, thiserror::Error)]
+enum InitError {
+    /// A folder cannot be made.
+    #[error("cannot make folder `{path}`")]
+    Folder { path: PathBuf, source: io::Error },
+    /// A file cannot be written.
+    #[error("cannot write `{path}`")]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// What became of a starter file.
+enum Fate {
+    Written,
+    /// This file stands there already.
+    Kept(&'static str),
+}
+
+/// Writes the starter set.
+pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
+    let folder_failed = |source| Failure::new(Exit::Failed, InitError::Folder { path: args.dir.clone(), source });
+    fs::create_dir_all(&args.dir).map_err(folder_failed)?;
+    let dir = args.dir.canonicalize().map_err(folder_failed)?;
+    let application = application(&dir);
+    let (mut written, mut kept) = (Vec::new(), Vec::new());
+    for starter in &SET {
+        match write(&dir, starter, &application)? {
+            Fate::Written => {
+                screen.tell(&Event::Wrote(starter.path.to_owned()));
+                written.push(starter.path);
+            }
+            Fate::Kept(path) => {
+                screen.tell(&Event::Kept(path.to_owned()));
+                kept.push(path);
+                if path != starter.path && path.contains("compose") {
+                    let message = format!(
+                        "the sample hooks look for `{}`; rename `{path}`, or name it in scripts/project.sh",
+                        starter.path
+                    );
+                    screen.tell(&Event::Warned(message));
+                }
+            }
+        }
+    }
+    let text = "\nNext:\n  edit docker-compose*.yml and the top of buildspec.yml\n  git add . && git commit\n  longshore check\n";
+    screen.result(text, &json!({"application": application, "written": written, "kept": kept}));
+    Ok(())
+}
+
+/// The folder's name where it can be one.
+fn application(dir: &Path) -> ApplicationName {
+    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let allowed: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._+=,@-".contains(c) { c } else { '-' }).collect();
+    allowed.parse().unwrap_or_else(|_| "app".parse().expect("three letters are a valid name"))
+}
+
+fn write(dir: &Path, starter: &Starter, application: &ApplicationName) -> Result<Fate, Failure> {
+    for name in [starter.path].iter().chain(starter.instead) {
+        if dir.join(name).symlink_metadata().is_ok() {
+            return Ok(Fate::Kept(name));
+        }
+    }
+    let path = dir.join(starter.path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)
+            .map_err(|source| Failure::new(Exit::Failed, InitError::Folder { path: parent.to_owned(), source }))?;
+    }
+    let mode = match starter.kind {
+        StarterKind::Text => 0o666,
+        StarterKind::Program => 0o777,
+    };
+    // `create_new` also refuses a link that somebody puts there at this moment; the umask cuts the mode.
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+    written
+        .and_then(|mut file| file.write_all(starter.text_for(application).as_bytes()))
+        .map_err(|source| Failure::new(Exit::Failed, InitError::Write { path, source }))?;
+    Ok(Fate::Written)
+}

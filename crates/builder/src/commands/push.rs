@@ -1,0 +1,247 @@
+//! `longshore push`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::store::{ObjectUrl, StoreUrl};
+use serde_json::json;
+
+use crate::cli::PushArgs;
+use crate::display::{Screen, quoted};
+use crate::environment::Environment;
+use crate::event::Event;
+use crate::identity::Identity;
+use crate::publish::{self, Artifact, PublishError, Published};
+use crate::survey::Project;
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+enum PushError {
+    /// Nothing was built for this commit.
+    #[error("there is no artifact `{0}`")]
+    NoArtifact(PathBuf),
+    /// The bundle is not there.
+    #[error("there is no bundle `{0}`")]
+    NoBundle(PathBuf),
+    /// The bundle was refused.
+    #[error("bundle `{path}` is refused")]
+    Refused { path: PathBuf, source: OpenError },
+    /// The bundle is good, but does not say whose it is.
+    #[error("`{0}` is no artifact of Longshore: it has no manifest")]
+    NoManifest(PathBuf),
+    /// The asynchronous runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Publishes an artifact.
+pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    let path = match &args.bundle {
+        Some(path) => path.clone(),
+        None => built(args, environment, screen)?,
+    };
+    let artifact = open(path)?;
+    screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
+    let published = publish(&artifact, &args.to, screen)?;
+    show(&artifact, &args.to, &published, screen);
+    Ok(())
+}
+
+/// The artifact of the current commit.
+fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
+    let project = Project::open(&args.source)?;
+    let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
+    let chosen = &identity.chosen;
+    screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
+    for warning in &chosen.warnings {
+        screen.tell(&Event::Warned(warning.clone()));
+    }
+    let stem = format!("{}-{}", identity.application, chosen.commit);
+    let path = project.out.join(format!("{stem}.zip"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let failure = Failure::new(Exit::NotFound, PushError::NoArtifact(path));
+    Err(match dirty_artifact(&project.out, &stem) {
+        Some(dirty) => failure.hint(format!("only a dirty build is there; name it to publish it: {}", quoted(&dirty))),
+        None => failure.hint("build it first: longshore build"),
+    })
+}
+
+fn dirty_artifact(out: &Path, stem: &str) -> Option<String> {
+    let dirty = format!("{stem}-dirty-");
+    let names = std::fs::read_dir(out).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let name = names.filter(|name| name.starts_with(&dirty)).min()?;
+    Some(out.join(name).display().to_string())
+}
+
+fn open(path: PathBuf) -> Result<Artifact, Failure> {
+    let bundle = open_bundle(&path)?;
+    match (bundle.manifest, bundle.archive_digest) {
+        (Some(manifest), Some(archive_digest)) => Ok(Artifact { path, archive_digest, manifest }),
+        (_, _) => Err(Failure::new(Exit::BadBundle, PushError::NoManifest(path))
+            .hint("build it with `longshore build`; `longshore inspect` shows what is in it")),
+    }
+}
+
+/// Opens and verifies a bundle.
+pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
+    if !path.exists() {
+        return Err(Failure::new(Exit::NotFound, PushError::NoBundle(path.to_owned())));
+    }
+    Bundle::open(path, &Limits::default())
+        .map_err(|source| Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }))
+}
+
+fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, PushError::Runtime(error)))?;
+    let url = to.object(&publish::key(&artifact.manifest)).to_string();
+    let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
+    screen.tell(&Event::Publishing { url: url.clone(), size });
+    let stored = |bytes| screen.tell(&Event::Stored(bytes));
+    let published = runtime.block_on(publish::publish(artifact, to, &stored)).map_err(publish_failure)?;
+    screen.tell(&Event::Published { url, already: published.was_there() });
+    Ok(published)
+}
+
+fn publish_failure(error: PublishError) -> Failure {
+    let (exit, hint) = match &error {
+        PublishError::Store { source, .. } => (source.exit(), source.hint()),
+        PublishError::Conflict { .. } => (
+            Exit::Conflict,
+            Some(
+                "a published artifact is never replaced. Find out what differs (`longshore inspect` both), then commit the \
+                 difference and build again; or publish under another prefix"
+                    .to_owned(),
+            ),
+        ),
+        PublishError::Foreign { .. } => {
+            (Exit::Conflict, Some("publish under another prefix, or remove what stands there".to_owned()))
+        }
+        PublishError::Interrupted { .. } | PublishError::Temporary(_) => (Exit::Failed, None),
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What to type next.
+struct Next {
+    revision: String,
+    aws: Option<String>,
+    agent: String,
+}
+
+fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
+    let agent = format!("longshore-agent deploy {} --group dev", quoted(&object.to_string()));
+    match &object.store {
+        StoreUrl::S3 { bucket, .. } => {
+            let mut location = format!("bucket={bucket},key={},bundleType=zip", object.key);
+            for (name, value) in [("eTag", &object.etag), ("version", &object.version)] {
+                if let Some(value) = value {
+                    location.push_str(&format!(",{name}={value}"));
+                }
+            }
+            let aws = format!(
+                "aws deploy create-deployment --application-name {} --deployment-group-name dev --s3-location {}",
+                quoted(manifest.application.as_str()),
+                quoted(&location)
+            );
+            Next { revision: location, aws: Some(aws), agent }
+        }
+        StoreUrl::Dir(_) => Next { revision: object.to_string(), aws: None, agent },
+    }
+}
+
+fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) {
+    let manifest = &artifact.manifest;
+    let info = published.info();
+    let plain = to.object(&publish::key(manifest));
+    let pinned = ObjectUrl { version: info.version.clone(), etag: Some(info.etag.clone()), ..plain.clone() };
+    let next = next(manifest, &pinned);
+    let (bucket, key) = match &plain.store {
+        StoreUrl::S3 { bucket, .. } => (Some(bucket.as_str()), Some(plain.key.as_str())),
+        StoreUrl::Dir(_) => (None, None),
+    };
+    let mut text = format!("revision  {}\n", next.revision);
+    for (name, value) in [("bucket", bucket), ("key", key), ("eTag", Some(info.etag.as_str()))] {
+        if let Some(value) = value {
+            text.push_str(&format!("{name:>8}  {value}\n"));
+        }
+    }
+    if let Some(version) = &info.version {
+        text.push_str(&format!(" version  {version}\n"));
+    }
+    text.push_str("\nDeploy it with one of:\n");
+    for line in next.aws.iter().chain([&next.agent]) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    let json = json!({
+        "already_published": published.was_there(),
+        "url": plain.to_string(),
+        "pinned_url": pinned.to_string(),
+        "revision": {"bucket": bucket, "key": key, "bundleType": "zip", "eTag": info.etag, "version": info.version},
+        "application": manifest.application,
+        "commit": manifest.commit,
+        "dirty": manifest.dirty,
+        "size": info.size,
+        "content_digest": manifest.content_digest,
+        "archive_digest": artifact.archive_digest,
+        "next": {"aws": next.aws, "agent": next.agent},
+    });
+    screen.result(&text, &json);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        serde_json::from_value(json!({
+            "format": 1,
+            "tool": {"name": "longshore", "version": "0.1.0", "compressor": "none"},
+            "application": "shop",
+            "commit": "0123456789abcdef0123456789abcdef01234567",
+            "time": 0,
+            "content_digest": "0".repeat(64),
+            "files": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_next_command_pins_etag_and_version() {
+        let object = |version: Option<&str>| ObjectUrl {
+            store: StoreUrl::S3 { bucket: "artifacts".into(), prefix: String::new() },
+            key: "releases/shop/0123456789abcdef0123456789abcdef01234567.zip".into(),
+            version: version.map(Into::into),
+            etag: Some("abc-2".into()),
+        };
+        assert_eq!(
+            next(&manifest(), &object(Some("v1"))).aws.unwrap(),
+            "aws deploy create-deployment --application-name shop --deployment-group-name dev --s3-location \
+             bucket=artifacts,key=releases/shop/0123456789abcdef0123456789abcdef01234567.zip,bundleType=zip,eTag=abc-2,version=v1"
+        );
+        assert_eq!(
+            next(&manifest(), &object(None)).agent,
+            "longshore-agent deploy \
+             's3://artifacts/releases/shop/0123456789abcdef0123456789abcdef01234567.zip?etag=abc-2' --group dev"
+        );
+    }
+
+    #[test]
+    fn a_dirty_artifact_has_a_key_of_its_own() {
+        let clean = manifest();
+        let dirty = Manifest { dirty: true, ..manifest() };
+        assert_eq!(publish::key(&clean), "shop/0123456789abcdef0123456789abcdef01234567.zip");
+        assert_eq!(publish::key(&dirty), "shop/0123456789abcdef0123456789abcdef01234567-dirty-000000000000.zip");
+    }
+}

@@ -1,0 +1,109 @@
+use crate::sandbox::{APPSPEC, Sandbox};
+
+#[test]
+fn a_sound_project_is_one_line() {
+    insta::assert_snapshot!(Sandbox::shop().run(&["check"]).shown());
+}
+
+#[test]
+fn check_as_json_lists_the_files() {
+    let json = Sandbox::shop().run(&["check", "--output", "json"]).ok().json();
+    let expected = serde_json::json!({
+        "appspec": "appspec.yml",
+        "bytes": 420_246,
+        "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
+        "problems": [],
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn every_problem_is_shown_at_once_with_its_place() {
+    let sandbox = Sandbox::shop();
+    sandbox.write(
+        "appspec.yml",
+        "version: 0.0\nos: ubuntu\nhooks:\n  AfterInstal:\n    - location: a.sh\n  ApplicationStart:\n    - location: start.sh\n      timeout: 5m\n",
+    );
+    insta::assert_snapshot!(sandbox.run(&["check"]).shown());
+}
+
+#[test]
+fn problems_of_all_kinds_are_shown_together() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("appspec.yml", &APPSPEC.replace("scripts/install.sh", "scripts/instal.sh"));
+    sandbox.write("longshore.toml", "aplication = \"shop\"\n");
+    sandbox.write("app/.env", "PASSWORD=1\n");
+    sandbox.write("docker-compose.yml", "services:\n  web:\n    image: shop\n    env_file: web.env\n");
+    insta::assert_snapshot!(sandbox.run(&["check"]).shown());
+}
+
+#[test]
+fn problems_as_json_stand_beside_the_error() {
+    let sandbox = Sandbox::shop();
+    sandbox.program("scripts/install.sh", "#!/bin/bash\r\ntrue\r\n");
+    let ran = sandbox.run(&["check", "--output", "json"]).exits(3);
+    let json = ran.json();
+    assert_eq!(json["error"]["exit_code"], 3);
+    let problem = &json["problems"][0];
+    assert_eq!((&problem["code"], &problem["file"]), (&"LS205".into(), &"scripts/install.sh".into()));
+    assert_eq!((&problem["line"], &problem["column"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn warnings_fail_only_when_asked() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("scripts/install.sh", "set -e\n");
+    let ran = sandbox.run(&["check"]).ok();
+    assert!(ran.stderr.contains("0 errors, 1 warning"), "{}", ran.stderr);
+    insta::assert_snapshot!(sandbox.run(&["check", "--strict"]).shown());
+}
+
+#[test]
+fn an_ignored_script_is_refused_by_the_rule_that_names_it() {
+    let sandbox = Sandbox::shop();
+    sandbox.write(".longshoreignore", "# nothing\n\n*.sh\n");
+    insta::assert_snapshot!(sandbox.run(&["check"]).shown());
+}
+
+#[test]
+fn what_git_ignores_is_packed_and_what_longshore_ignores_is_not() {
+    let sandbox = Sandbox::shop();
+    sandbox.write(".gitignore", "/app/built.js\n");
+    sandbox.write(".longshoreignore", "*.map\n");
+    sandbox.write("app/built.js", "x");
+    sandbox.write("app/built.map", "x");
+    sandbox.write("app/sub/.git", "gitdir: elsewhere");
+    let json = sandbox.run(&["check", "--output", "json"]).ok().json();
+    let files: Vec<&str> = json["files"].as_array().unwrap().iter().filter_map(|file| file.as_str()).collect();
+    assert_eq!(
+        files,
+        ["app/big.txt", "app/built.js", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"]
+    );
+}
+
+#[test]
+fn without_an_appspec_the_way_to_one_is_shown() {
+    let sandbox = Sandbox::empty();
+    insta::assert_snapshot!(sandbox.run(&["check"]).shown());
+    sandbox.write("AppSpec.yml", APPSPEC);
+    insta::assert_snapshot!(sandbox.run(&["check"]).shown());
+}
+
+#[test]
+fn another_folder_and_another_appspec_can_be_named() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("deploy/appspec.stg.yml", &APPSPEC.replace("/srv/shop", "/srv/shop-stg"));
+    let outside = sandbox.outside("");
+    let arguments = ["check", "--source", "shop", "--appspec", "deploy/appspec.stg.yml", "--output", "json"];
+    let json = sandbox.run_in(&outside, &arguments).ok().json();
+    assert_eq!(json["appspec"], "deploy/appspec.stg.yml");
+    assert!(json["files"].as_array().unwrap().contains(&"appspec.yml".into()), "{json}");
+    insta::assert_snapshot!(sandbox.run(&["check", "--appspec", "../appspec.yml"]).shown());
+    insta::assert_snapshot!(sandbox.run(&["check", "--source", "nowhere"]).shown());
+}
+
+#[test]
+fn the_version_is_printed() {
+    let ran = Sandbox::empty().run(&["--version"]).ok();
+    assert_eq!(ran.stdout, format!("longshore {}\n", env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,47 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn the_starter_set_passes_its_own_check() {
+    let sandbox = Sandbox::empty();
+    insta::assert_snapshot!(sandbox.run(&["init"]).ok().shown());
+    sandbox.commit();
+    sandbox.run(&["check", "--strict"]).ok();
+    let json = sandbox.run(&["build", "--output", "json"]).ok().json();
+    assert_eq!(json["application"], "shop");
+    let files = sandbox.run(&["check", "--output", "json"]).ok().json()["files"].clone();
+    assert!(files.as_array().unwrap().contains(&"scripts/project.sh".into()), "{files}");
+}
+
+#[test]
+fn what_exists_is_kept() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("appspec.yaml", "mine");
+    sandbox.write("compose.yaml", "mine");
+    sandbox.write("scripts/project.sh", "mine");
+    symlink("/nowhere/longshore.toml", sandbox.path("longshore.toml")).unwrap();
+    let json = sandbox.run(&["init", "--output", "json"]).ok().json();
+    assert_eq!(
+        json["kept"],
+        serde_json::json!(["appspec.yaml", "scripts/project.sh", "compose.yaml", "longshore.toml"])
+    );
+    for path in ["appspec.yaml", "compose.yaml", "scripts/project.sh"] {
+        assert_eq!(fs::read_to_string(sandbox.path(path)).unwrap(), "mine", "{path}");
+    }
+    assert!(!sandbox.path("appspec.yml").exists());
+    let again = sandbox.run(&["init", "--output", "json"]).ok().json();
+    assert_eq!((again["written"].as_array().unwrap().len(), again["kept"].as_array().unwrap().len()), (0, 12));
+}
+
+#[test]
+fn a_folder_is_made_and_its_name_is_the_applications() {
+    let sandbox = Sandbox::empty();
+    sandbox.run(&["init", "services/My_Site"]).ok();
+    let toml = fs::read_to_string(sandbox.path("services/My_Site/longshore.toml")).unwrap();
+    assert!(toml.contains("application = \"My_Site\"\n"), "{toml}");
+    let compose = fs::read_to_string(sandbox.path("services/My_Site/docker-compose.yml")).unwrap();
+    assert!(compose.contains("/my-site:${COMMIT_HASH:?"), "{compose}");
+    sandbox.run(&["check", "--strict", "--source", "services/My_Site"]).ok();
+}

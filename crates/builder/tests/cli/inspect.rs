@@ -1,0 +1,44 @@
+use crate::sandbox::Sandbox;
+
+#[test]
+fn an_artifact_shows_manifest_appspec_and_files() {
+    let sandbox = Sandbox::shop();
+    sandbox.run(&["build"]).ok();
+    let artifact = sandbox.artifact();
+    let shown = sandbox.run(&["inspect", artifact.to_str().unwrap()]).ok().shown();
+    // The size of the manifest follows the version of the compressor.
+    let stable: Vec<&str> =
+        shown.lines().filter(|line| !line.contains("manifest.json") && !line.contains("built by")).collect();
+    let stable: Vec<&str> = stable.into_iter().filter(|line| !line.starts_with("      files")).collect();
+    insta::assert_snapshot!(stable.join("\n"));
+}
+
+#[test]
+fn a_bundle_of_another_tool_is_shown_too() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("chmod 0644 appspec.yml app/*; tar -czf other.tgz --mode=go-w appspec.yml scripts app").ok();
+    insta::assert_snapshot!(sandbox.run(&["inspect", "other.tgz"]).ok().shown());
+}
+
+#[test]
+fn json_says_what_an_agent_would_run() {
+    let sandbox = Sandbox::shop();
+    sandbox.run(&["build"]).ok();
+    let artifact = sandbox.artifact();
+    let json = sandbox.run(&["inspect", artifact.to_str().unwrap(), "--output", "json"]).ok().json();
+    assert_eq!(json["manifest"]["commit"], sandbox.head());
+    let hooks = serde_json::json!([
+        {"event": "AfterInstall", "script": "scripts/install.sh", "timeout": 60, "runas": "root", "sudo": false},
+    ]);
+    assert_eq!(json["appspec"]["hooks"], hooks);
+    let script =
+        json["entries"].as_array().unwrap().iter().find(|entry| entry["path"] == "scripts/install.sh").unwrap();
+    assert_eq!((&script["kind"], &script["mode"]), (&"file".into(), &"0755".into()));
+}
+
+#[test]
+fn what_is_no_bundle_is_refused() {
+    let sandbox = Sandbox::shop();
+    sandbox.run(&["inspect", "README.md"]).exits(8);
+    sandbox.run(&["inspect", "gone.zip"]).exits(7);
+}
