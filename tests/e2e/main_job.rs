@@ -3,11 +3,16 @@
 //!
 //! Needs Docker, a registry and an S3 server: run through `dev/test`.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use e2e::{Host, Registry, S3, http_get, succeed, workspace_root};
+use e2e::{S3Server, bin, services, workspace_root};
 
 /// A repository of the sample shop: the project's own sample hooks around the fixture's application.
 struct Shop {
@@ -48,15 +53,16 @@ impl Shop {
     }
 
     /// What the build stage of CI does: images, bundle, publication. Gives back the URL of the bundle.
-    fn ship(&self, commit: &str, registry: &Registry, s3: &S3) -> String {
+    fn ship(&self, commit: &str, registry: &str, s3: &S3Server) -> String {
         for step in ["build", "push"] {
             let mut compose = Command::new("docker-compose");
-            compose.arg(step).current_dir(self.path()).env("COMMIT_HASH", commit).env("REGISTRY", &registry.address);
+            compose.arg(step).current_dir(self.path()).env("COMMIT_HASH", commit).env("REGISTRY", registry);
             succeed(&mut compose);
         }
-        let store = format!("s3://{}/bundles", s3.bucket);
-        succeed(s3.access(e2e::command("longshore")).arg("build").current_dir(self.path()));
-        succeed(s3.access(e2e::command("longshore")).args(["push", "--to", &store]).current_dir(self.path()));
+        let store = format!("s3://{}/bundles", self.application);
+        for arguments in [vec!["build"], vec!["push", "--to", &store]] {
+            succeed(program("longshore").args(arguments).current_dir(self.path()).envs(s3.environment()));
+        }
         format!("{store}/{}/{commit}.zip", self.application)
     }
 }
@@ -77,19 +83,19 @@ impl Drop for Shop {
 
 #[test]
 fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
-    let (registry, s3) = (Registry::required(), S3::with_new_bucket());
+    let (registry, s3) = (services().registry(), services().s3());
+    services().docker();
     let shop = Shop::new();
-    let host = Host::new();
-    let (dev_port, stg_port) = (e2e::free_port(), e2e::free_port());
-    let deploy = |url: &str, group: &str| -> Output {
-        s3.access(host.agent())
-            .args(["deploy", url, "--group", group])
-            .env("REGISTRY", &registry.address)
-            .env("SHOP_DEV_PORT", dev_port.to_string())
-            .env("SHOP_STG_PORT", stg_port.to_string())
-            .output()
-            .unwrap()
+    s3.create_bucket(&shop.application);
+    let root = tempfile::tempdir().unwrap();
+    let (dev_port, stg_port) = (free_port(), free_port());
+    let agent = || {
+        let mut agent = program("longshore-agent");
+        agent.env("LONGSHORE_ROOT", root.path()).envs(s3.environment()).env("REGISTRY", &registry);
+        agent.env("SHOP_DEV_PORT", dev_port.to_string()).env("SHOP_STG_PORT", stg_port.to_string());
+        agent
     };
+    let deploy = |url: &str, group: &str| agent().args(["deploy", url, "--group", group]).output().unwrap();
     let succeeded = |output: Output| {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{told}");
@@ -134,14 +140,11 @@ fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
 
     // The way back that the report names works.
     let way_back = told.split("longshore-agent deploy ").nth(1).unwrap().lines().next().unwrap();
-    let mut again = s3.access(host.agent());
-    again.arg("deploy").args(way_back.split_whitespace());
-    again.env("REGISTRY", &registry.address).env("SHOP_DEV_PORT", dev_port.to_string());
-    succeed(&mut again);
+    succeed(agent().arg("deploy").args(way_back.split_whitespace()));
     assert!(http_get(dev_port).contains(&second));
 
     // And all of it is remembered.
-    let history = succeed(host.agent().args(["history", "--output", "json"]));
+    let history = succeed(agent().args(["history", "--output", "json"]));
     let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
     let seen: Vec<(&str, &str, &str)> = history
         .as_array()
@@ -165,6 +168,41 @@ fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
             ("dev", &first, "succeeded"),
         ]
     );
+}
+
+/// A program of the project with nothing of the surroundings that could play a part.
+fn program(name: &str) -> Command {
+    let mut command = Command::new(bin(name));
+    command.env_clear();
+    for kept in ["PATH", "HOME", "DOCKER_CONFIG"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{told}", output.status);
+    output
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The page of a shop.
+fn http_get(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: shop\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_core::appspec::FileExists;
 use longshore_core::bundle::{Bundle, Limits};
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, DeploymentId, GroupId};
+use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId};
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::{Fanout, JsonLines};
 use longshore_core::store::ObjectUrl;
@@ -115,12 +115,11 @@ fn revision(text: &str) -> Result<Revision, Failure> {
 fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
     let named = match revision {
         Revision::Local(path) => manifest_application(path, limits),
-        Revision::Object(url) => url.parse::<ObjectUrl>().ok().and_then(|object| {
-            let mut parts = object.key.rsplit('/');
-            let name = parts.next()?.strip_suffix(".zip")?.get(..40)?;
-            name.parse::<longshore_core::ids::CommitHash>().ok()?;
-            parts.next()?.parse().ok()
-        }),
+        Revision::Object(url) => {
+            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
+            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
+            commit.and_then(|_| parts.next()?.parse().ok())
+        }
     };
     named.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is"))
