@@ -114,6 +114,7 @@ impl Survey {
         problems.extend(lint_scripts(&source, &recipe, &plan)?);
         problems.extend(lint_compose(&source, &plan, &listing)?);
         problems.extend(lint_bundle(&source, &plan)?);
+        problems.extend(lint_submodules(&source, &recipe, &listing)?);
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
@@ -306,6 +307,14 @@ fn lint_bundle(source: &Path, plan: &BuildPlan) -> Result<Vec<Problem>, Failure>
         }
     }
     Ok(lint::bundle(plan, &peeks))
+}
+
+fn lint_submodules(source: &Path, recipe: &Recipe, listing: &Listing) -> Result<Vec<Problem>, Failure> {
+    let Some(modules) = read_text(source, ".gitmodules")? else { return Ok(Vec::new()) };
+    let is_empty = |path: &BundlePath| {
+        recipe.enters(path) && listing.entries.get(path) == Some(&Kind::Folder) && listing.below(path).next().is_none()
+    };
+    Ok(lint::submodules(&modules, &is_empty))
 }
 
 fn read_head(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
