@@ -92,6 +92,14 @@ impl Project {
         };
         Ok(Project { source, out, settings, problems })
     }
+
+    /// Refuses settings with errors.
+    pub(crate) fn accept(self) -> Result<Project, Failure> {
+        if has_errors(&self.problems) {
+            return Err(refusal(&self.problems, SETTINGS_FILE).with_problems(self.problems));
+        }
+        Ok(self)
+    }
 }
 
 impl Survey {
@@ -103,7 +111,7 @@ impl Survey {
         let parsed = appspec::parse(&appspec_source);
         problems.extend(parsed.problems);
         let Some(appspec) = parsed.appspec else {
-            return Err(refusal(&problems, problems.len(), "the appspec").with_problems(problems));
+            return Err(refusal(&problems, "the appspec").with_problems(problems));
         };
         let recipe = Recipe { settings, appspec_path, appspec_source, appspec };
 
@@ -130,7 +138,7 @@ impl Survey {
         if !refused {
             return Ok(self);
         }
-        let failure = refusal(&self.problems, self.problems.len(), "the project");
+        let failure = refusal(&self.problems, "the project");
         let failure = if has_errors(&self.problems) {
             failure
         } else {
@@ -162,11 +170,12 @@ impl Strictness {
     }
 }
 
-fn refusal(problems: &[Problem], all: usize, what: &str) -> Failure {
+fn refusal(problems: &[Problem], what: &str) -> Failure {
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let warnings = problems.len() - errors;
     let errors_text = crate::display::plural(errors, "error");
-    let warnings_text = crate::display::plural(all - errors, "warning");
-    let text = match (errors, all - errors) {
+    let warnings_text = crate::display::plural(warnings, "warning");
+    let text = match (errors, warnings) {
         (_, 0) => format!("{what} has {errors_text}"),
         (0, _) => format!("{what} has {warnings_text}"),
         (_, _) => format!("{what} has {errors_text} and {warnings_text}"),
