@@ -16,7 +16,7 @@ fail() {
     exit 1
 }
 
-by_hand='the agent sets it; by hand: APPLICATION_NAME=shop DEPLOYMENT_GROUP_NAME=dev LONGSHORE_COMMIT=<commit> scripts/<hook>.sh'
+by_hand='the agent sets it; by hand: APPLICATION_NAME=shop DEPLOYMENT_GROUP_NAME=dev LONGSHORE_COMMIT=<commit>'
 [ -n "${APPLICATION_NAME:-}" ] || fail 'APPLICATION_NAME is not set' "$by_hand"
 [ -n "${DEPLOYMENT_GROUP_NAME:-}" ] || fail 'DEPLOYMENT_GROUP_NAME is not set' "$by_hand"
 
@@ -35,8 +35,10 @@ group_compose_file() {
         dev) file=docker-compose.dev.yml ;;
         stg) file=docker-compose.stg.yml ;;
         prod) file=docker-compose.yml ;;
-        *) fail "no compose file belongs to the deployment group \`$DEPLOYMENT_GROUP_NAME\`; known are dev, stg and prod" \
-            'add the group to group_compose_file in scripts/project.sh, or correct its name' ;;
+        *)
+            fail "no compose file belongs to the deployment group \`$DEPLOYMENT_GROUP_NAME\`; known are dev, stg and prod" \
+                'add the group to group_compose_file in scripts/project.sh, or correct its name'
+            ;;
     esac
     [ -f "$file" ] || fail "\`$file\` is missing in $PWD" 'put it into the bundle; the group needs it'
     printf '%s\n' "$file"

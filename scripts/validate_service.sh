@@ -15,9 +15,10 @@ settle=${VALIDATE_SETTLE_SECONDS:-5}
 
 # Prints one line per container: name, status, health, exit code, time of its start, one-shot label.
 look() {
+    health='{{with .State.Health}}{{.Status}}{{else}}none{{end}}'
+    line="{{.Name}} {{.State.Status}} $health {{.State.ExitCode}} {{.State.StartedAt}} {{index .Config.Labels \"one-shot\"}}"
     ids=$(containers)
-    [ -z "$ids" ] || printf '%s\n' "$ids" | xargs docker inspect --format \
-        '{{.Name}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.State.StartedAt}} {{index .Config.Labels "one-shot"}}'
+    [ -z "$ids" ] || printf '%s\n' "$ids" | xargs docker inspect --format "$line"
 }
 
 # Sorts the containers of $seen: $failed and $waiting describe them, $broken lists the names of both, $unchecked counts

@@ -124,7 +124,7 @@ fn check_path_part(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > 255 {
         return Err(format!("must have 1 to 255 characters, has {}", text.len()));
     }
-    if let Some(bad) = text.chars().find(|c| !(c.is_ascii_graphic() && !"/\\'\"`$".contains(*c))) {
+    if let Some(bad) = text.chars().find(|c| !c.is_ascii_graphic() || "/\\'\"`$".contains(*c)) {
         return Err(format!("has the character {bad:?}, which has no place in a folder name"));
     }
     check_dots(text)

@@ -1,66 +1,50 @@
 //! Where artifacts live: an S3 bucket or a folder. Both are real stores; neither is a test double.
+//!
+//! A store is opened at a [`StoreUrl`]; the keys given to its methods are relative to the prefix of that URL. An
+//! [`ObjectUrl`] names one object wholly, and [`Store::get`] takes it as it stands. [`StoreUrl::object`] leads from one
+//! to the other.
 
 mod dir;
+mod error;
 mod s3;
+mod temporary;
+mod url;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::digest::Sha256;
 
-/// The place of a store: `s3://bucket/prefix` or `file:///folder`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// A bucket and a prefix without slashes at its ends (may be empty).
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// The prefix.
-        prefix: String,
-    },
-    /// A folder, absolute.
-    Dir(PathBuf),
-}
-
-/// The place of one object: `s3://bucket/key[?versionId=…&etag=…]` or `file:///path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectUrl {
-    /// The bucket or the folder, without prefix.
-    pub store: StoreUrl,
-    /// The key within it.
-    pub key: String,
-    /// The version that is meant.
-    pub version: Option<String>,
-    /// The ETag that it must have, without quotes.
-    pub etag: Option<String>,
-}
-
-/// A text that is no store or object URL.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` {why}")]
-pub struct InvalidUrl {
-    /// The text.
-    pub url: String,
-    /// What is wrong with it.
-    pub why: String,
-}
+pub use error::{Cause, StoreError, Verb};
+pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ObjectInfo {
     /// Bytes.
     pub size: u64,
-    /// The ETag without quotes.
+    /// The ETag without quotes. In a folder: the SHA-256 of the bytes in hex.
     pub etag: String,
     /// The version, where the bucket keeps versions.
     pub version: Option<String>,
-    /// The SHA-256 of its bytes, where whoever stored it said so.
+    /// The SHA-256 of its bytes, where whoever stored it said so; after [`Store::get`], and in a folder, the measured one.
     pub sha256: Option<Sha256>,
-    /// The content digest of the bundle, where whoever stored it said so.
+    /// The content digest of the bundle, where whoever stored it said so. Folders do not keep it.
     pub content_digest: Option<Sha256>,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key, relative to the prefix of the store.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was stored.
+    pub modified: Timestamp,
 }
 
 /// What is stored beside an artifact's bytes.
@@ -79,16 +63,38 @@ pub struct Attributes {
 pub enum Put {
     /// The object is new.
     Created(ObjectInfo),
-    /// Something already stands there; nothing was changed.
+    /// Something already stands there; nothing was changed. It may be the same: compare the digests.
     Exists(ObjectInfo),
 }
 
-/// Why a store refused or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The object does not exist.
-    #[error("`{0}` does not exist")]
-    NotFound(String),
+/// What [`Store::open_with`] takes instead of what the environment says. Only for S3.
+#[derive(Debug, Clone, Default)]
+pub struct S3Options {
+    /// The URL of the S3 server; buckets are then part of the path, as local servers want it.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// Use the FIPS endpoints of AWS. Without effect on a given endpoint.
+    pub fips: bool,
+    /// The keys to sign with.
+    pub keys: Option<Keys>,
+}
+
+/// Credentials of AWS. Their secrets are not in the debug output.
+#[derive(Clone)]
+pub struct Keys {
+    /// `AKIA…` or `ASIA…`
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// For temporary credentials.
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
 }
 
 /// An opened store.
@@ -101,13 +107,25 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens a store. For S3: region, credentials and endpoint as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3` included).
+    /// Opens a store. For S3: region, credentials and endpoint as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3` included);
+    /// without credentials this fails. Whether bucket or folder exist shows at the first use.
     pub async fn open(url: &StoreUrl) -> Result<Store, StoreError> {
-        let _ = url;
-        Err(StoreError::NotFound("not written yet".into()))
+        Store::open_with(url, &S3Options::default()).await
     }
 
-    /// Stores a file under a key that must be new. Never overwrites, also not when two writers race.
+    /// The same with some of the settings given.
+    pub async fn open_with(url: &StoreUrl, options: &S3Options) -> Result<Store, StoreError> {
+        match url {
+            StoreUrl::S3 { bucket, prefix } => Ok(Store::S3(s3::S3Store::open(bucket, prefix, options).await?)),
+            StoreUrl::Dir(dir) => Ok(Store::Dir(dir::DirStore::new(dir.clone()))),
+        }
+    }
+
+    /// Stores a file under a key that must be new. Never overwrites, also not when two writers race. Refuses a file whose
+    /// digest is not that of its attributes. `progress` gets the bytes that are stored so far.
+    ///
+    /// When this future is dropped before it ends (Ctrl-C), parts of a large file may stay in the bucket, invisible but
+    /// billed: the caller then awaits [`Store::clean_up`].
     pub async fn put_new(
         &self,
         key: &str,
@@ -115,29 +133,49 @@ impl Store {
         attributes: &Attributes,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
-        let _ = (key, file, attributes, progress);
-        Err(StoreError::NotFound("not written yet".into()))
+        match self {
+            Store::S3(store) => store.put_new(key, file, attributes, progress).await,
+            Store::Dir(store) => store.put_new(key, file, attributes, progress).await,
+        }
     }
 
-    /// Replaces a small object if its ETag is still `expected` (`None`: if it does not exist). `Ok(None)`: somebody was faster.
+    /// Removes what a dropped [`Store::put_new`] of this store left behind. Does nothing otherwise.
+    pub async fn clean_up(&self) -> Result<(), StoreError> {
+        match self {
+            Store::S3(store) => store.clean_up().await,
+            // A dropped writer has removed its temporary file itself.
+            Store::Dir(_) => Ok(()),
+        }
+    }
+
+    /// Replaces a small object if its ETag is still `expected` (`None`: if it does not exist). The new ETag, or
+    /// `Ok(None)`: somebody was faster.
     pub async fn replace_if(
         &self,
         key: &str,
         contents: &[u8],
         expected: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
-        let _ = (key, contents, expected);
-        Err(StoreError::NotFound("not written yet".into()))
+        match self {
+            Store::S3(store) => store.replace_if(key, contents, expected).await,
+            Store::Dir(store) => store.replace_if(key, contents, expected),
+        }
     }
 
     /// What is known of an object; `None` when it does not exist.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<ObjectInfo>, StoreError> {
-        let _ = (key, version);
-        Err(StoreError::NotFound("not written yet".into()))
+        match self {
+            Store::S3(store) => store.head(key, version).await,
+            Store::Dir(store) => store.head(key, version),
+        }
     }
 
-    /// Fetches an object into a new file, hashing as it goes and resuming by range after a broken connection. Refuses an
-    /// object whose digest is not `expect` (or, without that, not what its own metadata says).
+    /// Fetches an object into a file, hashing as it goes and resuming by range after a broken connection. Refuses an
+    /// object whose digest is not `expect` (or, without that, not what its own metadata says), and one whose ETag is not
+    /// that of the URL. The file appears under its name only when it is whole and verified, replacing what stood there;
+    /// after a failure nothing is left. `progress` gets the bytes that are there so far.
+    ///
+    /// The bucket or folder is that of `object`; its kind must be that of this store.
     pub async fn get(
         &self,
         object: &ObjectUrl,
@@ -145,35 +183,33 @@ impl Store {
         expect: Option<Sha256>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<ObjectInfo, StoreError> {
-        let _ = (object, to, expect, progress);
-        Err(StoreError::NotFound("not written yet".into()))
+        match (self, &object.store) {
+            (Store::S3(store), StoreUrl::S3 { bucket, .. }) => store.get(bucket, object, to, expect, progress).await,
+            (Store::Dir(_), StoreUrl::Dir(dir)) => {
+                dir::DirStore::new(dir.clone()).get(object, to, expect, progress).await
+            }
+            (Store::S3(_), StoreUrl::Dir(_)) | (Store::Dir(_), StoreUrl::S3 { .. }) => {
+                Err(StoreError::OtherStore { object: object.to_string() })
+            }
+        }
     }
 
-    /// Fetches a small object whole, with its ETag; `None` when it does not exist.
+    /// Fetches a small object whole, with its ETag; `None` when it does not exist. At most 16 MiB.
     pub async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
-        let _ = key;
-        Err(StoreError::NotFound("not written yet".into()))
+        match self {
+            Store::S3(store) => store.read(key).await,
+            Store::Dir(store) => store.read(key),
+        }
+    }
+
+    /// All objects whose key starts with `prefix` (which is itself relative to the store's own), sorted by key.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        match self {
+            Store::S3(store) => store.list(prefix).await,
+            Store::Dir(store) => store.list(prefix),
+        }
     }
 }
 
-impl FromStr for StoreUrl {
-    type Err = InvalidUrl;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Err(InvalidUrl { url: text.to_owned(), why: "not written yet".into() })
-    }
-}
-
-impl FromStr for ObjectUrl {
-    type Err = InvalidUrl;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Err(InvalidUrl { url: text.to_owned(), why: "not written yet".into() })
-    }
-}
-
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
+/// The most that [`Store::read`] fetches.
+const READ_LIMIT: u64 = 16 << 20;

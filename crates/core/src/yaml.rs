@@ -29,6 +29,8 @@ pub const TOO_LARGE: &str = "LS103";
 const MAX_DEPTH: usize = 128;
 /// How many values a file may have, aliases expanded.
 const MAX_NODES: usize = 250_000;
+/// After so many keys that stand twice the rest is not listed.
+const MOST_DUPLICATES: usize = 100;
 /// How many bytes of text all aliases together may repeat.
 const MAX_REPEATED: usize = 8 << 20;
 
@@ -44,6 +46,10 @@ pub struct Reading {
 }
 
 /// Parses the first document of a file. `None`: the file holds no value (empty, or comments only).
+#[expect(
+    clippy::result_large_err,
+    reason = "made once per file that is not YAML, and handed straight to the list of problems"
+)]
 pub fn parse(source: &Arc<SourceFile>) -> Result<Option<Node>, Problem> {
     let reading = read(source);
     match reading.problems.into_iter().next() {
@@ -111,6 +117,8 @@ impl<'s> Builder<'s> {
     fn run(&mut self) -> Step {
         let mut options = Options::default();
         options.set_emit_comments(false);
+        options.flow_nesting_limit = MAX_DEPTH;
+        options.block_nesting_limit = MAX_DEPTH;
         let text = self.source.text.as_str();
         self.refuse_control_characters()?;
         let mut parser = Parser::new_from_str_with_options(text, options);
@@ -264,7 +272,9 @@ impl<'s> Builder<'s> {
                     unique.push((key, value));
                 }
                 Some(&position) => {
-                    self.problems.push(self.duplicate(&unique[position].0, &key));
+                    if self.problems.len() < MOST_DUPLICATES {
+                        self.problems.push(self.duplicate(&unique[position].0, &key));
+                    }
                     unique[position].1 = value;
                 }
             }

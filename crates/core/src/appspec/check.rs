@@ -17,8 +17,7 @@ pub(super) use context::range;
 pub(super) use event::{EventRule, event};
 pub(super) use file::{destination, object, source};
 pub(super) use hook::{location, run_as, sudo, timeout};
-use names::did_you_mean;
-pub(super) use names::no_effect;
+pub(super) use names::{did_you_mean, no_effect};
 pub(super) use permission::{ObjectKind, kind, mode, owner, pattern};
 pub(super) use top::{file_exists, os, version};
 

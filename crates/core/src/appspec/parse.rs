@@ -31,7 +31,10 @@ pub fn parse(source: &Arc<SourceFile>) -> Parsed {
     let mut findings = Findings::new(source, reading.problems);
     let draft = match &reading.node {
         Some(node) if !node.is_null() => document(node, source, &mut findings),
-        None if !findings.is_empty() => None,
+        None if !findings.is_empty() => {
+            misspelt_sections(source, &mut findings);
+            None
+        }
         Some(_) | None => {
             findings.push(
                 Problem::error(check::NO_APPSPEC, source, None, "the file is empty: it holds no appspec")
@@ -44,6 +47,27 @@ pub fn parse(source: &Arc<SourceFile>) -> Parsed {
     let problems = findings.finish();
     let appspec = if problem::has_errors(&problems) { None } else { draft };
     Parsed { appspec, problems }
+}
+
+/// What can be said of a file that is not YAML: keys at the start of a line that are nearly those of an appspec.
+fn misspelt_sections(source: &Arc<SourceFile>, findings: &mut Findings<'_>) {
+    let mut start = 0;
+    for line in source.text.split_inclusive('\n') {
+        let key = line.split(':').next().unwrap_or_default();
+        let is_word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if is_word
+            && key.len() < line.len()
+            && !names::TOP.contains(&key)
+            && let Some(meant) = check::did_you_mean(key, names::TOP)
+        {
+            findings.push(
+                Problem::warning(check::UNKNOWN_KEY, source, Some(start..start + key.len()), "has no effect")
+                    .at_path(key)
+                    .with_fix(format!("did you mean `{meant}`?")),
+            );
+        }
+        start += line.len();
+    }
 }
 
 fn about_the_file(source: &Arc<SourceFile>, second_document: Option<problem::Span>, findings: &mut Findings<'_>) {
@@ -195,7 +219,8 @@ fn file(entry: &Field<'_>, os: Os, findings: &mut Findings<'_>) -> Option<FileMa
 
 fn unknown_keys(parent: &Field<'_>, known: &[&str], findings: &mut Findings<'_>) {
     for field in parent.children() {
-        if !known.contains(&field.name()) {
+        // `x-…` is where people keep what they repeat with anchors, as in compose files.
+        if !known.contains(&field.name()) && !field.name().starts_with("x-") {
             findings.judge_key(&field, check::no_effect(field.name(), known));
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn destination(text: &str, os: Os) -> Verdict<String> {
             RELATIVE_DESTINATION,
             format!("`{text}` is relative, and the AWS agent starts from wherever it was started"),
         )
-        .fix(format!("write the full path, `/{}` if that is meant", text.trim_start_matches("./")))
+        .fix("write the full path, from `/` on")
 }
 
 /// The `object` of a permission: an installed file, or a folder. Kept as written.

@@ -14,9 +14,14 @@ pub(super) fn read(root: &Field<'_>, os: Os, findings: &mut Findings<'_>) -> Ind
         return hooks;
     }
     for event in field.children() {
-        // What belongs to an event without a value is nothing to warn about, save that its name is wrong.
-        let rule = findings.judge_key(&event, check::event(event.name()));
-        if event.node.is_null() {
+        let verdict = check::event(event.name());
+        let empty = event.node.is_null() || event.node.as_list().is_some_and(<[_]>::is_empty);
+        if empty && verdict.value.is_some() {
+            // Nothing that could not run. A name that is nearly an event's is wrong even so.
+            continue;
+        }
+        let rule = findings.judge_key(&event, verdict);
+        if empty {
             continue;
         }
         let scripts = scripts(&event, os, findings);

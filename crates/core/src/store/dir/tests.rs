@@ -1,0 +1,244 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Barrier;
+use std::thread;
+
+use super::super::{Store, StoreUrl};
+use super::*;
+
+/// Runs what never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn attributes(contents: &[u8]) -> Attributes {
+    Attributes { sha256: Sha256::of(contents), content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() }
+}
+
+fn put(store: &DirStore, key: &str, contents: &[u8]) -> Result<Put, StoreError> {
+    let source = tempfile::NamedTempFile::new().unwrap();
+    fs::write(source.path(), contents).unwrap();
+    now(store.put_new(key, source.path(), &attributes(contents), &|_| ()))
+}
+
+/// All names below a folder.
+fn names(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            names.extend(self::names(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
+        } else {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn a_new_object_is_stored_and_a_second_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().join("not/there/yet"));
+    let expected = new_info(Sha256::of(b"one"), 3);
+    assert_eq!(put(&store, "shop/1.zip", b"one").unwrap(), Put::Created(expected.clone()));
+    assert_eq!(put(&store, "shop/1.zip", b"two").unwrap(), Put::Exists(expected.clone()));
+    assert_eq!(store.head("shop/1.zip", None).unwrap(), Some(expected));
+    assert_eq!(store.head("shop/1.zip", Some("v1")).unwrap(), None);
+    assert_eq!(store.head("shop", None).unwrap(), None);
+    assert_eq!(store.head("shop/1.zip/below", None).unwrap(), None);
+    assert_eq!(names(dir.path()), ["not/there/yet/shop/1.zip"]);
+}
+
+#[test]
+fn of_sixteen_racing_writers_exactly_one_wins_and_its_bytes_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    let barrier = Barrier::new(16);
+    let puts: Vec<(Vec<u8>, Put)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..16u8)
+            .map(|number| {
+                let (store, barrier) = (&store, &barrier);
+                scope.spawn(move || {
+                    let contents = vec![number; 100_000];
+                    barrier.wait();
+                    let put = put(store, "a/b.zip", &contents).unwrap();
+                    (contents, put)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let winners: Vec<_> = puts.iter().filter(|(_, put)| matches!(put, Put::Created(_))).collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(fs::read(dir.path().join("a/b.zip")).unwrap(), winners[0].0);
+    let stands = new_info(Sha256::of(&winners[0].0), 100_000);
+    assert!(puts.iter().all(|(_, put)| *put == Put::Created(stands.clone()) || *put == Put::Exists(stands.clone())));
+    assert_eq!(names(dir.path()), ["a/b.zip"]);
+}
+
+#[test]
+fn of_sixteen_racing_replacements_each_one_that_is_reported_was_the_only_one_of_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    let barrier = Barrier::new(16);
+    // Every thread raises the counter by one, over and over until it has done so 20 times.
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                barrier.wait();
+                let mut done = 0;
+                while done < 20 {
+                    let current = store.read("pointer").unwrap();
+                    let (number, etag) = match &current {
+                        Some((text, etag)) => (String::from_utf8_lossy(text).parse().unwrap(), Some(etag.as_str())),
+                        None => (0, None),
+                    };
+                    let next = format!("{}", number + 1);
+                    if store.replace_if("pointer", next.as_bytes(), etag).unwrap().is_some() {
+                        done += 1;
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(store.read("pointer").unwrap().unwrap().0, b"320");
+}
+
+#[test]
+fn a_replacement_needs_the_etag_that_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    assert_eq!(store.replace_if("p", b"1", Some("x")).unwrap(), None);
+    let first = store.replace_if("p", b"1", None).unwrap().unwrap();
+    assert_eq!(first, Sha256::of(b"1").to_string());
+    assert_eq!(store.replace_if("p", b"2", None).unwrap(), None);
+    assert_eq!(store.replace_if("p", b"2", Some("x")).unwrap(), None);
+    assert_eq!(store.read("p").unwrap(), Some((b"1".to_vec(), first.clone())));
+    let second = store.replace_if("p", b"2", Some(&first)).unwrap().unwrap();
+    assert_eq!(store.read("p").unwrap(), Some((b"2".to_vec(), second)));
+    assert_eq!(store.read("q").unwrap(), None);
+}
+
+#[test]
+fn a_file_that_is_not_the_one_of_its_attributes_is_refused_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().join("store"));
+    let source = dir.path().join("source");
+    fs::write(&source, "changed since").unwrap();
+    let error = now(store.put_new("a", &source, &attributes(b"as it was"), &|_| ())).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::OtherDigest { place, .. } if *place == source.display().to_string()),
+        "{error}"
+    );
+    assert_eq!(names(&dir.path().join("store")), [""; 0]);
+}
+
+#[test]
+fn an_object_is_fetched_by_url_with_progress_and_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = vec![7; 3 * CHUNK + 5];
+    let store = DirStore::new(dir.path().join("store"));
+    put(&store, "shop/1.zip", &contents).unwrap();
+
+    let url = StoreUrl::Dir(dir.path().join("store"));
+    let store = now(Store::open(&url)).unwrap();
+    let to = dir.path().join("fetched");
+    let seen = std::sync::Mutex::new(Vec::new());
+    let progress = |total| seen.lock().unwrap().push(total);
+    let object = url.object("shop/1.zip");
+    let info = now(store.get(&object, &to, Some(Sha256::of(&contents)), &progress)).unwrap();
+    assert_eq!(info, new_info(Sha256::of(&contents), contents.len() as u64));
+    assert_eq!(fs::read(&to).unwrap(), contents);
+    assert_eq!(
+        seen.into_inner().unwrap(),
+        [1, 2, 3].map(|n| n * CHUNK as u64).into_iter().chain([contents.len() as u64]).collect::<Vec<_>>()
+    );
+
+    let other = dir.path().join("other");
+    let error = now(store.get(&object, &other, Some(Sha256::of(b"x")), &|_| ())).unwrap_err();
+    assert!(matches!(error, StoreError::OtherDigest { .. }), "{error}");
+    let tagged = ObjectUrl { etag: Some("abc".to_owned()), ..object.clone() };
+    let error = now(store.get(&tagged, &other, None, &|_| ())).unwrap_err();
+    assert_eq!(error.to_string(), format!("`{tagged}` has the ETag `{}`, not `abc`", Sha256::of(&contents)),);
+    let missing = url.object("shop/2.zip");
+    let error = now(store.get(&missing, &other, None, &|_| ())).unwrap_err();
+    assert_eq!(error.to_string(), format!("`{missing}` does not exist"));
+    let bucket: ObjectUrl = "s3://bucket/a".parse().unwrap();
+    let error = now(store.get(&bucket, &other, None, &|_| ())).unwrap_err();
+    assert_eq!(error.to_string(), "`s3://bucket/a` is not in this kind of store");
+    assert_eq!(names(dir.path()), ["fetched", "store/shop/1.zip"]);
+}
+
+#[test]
+fn a_fetch_that_is_given_up_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().join("store"));
+    put(&store, "a", &vec![1; 2 * CHUNK]).unwrap();
+    let object = StoreUrl::Dir(dir.path().join("store")).object("a");
+    let to = dir.path().join("fetched");
+    now(async {
+        let mut fetch = Box::pin(store.get(&object, &to, None, &|_| ()));
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(fetch.as_mut().poll(cx).is_pending())).await;
+        assert!(polled, "the copy yields between chunks");
+        assert_eq!(names(dir.path()).len(), 2, "the temporary file is there");
+    });
+    assert_eq!(names(dir.path()), ["store/a"]);
+}
+
+#[test]
+fn a_listing_has_keys_below_the_prefix_and_nothing_of_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    assert_eq!(DirStore::new(dir.path().join("missing")).list("").unwrap(), []);
+    for key in ["shop/2.zip", "shop/1.zip", "shop-2/1.zip", "top"] {
+        put(&store, key, key.as_bytes()).unwrap();
+    }
+    store.replace_if("shop/pointer", b"1", None).unwrap();
+    std::os::unix::fs::symlink("..", dir.path().join("shop/circle")).unwrap();
+    fs::write(dir.path().join("shop/.3.zip.longshore-1-1"), "half").unwrap();
+    let keys = |prefix: &str| store.list(prefix).unwrap().into_iter().map(|listed| listed.key).collect::<Vec<_>>();
+    assert_eq!(keys(""), ["shop-2/1.zip", "shop/1.zip", "shop/2.zip", "shop/pointer", "top"]);
+    assert_eq!(keys("shop/"), ["shop/1.zip", "shop/2.zip", "shop/pointer"]);
+    assert_eq!(keys("shop/1"), ["shop/1.zip"]);
+    assert_eq!(keys("sh"), ["shop-2/1.zip", "shop/1.zip", "shop/2.zip", "shop/pointer"]);
+    assert_eq!(store.list("top").unwrap()[0].size, 3);
+}
+
+#[test]
+fn keys_that_leave_the_folder_or_meet_our_own_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().join("store"));
+    let long = "x".repeat(1025);
+    for (key, why) in [
+        ("", "it is empty"),
+        ("/etc/passwd", "it starts with a slash"),
+        ("../a", "a folder store has no `.` and `..` in keys"),
+        ("a/../../b", "a folder store has no `.` and `..` in keys"),
+        ("a/./b", "a folder store has no `.` and `..` in keys"),
+        ("a//b", "a folder store has no empty parts between slashes"),
+        ("a/", "a folder store has no empty parts between slashes"),
+        ("a\0b", "it contains a NUL"),
+        ("a/.longshore.lock", "such names are reserved for locks and temporary files"),
+        ("a/.b.longshore-1-1", "such names are reserved for locks and temporary files"),
+        (&long, "it is longer than 1024 bytes"),
+        (&long[..300], "a part between slashes is longer than 255 bytes"),
+    ] {
+        let error = store.read(key).unwrap_err();
+        assert_eq!(error.to_string(), format!("`{key}` cannot be a key: {why}"));
+    }
+}
+
+#[test]
+fn stored_and_fetched_files_have_the_permissions_that_umask_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    fs::write(&plain, "").unwrap();
+    let store = DirStore::new(dir.path().join("store"));
+    put(&store, "a", b"a").unwrap();
+    let to = dir.path().join("fetched");
+    now(store.get(&StoreUrl::Dir(dir.path().join("store")).object("a"), &to, None, &|_| ())).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&dir.path().join("store/a")), mode(&plain));
+    assert_eq!(mode(&to), mode(&plain));
+}

@@ -1,0 +1,174 @@
+//! Fetching an object into a file: one stream, resumed by range after a broken connection, verified before it gets its
+//! name.
+
+use std::path::Path;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::AsyncWriteExt as _;
+
+use super::super::temporary::Temporary;
+use super::super::url::check_key;
+use super::super::{Cause, ObjectInfo, ObjectUrl, StoreError, Verb};
+use super::refusal::{self, Asked, Refusal};
+use super::{META_CONTENT_DIGEST, META_SHA256, S3Store, bytes, meta, pause, quoted, unquoted, version};
+use crate::digest::{Hasher, Sha256};
+
+/// How often in a row a connection may break without a single new byte.
+const FRUITLESS: u32 = 5;
+/// How often a connection may break in all.
+const BREAKS: u32 = 50;
+
+/// A download under way.
+struct Download<'a> {
+    store: &'a S3Store,
+    bucket: &'a str,
+    object: &'a ObjectUrl,
+    to: &'a Path,
+    /// What the first answer said. Every later answer must be about the same bytes.
+    info: Option<ObjectInfo>,
+    received: u64,
+    hasher: Hasher,
+}
+
+impl S3Store {
+    /// See [`super::super::Store::get`]. The bucket may be another one than that of the store.
+    pub(in super::super) async fn get(
+        &self,
+        bucket: &str,
+        object: &ObjectUrl,
+        to: &Path,
+        expect: Option<Sha256>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<ObjectInfo, StoreError> {
+        check_key(&object.key)?;
+        let cannot_write = |source| StoreError::File { verb: Verb::Write, path: to.to_owned(), source };
+        let temporary = Temporary::beside(to);
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).open(temporary.path()).await.map_err(cannot_write)?;
+        let mut download =
+            Download { store: self, bucket, object, to, info: None, received: 0, hasher: Hasher::default() };
+        let info = download.run(&mut file, progress).await?;
+        file.sync_all().await.map_err(cannot_write)?;
+        drop(file);
+
+        let found = download.hasher.finish();
+        if let Some(expected) = expect.or(info.sha256).filter(|expected| *expected != found) {
+            return Err(StoreError::OtherDigest { place: object.to_string(), expected, found });
+        }
+        temporary.rename(to).map_err(cannot_write)?;
+        Ok(ObjectInfo { sha256: Some(found), ..info })
+    }
+}
+
+impl Download<'_> {
+    /// Receives all bytes, in as many connections as it takes.
+    async fn run(&mut self, file: &mut File, progress: &(dyn Fn(u64) + Sync)) -> Result<ObjectInfo, StoreError> {
+        let mut breaks = 0;
+        let mut fruitless = 0;
+        loop {
+            let before = self.received;
+            let source = match self.connect().await {
+                Ok(Some(answer)) => match self.receive(answer, file, progress).await? {
+                    None => break,
+                    Some(source) => source,
+                },
+                Ok(None) => break,
+                // The first connection must succeed; later the network may be away for a moment.
+                Err(StoreError::Unreachable { source, .. }) if self.info.is_some() => source,
+                Err(error) => return Err(error),
+            };
+            breaks += 1;
+            fruitless = if self.received > before { 1 } else { fruitless + 1 };
+            tracing::debug!(object = %self.object, received = self.received, %source, "the download broke off");
+            if fruitless > FRUITLESS || breaks > BREAKS {
+                let size = self.info.as_ref().map_or(0, |info| info.size);
+                let (place, received) = (self.object.to_string(), self.received);
+                return Err(StoreError::Broken { place, times: breaks, received, size, source });
+            }
+            pause(fruitless).await;
+        }
+        file.flush().await.map_err(|source| self.cannot_write(source))?;
+        self.info.clone().ok_or_else(|| StoreError::NotFound(self.object.to_string()))
+    }
+
+    /// Asks for what is missing. `None`: nothing is.
+    async fn connect(&mut self) -> Result<Option<GetObjectOutput>, StoreError> {
+        let mut request = self.store.client.get_object().bucket(self.bucket).key(&self.object.key);
+        request = request.set_version_id(self.object.version.clone());
+        if let Some(info) = &self.info {
+            if self.received == info.size {
+                return Ok(None);
+            }
+            request = request
+                .if_match(quoted(&info.etag))
+                .set_version_id(info.version.clone().or_else(|| self.object.version.clone()))
+                .range(format!("bytes={}-", self.received));
+        }
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let asked = self.asked();
+                return Err(match asked.refusal(&error) {
+                    Refusal::Precondition | Refusal::Range => StoreError::Replaced { place: asked.place },
+                    refusal => asked.unexpected(refusal),
+                });
+            }
+        };
+        let etag = unquoted(answer.e_tag());
+        match &self.info {
+            Some(info) if info.etag != etag => Err(StoreError::Replaced { place: self.object.to_string() }),
+            Some(_) => Ok(Some(answer)),
+            None => {
+                if let Some(expected) = self.object.etag.clone().filter(|expected| *expected != etag) {
+                    return Err(StoreError::OtherEtag { place: self.object.to_string(), expected, found: etag });
+                }
+                self.info = Some(ObjectInfo {
+                    size: bytes(answer.content_length()),
+                    etag,
+                    version: version(answer.version_id()),
+                    sha256: meta(answer.metadata(), META_SHA256),
+                    content_digest: meta(answer.metadata(), META_CONTENT_DIGEST),
+                });
+                Ok(Some(answer))
+            }
+        }
+    }
+
+    /// Writes what comes. `Some`: the stream broke off, for this reason.
+    async fn receive(
+        &mut self,
+        mut answer: GetObjectOutput,
+        file: &mut File,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<Cause>, StoreError> {
+        let expected = format!("bytes {}-", self.received);
+        if self.received > 0 && !answer.content_range().is_some_and(|range| range.starts_with(&expected)) {
+            return Err(self.asked().unexpected(Refusal::Range));
+        }
+        loop {
+            let chunk = match answer.body.try_next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Ok(Some(refusal::deepest(&error))),
+            };
+            file.write_all(&chunk).await.map_err(|source| self.cannot_write(source))?;
+            self.hasher.update(&chunk);
+            self.received += chunk.len() as u64;
+            progress(self.received);
+        }
+        let size = self.info.as_ref().map_or(0, |info| info.size);
+        if self.received == size {
+            return Ok(None);
+        }
+        Ok(Some(Cause("the server closed the connection early".to_owned())))
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked { verb: Verb::Read, bucket: self.bucket, place: self.object.to_string(), store: self.store }
+    }
+
+    fn cannot_write(&self, source: std::io::Error) -> StoreError {
+        StoreError::File { verb: Verb::Write, path: self.to.to_owned(), source }
+    }
+}

@@ -1,0 +1,93 @@
+//! A TCP proxy in front of a server that breaks connections: the bad network between a program and its store.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+/// A running proxy. It lives as long as the test's process.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Its URL, to use instead of the server's.
+    pub url: String,
+    cuts: Arc<AtomicUsize>,
+    closed: Arc<AtomicBool>,
+}
+
+/// When the proxy breaks a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut {
+    /// How many connections it breaks; later ones live.
+    pub connections: usize,
+    /// How many bytes from the server it lets through first. 0: the request is carried out and its answer is lost.
+    pub after: u64,
+}
+
+impl Proxy {
+    /// Starts a proxy before the server at `url` (`http://host:port`).
+    pub fn start(url: &str, cut: Cut) -> Proxy {
+        let server = url.strip_prefix("http://").expect("the test server speaks http").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be had");
+        let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicBool::new(false));
+        let proxy = Proxy { url, cuts: cuts.clone(), closed: closed.clone() };
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if closed.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(&server) else { return };
+                let cuts = cuts.clone();
+                let (mut upstream, mut to_server) = (clone(&client), clone(&server));
+                thread::spawn(move || {
+                    let _ = io::copy(&mut upstream, &mut to_server);
+                    let _ = to_server.shutdown(Shutdown::Write);
+                });
+                thread::spawn(move || answer(server, client, cut, &cuts));
+            }
+        });
+        proxy
+    }
+
+    /// From now on every new connection ends at once.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// How many connections it has broken so far.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::SeqCst)
+    }
+}
+
+fn clone(stream: &TcpStream) -> TcpStream {
+    stream.try_clone().expect("a connection can be shared between threads")
+}
+
+/// Passes the answer on until it ends or is cut.
+fn answer(mut server: TcpStream, mut client: TcpStream, cut: Cut, cuts: &AtomicUsize) {
+    let mut buffer = vec![0; 16 << 10];
+    let mut passed = 0;
+    loop {
+        let got = match server.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(got) => got,
+        };
+        let rest = usize::try_from(cut.after - passed).unwrap_or(usize::MAX);
+        let budget = cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |cuts| {
+            (got > rest && cuts < cut.connections).then_some(cuts + 1)
+        });
+        if budget.is_ok() {
+            let _ = client.write_all(&buffer[..rest]);
+            break;
+        }
+        if client.write_all(&buffer[..got]).is_err() {
+            break;
+        }
+        passed = (passed + got as u64).min(cut.after);
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = client.shutdown(Shutdown::Both);
+}
