@@ -69,7 +69,7 @@ impl Identity {
                 Err(error) => (None, None, Some(error)),
             },
         };
-        let mut chosen = match (commit::choose(args.commit.as_deref(), environment, head.as_ref()), cannot) {
+        let chosen = match (commit::choose(args.commit.as_deref(), environment, head.as_ref()), cannot) {
             (Ok(mut chosen), Some(error)) => {
                 chosen.warnings.push(format!("not checked whether the work tree differs from the commit: {error}"));
                 chosen
@@ -77,7 +77,6 @@ impl Identity {
             (Err(commit::CommitError::Unknown { .. }), Some(error)) => return Err(git_failure(error)),
             (chosen, _) => chosen?,
         };
-        chosen.warnings.dedup();
         Ok(Identity { application, chosen, work_tree })
     }
 

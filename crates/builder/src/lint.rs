@@ -188,6 +188,26 @@ pub(crate) fn bundle(plan: &BuildPlan, peeks: &[Peek]) -> Vec<Problem> {
     problems
 }
 
+/// Submodules that are not checked out: folders with nothing in them. `modules`: the text of `.gitmodules`; `is_empty`: whether
+/// a folder would be packed and has nothing in it.
+pub(crate) fn submodules(modules: &Arc<SourceFile>, is_empty: &dyn Fn(&BundlePath) -> bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut offset = 0;
+    for line in modules.text.split_inclusive('\n') {
+        let start = offset;
+        offset += line.len();
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let Ok(path) = BundlePath::normalized(value.trim()) else { continue };
+        if key.trim() == "path" && is_empty(&path) {
+            let message = format!("the submodule `{path}` is not checked out, so the bundle has nothing of it");
+            let span = start..start + line.trim_end().len();
+            let problem = Problem::warning("LS409", modules, Some(span), message);
+            problems.push(problem.with_fix("git submodule update --init --recursive"));
+        }
+    }
+    problems
+}
+
 fn secret_problem(path: &BundlePath, what: &str) -> Problem {
     let source = SourceFile::new(path.as_str(), "");
     let message = format!("`{path}` looks like {what}, and everyone who can read the artifact could read it");

@@ -117,16 +117,16 @@ impl Rules {
 
     /// What the patterns say about one path below their folder, its parents aside.
     pub(crate) fn about(&self, path: &str, is_folder: bool) -> Verdict {
-        verdict(self.patterns.matched(Path::new(path), is_folder))
+        verdict(&self.patterns.matched(Path::new(path), is_folder))
     }
 
     /// What the patterns say about one path or, where they say nothing, about the nearest folder it stands in.
     pub(crate) fn about_or_parents(&self, path: &str, is_folder: bool) -> Verdict {
-        verdict(self.patterns.matched_path_or_any_parents(Path::new(path), is_folder))
+        verdict(&self.patterns.matched_path_or_any_parents(Path::new(path), is_folder))
     }
 }
 
-fn verdict(found: Match<&Glob>) -> Verdict {
+fn verdict(found: &Match<&Glob>) -> Verdict {
     match found {
         Match::None => Verdict::Unnamed,
         Match::Whitelist(_) => Verdict::TakenBack,

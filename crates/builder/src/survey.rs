@@ -92,6 +92,14 @@ impl Project {
         };
         Ok(Project { source, out, settings, problems })
     }
+
+    /// Refuses settings with errors.
+    pub(crate) fn accept(self) -> Result<Project, Failure> {
+        if has_errors(&self.problems) {
+            return Err(refusal(&self.problems, SETTINGS_FILE).with_problems(self.problems));
+        }
+        Ok(self)
+    }
 }
 
 impl Survey {
@@ -103,7 +111,7 @@ impl Survey {
         let parsed = appspec::parse(&appspec_source);
         problems.extend(parsed.problems);
         let Some(appspec) = parsed.appspec else {
-            return Err(refusal(&problems, problems.len(), "the appspec").with_problems(problems));
+            return Err(refusal(&problems, "the appspec").with_problems(problems));
         };
         let recipe = Recipe { settings, appspec_path, appspec_source, appspec };
 
@@ -114,6 +122,7 @@ impl Survey {
         problems.extend(lint_scripts(&source, &recipe, &plan)?);
         problems.extend(lint_compose(&source, &plan, &listing)?);
         problems.extend(lint_bundle(&source, &plan)?);
+        problems.extend(lint_submodules(&source, &recipe, &listing)?);
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
@@ -129,7 +138,7 @@ impl Survey {
         if !refused {
             return Ok(self);
         }
-        let failure = refusal(&self.problems, self.problems.len(), "the project");
+        let failure = refusal(&self.problems, "the project");
         let failure = if has_errors(&self.problems) {
             failure
         } else {
@@ -161,11 +170,12 @@ impl Strictness {
     }
 }
 
-fn refusal(problems: &[Problem], all: usize, what: &str) -> Failure {
+fn refusal(problems: &[Problem], what: &str) -> Failure {
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let warnings = problems.len() - errors;
     let errors_text = crate::display::plural(errors, "error");
-    let warnings_text = crate::display::plural(all - errors, "warning");
-    let text = match (errors, all - errors) {
+    let warnings_text = crate::display::plural(warnings, "warning");
+    let text = match (errors, warnings) {
         (_, 0) => format!("{what} has {errors_text}"),
         (0, _) => format!("{what} has {warnings_text}"),
         (_, _) => format!("{what} has {errors_text} and {warnings_text}"),
@@ -306,6 +316,14 @@ fn lint_bundle(source: &Path, plan: &BuildPlan) -> Result<Vec<Problem>, Failure>
         }
     }
     Ok(lint::bundle(plan, &peeks))
+}
+
+fn lint_submodules(source: &Path, recipe: &Recipe, listing: &Listing) -> Result<Vec<Problem>, Failure> {
+    let Some(modules) = read_text(source, ".gitmodules")? else { return Ok(Vec::new()) };
+    let is_empty = |path: &BundlePath| {
+        recipe.enters(path) && listing.entries.get(path) == Some(&Kind::Folder) && listing.below(path).next().is_none()
+    };
+    Ok(lint::submodules(&modules, &is_empty))
 }
 
 fn read_head(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
 
 /// The artifact of the current commit.
 fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
-    let project = Project::open(&args.source)?;
+    let project = Project::open(&args.source)?.accept()?;
     let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
     let chosen = &identity.chosen;
     screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
@@ -116,8 +116,8 @@ fn publish_failure(error: PublishError) -> Failure {
         PublishError::Conflict { .. } => (
             Exit::Conflict,
             Some(
-                "a published artifact is never replaced. Find out what differs (`longshore inspect` both), then commit the \
-                 difference and build again; or publish under another prefix"
+                "a published artifact is never replaced; files that the build makes must come out the same for the same commit. \
+                 Commit something and build again, or publish under another prefix"
                     .to_owned(),
             ),
         ),

@@ -119,3 +119,11 @@ fn a_git_lfs_pointer_is_not_the_file() {
     let problems = bundle(&plan_of(&[]), &[Peek { path: "models/big.bin".parse().unwrap(), head }]);
     insta::assert_snapshot!(render(&problems, Look::Plain));
 }
+
+#[test]
+fn a_submodule_that_is_not_checked_out_is_named() {
+    let text = "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = ../lib.git\n[submodule \"ui\"]\n\tpath = ui\n";
+    let modules = SourceFile::new(".gitmodules", text);
+    let problems = submodules(&modules, &|path| path.as_str() == "vendor/lib");
+    insta::assert_snapshot!(render(&problems, Look::Plain));
+}

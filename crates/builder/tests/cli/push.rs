@@ -61,6 +61,7 @@ fn other_content_under_the_same_commit_is_a_conflict() {
     for digest in [&one["content_digest"], &two["content_digest"]] {
         assert!(ran.stderr.contains(digest.as_str().unwrap()), "{}", ran.stderr);
     }
+    assert!(ran.stderr.contains(":\n    differs     app/built.js\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: a published artifact is never replaced"), "{}", ran.stderr);
 }
 
@@ -85,6 +86,13 @@ fn without_an_artifact_the_way_to_one_is_shown() {
     let sandbox = Sandbox::shop();
     insta::assert_snapshot!(sandbox.run(&["push", "--to", "file:///nowhere"]).shown());
     insta::assert_snapshot!(sandbox.run(&["push", "gone.zip", "--to", "file:///nowhere"]).shown());
+}
+
+#[test]
+fn settings_with_errors_name_no_artifact() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("longshore.toml", "aplication = \"shop\"\n");
+    sandbox.run(&["push", "--to", "file:///nowhere"]).exits(3);
 }
 
 #[test]
