@@ -1,4 +1,5 @@
 //! Installs real files into real folders. Runs as root, because owners are part of what is tested.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,11 +13,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use longshore_agent::install::compat::{Cleanup, Records};
-use longshore_agent::install::execute::{InstallError, Installation, Installed, Progress, execute};
+use longshore_agent::install::execute::{InstallError, Installation, Installed, Progress, Recovered, execute, recover};
 use longshore_agent::install::listing::Listing;
 use longshore_agent::install::permissions::Programs;
 use longshore_agent::install::plan::{Conflict, InstallPlan, Request, plan};
 use longshore_agent::install::snapshot::Snapshot;
+use longshore_agent::install::transaction::{Phase, Transaction};
 use longshore_core::appspec::{
     Acl, AclTag, AppSpec, Context, FileExists, FileMapping, Os, Pattern, Permission, Source,
 };
@@ -104,14 +106,22 @@ impl Host {
         programs: &Programs,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Installed, InstallError> {
-        let installation = Installation {
+        execute(&self.installation(release, plan, programs), &|_| Ok(()), progress)
+    }
+
+    fn installation<'a>(
+        &'a self,
+        release: &'a Release,
+        plan: &'a InstallPlan,
+        programs: &'a Programs,
+    ) -> Installation<'a> {
+        Installation {
             plan,
             archive: &release.archive,
             deployment_root: release.archive.parent().unwrap(),
             records: &self.records,
             programs,
-        };
-        execute(&installation, progress)
+        }
     }
 
     fn install(&self, release: &Release) -> Installed {
@@ -726,6 +736,87 @@ fn a_failure_at_the_very_end_puts_back_files_modes_owners_acls_and_records() {
         "app/same",
     ];
     assert_eq!(host.names(), names);
+}
+
+#[test]
+fn what_cannot_be_put_back_is_named_and_not_deleted() {
+    let host = Host::new();
+    let (one, mut two) = two_releases(&host);
+    host.install(&one);
+    two.appspec.permissions = vec![Permission {
+        context: Some(Context { user: None, kind: "t".into(), range: None }),
+        ..permission(&host.disk("app/new"))
+    }];
+    // The application writes into a new folder before the installation fails.
+    let foreign = host.disk("app/fresh/foreign");
+    let (programs, _) = selinux(&host, &format!("echo data > {}; exit 3", foreign.display()));
+    let plan = plan_with(&host, &two, &programs).unwrap();
+    let error = host.execute_with(&two, &plan, &programs, &|_| {}).unwrap_err();
+    let text = chain(&error);
+    assert!(
+        text.starts_with("cannot install the files, and not everything could be put back: cannot put back `"),
+        "{text}"
+    );
+    let names = host.names();
+    let kept: Vec<&String> = names.iter().filter(|name| name.contains("longshore")).collect();
+    assert_eq!(kept.len(), 2, "{names:?}");
+    assert!(kept[1].ends_with("/foreign") && text.contains(kept[0].trim_end_matches('/')), "{kept:?} {text}");
+}
+
+#[test]
+fn a_journal_that_fails_stops_the_installation_wherever_it_is() {
+    for fail_at in [Phase::Staging, Phase::Swapping, Phase::Adjusting, Phase::Committing] {
+        let host = Host::new();
+        let (one, two) = two_releases(&host);
+        host.install(&one);
+        let plan = host.plan(&two).unwrap();
+        let before = host.tree();
+        let journal = |transaction: &Transaction| {
+            if transaction.phase == fail_at { Err(std::io::Error::other("full")) } else { Ok(()) }
+        };
+        let programs = programs();
+        let error = execute(&host.installation(&two, &plan, &programs), &journal, &|_| {}).unwrap_err();
+        assert!(chain(&error).contains("nothing "), "{}", chain(&error));
+        assert_eq!(host.tree(), before, "{fail_at:?}");
+    }
+}
+
+#[test]
+fn a_crash_at_any_phase_is_undone_or_completed_from_what_was_written_down() {
+    for crash_at in [Phase::Staging, Phase::Swapping, Phase::Adjusting, Phase::Committing] {
+        let host = Host::new();
+        let (one, two) = two_releases(&host);
+        host.install(&one);
+        let plan = host.plan(&two).unwrap();
+        let before = host.tree();
+        let written = Mutex::new(String::new());
+        let journal = |transaction: &Transaction| {
+            *written.lock().unwrap() = serde_json::to_string(transaction).unwrap();
+            if transaction.phase == crash_at {
+                // Nothing of the installation runs after this, as after a crash.
+                std::panic::resume_unwind(Box::new("crash"));
+            }
+            Ok(())
+        };
+        let programs = programs();
+        let installation = host.installation(&two, &plan, &programs);
+        let run = std::panic::AssertUnwindSafe(|| execute(&installation, &journal, &|_| {}));
+        assert!(std::panic::catch_unwind(run).is_err());
+        let transaction: Transaction =
+            serde_json::from_str(&written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)).unwrap();
+        let recovered = recover(&installation, &transaction).unwrap();
+        match recovered {
+            Recovered::Undone => assert_eq!(host.tree(), before, "{crash_at:?}"),
+            Recovered::Completed(installed) => {
+                assert_eq!((crash_at, installed.files), (Phase::Committing, 8));
+                let after = host.tree();
+                assert!(!after.contains(".longshore-"), "{after}");
+                // And once more, if it was interrupted itself.
+                recover(&installation, &transaction).unwrap();
+                assert_eq!(host.tree().lines().count(), after.lines().count());
+            }
+        }
+    }
 }
 
 #[test]

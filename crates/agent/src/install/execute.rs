@@ -82,6 +82,12 @@ pub enum InstallError {
         /// What failed.
         source: StepError,
     },
+    /// After a crash: everything is in place, but the records cannot be written. Trying again may help.
+    #[error("the files are installed, but the installation cannot be recorded")]
+    Commit {
+        /// What failed.
+        source: StepError,
+    },
     /// Something failed, and not everything could be put back.
     #[error("cannot install the files, and not everything could be put back: {}", list(left))]
     Stuck {
@@ -131,38 +137,96 @@ pub enum Operation {
     PutBack,
     /// Deleting what was replaced.
     Delete,
+    /// Writing down how far it got.
+    Journal,
+}
+
+/// Where an installation writes down how far it got, before it goes on. What it is given is everything that
+/// [`recover`] needs after a crash, beside the plan.
+pub type Journal<'a> = &'a dyn Fn(&Transaction) -> io::Result<()>;
+
+/// How an installation ended that a crash had interrupted.
+#[derive(Debug)]
+pub enum Recovered {
+    /// It was undone.
+    Undone,
+    /// It had been complete but for the records and the deletion of what was replaced.
+    Completed(Installed),
 }
 
 /// Carries out a plan. `progress` is called after each file, from more than one thread.
 pub fn execute(
     installation: &Installation<'_>,
+    journal: Journal<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Installed, InstallError> {
     let Installation { archive, records, programs, .. } = *installation;
     let mut transaction = begin(installation)?;
     let records_before =
         records.before().map_err(StepError::of(Operation::Look, &records.dir)).map_err(InstallError::begin)?;
+    enter(Phase::Staging, &mut transaction, journal, &records.dir).map_err(InstallError::begin)?;
     let done = (|| {
         stage::stage(&transaction, archive, programs, progress)?;
-        transaction.phase = Phase::Swapping;
+        enter(Phase::Swapping, &mut transaction, journal, &records.dir)?;
         swap::swap(&transaction)?;
-        transaction.phase = Phase::Adjusting;
+        enter(Phase::Adjusting, &mut transaction, journal, &records.dir)?;
         swap::adjust(&transaction, programs)?;
         stage::sync(&transaction)?;
+        enter(Phase::Committing, &mut transaction, journal, &records.dir)?;
         record(installation, &transaction)
     })();
     if let Err(source) = done {
-        let mut left = swap::undo(&transaction, programs);
-        if let Err((path, error)) = records.restore(&records_before) {
-            left.push(StepError { operation: Operation::PutBack, path, source: error });
+        let mut left = Vec::new();
+        if transaction.phase == Phase::Committing {
+            left.extend(records.restore(&records_before).err().map(|(path, source)| StepError {
+                operation: Operation::PutBack,
+                path,
+                source,
+            }));
+            // From here on the way is back again, after a crash too.
+            left.extend(enter(Phase::Adjusting, &mut transaction, journal, &records.dir).err());
         }
-        return Err(if left.is_empty() {
-            InstallError::Undone { source }
-        } else {
-            InstallError::Stuck { source, left }
-        });
+        return Err(undo(&transaction, programs, left, source));
     }
     Ok(finish(installation, &transaction))
+}
+
+/// Ends an installation that a crash interrupted: undoes it, or completes it if it had come to the records. `transaction` is
+/// the last one that was written down. Can itself be interrupted and run again.
+pub fn recover(installation: &Installation<'_>, transaction: &Transaction) -> Result<Recovered, InstallError> {
+    match transaction.phase {
+        Phase::Staging | Phase::Swapping | Phase::Adjusting => {
+            let left = swap::undo(transaction, installation.programs);
+            let interrupted = || StepError {
+                operation: Operation::Look,
+                path: installation.deployment_root.to_owned(),
+                source: io::Error::from(io::ErrorKind::Interrupted),
+            };
+            if left.is_empty() {
+                Ok(Recovered::Undone)
+            } else {
+                Err(InstallError::Stuck { source: interrupted(), left })
+            }
+        }
+        Phase::Committing => {
+            record(installation, transaction).map_err(|source| InstallError::Commit { source })?;
+            Ok(Recovered::Completed(finish(installation, transaction)))
+        }
+    }
+}
+
+fn enter(phase: Phase, transaction: &mut Transaction, journal: Journal<'_>, records: &Path) -> Result<(), StepError> {
+    let before = transaction.phase;
+    transaction.phase = phase;
+    journal(transaction).map_err(|source| {
+        transaction.phase = before;
+        StepError { operation: Operation::Journal, path: records.to_owned(), source }
+    })
+}
+
+fn undo(transaction: &Transaction, programs: &Programs, mut left: Vec<StepError>, source: StepError) -> InstallError {
+    left.extend(swap::undo(transaction, programs));
+    if left.is_empty() { InstallError::Undone { source } } else { InstallError::Stuck { source, left } }
 }
 
 /// Lays out the transaction and sees that the disk is still as it was when the plan was made.
@@ -284,6 +348,7 @@ impl fmt::Display for Operation {
             Operation::Record => "write the records in",
             Operation::PutBack => "put back",
             Operation::Delete => "delete",
+            Operation::Journal => "write down the progress of the installation recorded in",
         })
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::execute::{Operation, StepError};
 use super::permissions::{self, Programs};
 use super::stage;
-use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction};
+use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction, Tree};
 
 /// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole.
 pub(super) fn swap(transaction: &Transaction) -> Result<(), StepError> {
@@ -89,13 +89,7 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
             attempt(&file.place, undo_file(file));
         }
         for tree in transaction.trees.iter().rev() {
-            let back = || {
-                if !exists(&tree.staged)? && exists(&tree.place)? {
-                    fs::rename(&tree.place, &tree.staged)?;
-                }
-                tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
-            };
-            attempt(&tree.place, back());
+            attempt(&tree.place, undo_tree(tree));
         }
     }
     for file in &transaction.files {
@@ -165,6 +159,19 @@ fn keep_old(place: &Path, old: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         Err(_) => fs::rename(place, old),
     }
+}
+
+fn undo_tree(tree: &Tree) -> io::Result<()> {
+    // Without its old name, what stands in the place of a file or link is that file or link: not moved yet, or back again.
+    if let Some(old) = &tree.old
+        && !exists(old)?
+    {
+        return Ok(());
+    }
+    if !exists(&tree.staged)? && exists(&tree.place)? {
+        fs::rename(&tree.place, &tree.staged)?;
+    }
+    tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
 }
 
 fn undo_file(file: &NewFile) -> io::Result<()> {
@@ -237,3 +244,6 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests;

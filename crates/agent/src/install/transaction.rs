@@ -54,6 +54,8 @@ pub enum Phase {
     Swapping,
     /// Folders and contexts that stand already are changed.
     Adjusting,
+    /// Everything is in place and durable, and the records are written. After a crash the only way is on.
+    Committing,
 }
 
 /// A new folder whose parent stands.

@@ -412,7 +412,6 @@ fn what_only_the_old_release_had_is_removed_in_reverse_order() {
             expected: &[
                 "conflict: a folder stands at `/s/x`, where a file must go; `/s/x/data.db` in it was not installed",
             ],
-            ..NOTHING
         },
     ]);
 }
