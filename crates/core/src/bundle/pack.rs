@@ -41,7 +41,7 @@ pub struct PackOptions {
     pub dirty: bool,
     /// The time stamp of every entry, seconds since 1970, rounded down to two seconds; before 1980 means 1980-01-01.
     pub time: i64,
-    /// How many threads compress, 12 at most; the bytes do not depend on it.
+    /// How many threads compress, 8 at most; the bytes do not depend on it.
     pub threads: usize,
 }
 
@@ -158,7 +158,7 @@ pub fn pack(
         content_digest: content_digest(&files),
         files,
     };
-    archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(manifest.to_json(), options.threads))?;
+    archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;
     let (archive_digest, size) = archive.zip.finish(options.commit.as_str()).map_err(write_failed)?;
     temporary.rename(to).map_err(write_failed)?;
     Ok(Packed { size, archive_digest, manifest, warnings })
@@ -186,11 +186,11 @@ impl<'a> Archive<'a> {
         Archive { zip: ZipWriter::new(file), to, time, files: Vec::new(), open: None }
     }
 
-    fn piece(&mut self, piece: Piece, sources: &[Source], progress: &dyn Fn(u64)) -> Result<(), PackError> {
+    fn piece(&mut self, piece: &Piece, sources: &[Source], progress: &dyn Fn(u64)) -> Result<(), PackError> {
         match piece {
             Piece::Whole(index, part) => {
-                let source = &sources[index];
-                self.whole(source.path.as_str(), mode(source), &part)?;
+                let source = &sources[*index];
+                self.whole(source.path.as_str(), mode(source), part)?;
                 self.files.push(match &source.kind {
                     SourceKind::Link(target) => ManifestFile::link(source.path.clone(), target),
                     SourceKind::File(file) => {
@@ -200,7 +200,7 @@ impl<'a> Archive<'a> {
                 progress(part.size);
             }
             Piece::Block(index, part) => {
-                self.block(&sources[index], &part)?;
+                self.block(&sources[*index], part)?;
                 progress(part.raw().len() as u64);
             }
         }
@@ -241,8 +241,8 @@ impl<'a> Archive<'a> {
         };
         open.crc.combine(&part.crc);
         open.hasher.update(part.raw());
-        open.compressed += part.data.len() as u64;
-        self.zip.append(&part.data).map_err(|source| self.failed(source))?;
+        open.compressed += part.data().len() as u64;
+        self.zip.append(part.data()).map_err(|source| self.failed(source))?;
         match part.place {
             Place::Inner => self.open = Some(open),
             Place::Last => {

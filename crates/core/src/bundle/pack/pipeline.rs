@@ -8,16 +8,18 @@ use std::thread;
 
 use super::PackError;
 use super::compress::{self, BLOCK, Deflater, Place, WINDOW};
-use super::source::{self, FileSource, Source, SourceKind};
+use super::source::{self, Source, SourceKind};
 use super::zip_header::Method;
 use crate::digest::Sha256;
 
 /// Bytes that may be read and not written yet.
-const IN_FLIGHT: u64 = 20 << 20;
+const IN_FLIGHT: u64 = 16 << 20;
 /// More threads than this would need more memory than they are worth.
-const MOST_THREADS: usize = 12;
+const MOST_THREADS: usize = 8;
 /// Small files go through the threads in groups: a lock for each would cost more than their compression.
 const GROUP_FILES: usize = 64;
+/// Room for whatever deflate makes of a block, and for a block and what precedes it.
+const BUFFER: usize = BLOCK + BLOCK / 8 + 1024;
 const GROUP_BYTES: u64 = 256 << 10;
 
 /// One piece of work.
@@ -53,12 +55,13 @@ pub(super) struct Part {
 
 /// A block of a file, ready for the archive.
 pub(super) struct BlockPart {
-    /// Bytes of the file; `None` where `data` is the same.
-    raw: Option<Vec<u8>>,
+    /// Bytes of the file, behind `skip` bytes of the block before.
+    read: Vec<u8>,
+    skip: usize,
+    /// What deflate made of them; `None` where they are stored.
+    deflated: Option<Vec<u8>>,
     /// CRC-32 of the block.
     pub(super) crc: crc32fast::Hasher,
-    /// Bytes for the archive.
-    pub(super) data: Vec<u8>,
     /// Whether it ends the file.
     pub(super) place: Place,
 }
@@ -66,7 +69,12 @@ pub(super) struct BlockPart {
 impl BlockPart {
     /// Bytes of the file.
     pub(super) fn raw(&self) -> &[u8] {
-        self.raw.as_deref().unwrap_or(&self.data)
+        &self.read[self.skip..]
+    }
+
+    /// Bytes for the archive.
+    pub(super) fn data(&self) -> &[u8] {
+        self.deflated.as_deref().unwrap_or(self.raw())
     }
 }
 
@@ -74,10 +82,17 @@ impl BlockPart {
 pub(super) fn run(
     sources: &[Source],
     threads: usize,
-    mut write: impl FnMut(Piece) -> Result<(), PackError>,
+    mut write: impl FnMut(&Piece) -> Result<(), PackError>,
 ) -> Result<(), PackError> {
     let jobs = jobs(sources);
-    let queue = Queue { jobs: &jobs, sources, state: Mutex::default(), room: Condvar::new(), ready: Condvar::new() };
+    let queue = Queue {
+        jobs: &jobs,
+        sources,
+        state: Mutex::default(),
+        spare: Mutex::default(),
+        room: Condvar::new(),
+        ready: Condvar::new(),
+    };
     thread::scope(|scope| {
         // Whichever way this thread leaves, the others must not wait for it.
         let _stop = StopOnDrop(&queue);
@@ -86,7 +101,8 @@ pub(super) fn run(
         }
         for (index, job) in jobs.iter().enumerate() {
             for piece in queue.take(index)? {
-                write(piece)?;
+                write(&piece)?;
+                queue.recycle(piece);
             }
             queue.release(cost(job, sources));
         }
@@ -95,20 +111,21 @@ pub(super) fn run(
 }
 
 /// Deflates bytes that are in memory as the pipeline would, blocks side by side.
-pub(super) fn part_of_bytes(bytes: Vec<u8>, threads: usize) -> Part {
+pub(super) fn part_of_bytes(bytes: &[u8], threads: usize) -> Part {
     if bytes.len() <= BLOCK {
-        return part(&bytes, &mut Deflater::new());
+        return part(bytes, &mut Deflater::new(), &mut Vec::new());
     }
     let blocks = bytes.len().div_ceil(BLOCK);
     let each = blocks.div_ceil(threads.clamp(1, MOST_THREADS));
     let deflate = |range: Range<usize>| {
         let mut deflater = Deflater::new();
-        let mut data = Vec::new();
+        let (mut data, mut output) = (Vec::new(), Vec::new());
         for index in range {
             let (start, end) = (index * BLOCK, bytes.len().min((index + 1) * BLOCK));
             let place = if end == bytes.len() { Place::Last } else { Place::Inner };
             let before = &bytes[start.saturating_sub(WINDOW)..start];
-            data.extend_from_slice(deflater.block(before, &bytes[start..end], place));
+            deflater.block(before, &bytes[start..end], place, &mut output);
+            data.extend_from_slice(&output);
         }
         data
     };
@@ -122,8 +139,7 @@ pub(super) fn part_of_bytes(bytes: Vec<u8>, threads: usize) -> Part {
         };
         workers.into_iter().map(join).collect::<Vec<_>>().concat()
     });
-    let (crc, sha256, size) = (crc32fast::hash(&bytes), Sha256::of(&bytes), bytes.len() as u64);
-    Part { method: Method::Deflated, crc, sha256, size, data }
+    Part { method: Method::Deflated, data, ..checksums(bytes) }
 }
 
 fn jobs(sources: &[Source]) -> Vec<Job> {
@@ -173,6 +189,9 @@ struct Queue<'a> {
     jobs: &'a [Job],
     sources: &'a [Source],
     state: Mutex<State>,
+    /// Buffers of blocks that were written. Handed from thread to thread, since an allocator that keeps memory for each
+    /// thread would let it pile up.
+    spare: Mutex<Vec<Vec<u8>>>,
     /// Signalled when bytes were written, or all is over.
     room: Condvar,
     /// Signalled when a result is there, or all is over.
@@ -213,11 +232,34 @@ impl Queue<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn recycle(&self, piece: Piece) {
+        match piece {
+            Piece::Whole(..) => {}
+            Piece::Block(_, part) => {
+                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+                spare.push(part.read);
+                spare.extend(part.deflated);
+            }
+        }
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = spare.unwrap_or_else(|| Vec::with_capacity(BUFFER));
+        buffer.clear();
+        buffer
+    }
+
     fn work(&self) {
         let _stop = StopOnPanic(self);
-        let mut worker = Worker { deflater: Deflater::new(), buffer: Vec::new() };
+        let mut worker = Worker {
+            queue: self,
+            deflater: Deflater::new(),
+            read: Vec::with_capacity(BUFFER),
+            deflated: Vec::with_capacity(BUFFER),
+        };
         while let Some(index) = self.next() {
-            let result = worker.job(&self.jobs[index], self.sources);
+            let result = worker.job(&self.jobs[index]);
             self.lock().results.insert(index, result);
             self.ready.notify_one();
         }
@@ -258,24 +300,27 @@ impl Queue<'_> {
     }
 }
 
-struct Worker {
+struct Worker<'a> {
+    queue: &'a Queue<'a>,
     deflater: Deflater,
-    buffer: Vec<u8>,
+    read: Vec<u8>,
+    deflated: Vec<u8>,
 }
 
-impl Worker {
-    fn job(&mut self, job: &Job, sources: &[Source]) -> Result<Vec<Piece>, PackError> {
+impl Worker<'_> {
+    fn job(&mut self, job: &Job) -> Result<Vec<Piece>, PackError> {
         match job {
-            Job::Group(range) => range.clone().map(|index| self.whole(index, &sources[index])).collect(),
-            Job::Block { source, index } => Ok(vec![self.block(*source, &sources[*source], *index)?]),
+            Job::Group(range) => range.clone().map(|index| self.whole(index)).collect(),
+            Job::Block { source, index } => Ok(vec![self.block(*source, *index)?]),
         }
     }
 
-    fn whole(&mut self, index: usize, source: &Source) -> Result<Piece, PackError> {
+    fn whole(&mut self, index: usize) -> Result<Piece, PackError> {
+        let source = &self.queue.sources[index];
         let part = match &source.kind {
             SourceKind::File(file) => {
-                source::read_whole(&source.from, file, &mut self.buffer)?;
-                part(&self.buffer, &mut self.deflater)
+                source::read_whole(&source.from, file, &mut self.read)?;
+                part(&self.read, &mut self.deflater, &mut self.deflated)
             }
             // The target of a link is always stored: unpackers expect its text there.
             SourceKind::Link(target) => stored(target.as_bytes()),
@@ -283,46 +328,44 @@ impl Worker {
         Ok(Piece::Whole(index, part))
     }
 
-    fn block(&mut self, index: usize, source: &Source, block: u64) -> Result<Piece, PackError> {
+    fn block(&mut self, index: usize, block: u64) -> Result<Piece, PackError> {
+        let source = &self.queue.sources[index];
         let SourceKind::File(file) = &source.kind else {
             unreachable!("only a file has more than one block");
         };
-        let FileSource { size, method, .. } = *file;
         let start = block * BLOCK as u64;
-        let left = size - start;
+        let left = file.size - start;
         let (length, place) = if left <= BLOCK as u64 { (left as usize, Place::Last) } else { (BLOCK, Place::Inner) };
+        let stored = file.method == Some(Method::Stored);
+        let skip = if block == 0 || stored { 0 } else { WINDOW };
         let opened = source::open(&source.from, file)?;
-        let before = if block == 0 || method == Some(Method::Stored) { 0 } else { WINDOW };
-        let mut raw = Vec::with_capacity(before + length);
-        source::read_part(&opened, &source.from, start - before as u64, before + length, &mut raw)?;
+        let mut read = self.queue.buffer();
+        source::read_part(&opened, &source.from, start - skip as u64, skip + length, &mut read)?;
         if place == Place::Last {
             // Nothing may have been added or changed while the blocks were read.
             drop(source::open(&source.from, file)?);
         }
         let mut crc = crc32fast::Hasher::new();
-        crc.update(&raw[before..]);
-        let part = match method {
-            Some(Method::Stored) => BlockPart { raw: None, crc, data: raw, place },
-            Some(Method::Deflated) | None => {
-                let data = self.deflater.block(&raw[..before], &raw[before..], place).to_vec();
-                raw.drain(..before);
-                BlockPart { raw: Some(raw), crc, data, place }
-            }
-        };
-        Ok(Piece::Block(index, part))
+        crc.update(&read[skip..]);
+        let deflated = (!stored).then(|| {
+            let mut output = self.queue.buffer();
+            self.deflater.block(&read[..skip], &read[skip..], place, &mut output);
+            output
+        });
+        Ok(Piece::Block(index, BlockPart { read, skip, deflated, crc, place }))
     }
 }
 
 /// A file of at most one block: deflated, unless that does not make it smaller or the probe says so.
-fn part(bytes: &[u8], deflater: &mut Deflater) -> Part {
+fn part(bytes: &[u8], deflater: &mut Deflater, output: &mut Vec<u8>) -> Part {
     if bytes.is_empty() || bytes.len() as u64 >= compress::PROBE_FROM && source::probe_bytes(bytes) == Method::Stored {
         return stored(bytes);
     }
-    let data = deflater.block(&[], bytes, Place::Last);
-    if data.len() >= bytes.len() {
+    deflater.block(&[], bytes, Place::Last, output);
+    if output.len() >= bytes.len() {
         return stored(bytes);
     }
-    Part { method: Method::Deflated, data: data.to_vec(), ..checksums(bytes) }
+    Part { method: Method::Deflated, data: output.clone(), ..checksums(bytes) }
 }
 
 fn stored(bytes: &[u8]) -> Part {
@@ -369,9 +412,9 @@ mod tests {
     #[test]
     fn bytes_in_memory_give_one_stream_for_any_number_of_threads() {
         let bytes: Vec<u8> = (0..3 * BLOCK as u32 / 4 + 7).flat_map(|n| (n / 5).to_le_bytes()).collect();
-        let one = part_of_bytes(bytes.clone(), 1);
+        let one = part_of_bytes(&bytes, 1);
         for threads in [0, 2, 3, 8] {
-            assert_eq!(part_of_bytes(bytes.clone(), threads).data, one.data);
+            assert_eq!(part_of_bytes(&bytes, threads).data, one.data);
         }
         let mut inflated = Vec::new();
         std::io::Read::read_to_end(&mut flate2::read::DeflateDecoder::new(&one.data[..]), &mut inflated).unwrap();

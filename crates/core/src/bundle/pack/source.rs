@@ -174,6 +174,7 @@ pub(super) fn open(from: &Path, file: &FileSource) -> Result<File, PackError> {
 pub(super) fn read_whole(from: &Path, file: &FileSource, buffer: &mut Vec<u8>) -> Result<(), PackError> {
     let opened = open(from, file)?;
     buffer.clear();
+    buffer.reserve_exact(usize::try_from(file.size).map_or(0, |size| size + 1));
     // One byte more than the size, so that growth is seen.
     opened
         .take(file.size + 1)
