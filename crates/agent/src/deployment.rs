@@ -9,7 +9,8 @@
 //! ```
 //!
 //! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
-//! [`decide`] reads, [`journal`] remembers, [`refusal`] says what went wrong, [`drive`] joins them.
+//! [`decide`] reads, [`journal`] remembers, `unfinished` ends what a crash left, [`refusal`] says what went wrong, [`drive`]
+//! joins them.
 
 pub mod decide;
 pub mod drive;
@@ -18,3 +19,4 @@ pub mod order;
 pub mod plan;
 pub mod refusal;
 pub mod revisions;
+mod unfinished;

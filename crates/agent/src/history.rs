@@ -107,7 +107,7 @@ fn record(lines: Vec<Line>) -> Option<Record> {
     for line in lines {
         record.ended = line.at;
         match line.entry {
-            Entry::Opened { .. } => {}
+            Entry::Opened { .. } | Entry::Installing { .. } => {}
             Entry::Prepared { release } => record.release = Some(release),
             Entry::Planned { event, .. } | Entry::Started { event, .. } => record.last_event = Some(event),
             Entry::Finished { event, hook, .. } | Entry::Failed { event, hook, .. } => {

@@ -94,6 +94,11 @@ impl DeploymentDir {
         self.0.join("events.jsonl")
     }
 
+    /// What an installation under way touches; gone when it has ended.
+    pub fn installation(&self) -> PathBuf {
+        self.0.join("installation.json")
+    }
+
     /// The folder of one hook run, the `number`th of the deployment.
     pub fn hook(&self, number: usize) -> PathBuf {
         self.0.join(format!("hooks/{number:03}"))

@@ -294,6 +294,53 @@ fn an_agent_that_was_killed_leaves_a_deployment_that_the_next_one_closes() {
 }
 
 #[test]
+fn an_agent_that_was_killed_while_installing_leaves_the_old_release_or_the_new_one() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\n";
+    let names: Vec<String> = (0..1500).map(|number| format!("site/{}/{number}", number % 7)).collect();
+    let release = |name: &str| {
+        let mut files = vec![("appspec.yml", appspec)];
+        files.extend(names.iter().map(|path| (path.as_str(), name)));
+        host.revision(name, &files)
+    };
+    let (one, two) = (release("one"), release("two"));
+    let plain = host.revision("plain", &[("appspec.yml", "version: 0.0\nos: linux\n")]);
+    host.deploy(&one, &[]).succeeds();
+    let old = host.tree(&host.www());
+    let new: std::collections::BTreeMap<_, _> =
+        old.iter().map(|(path, what)| (path.clone(), what.replace("one", "two"))).collect();
+
+    for (number, wait) in [0, 20, 60, 100, 160, 240].into_iter().enumerate() {
+        let id = format!("d-KILLED{number}");
+        let mut agent = host
+            .agent(&[
+                "deploy",
+                two.to_str().unwrap(),
+                "--group",
+                "dev",
+                "--application",
+                "shop",
+                "--deployment-id",
+                &id,
+            ])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let written = host.deployment(&id).join("installation.json");
+        wait_until(|| written.exists() || agent.try_wait().unwrap().is_some());
+        std::thread::sleep(Duration::from_millis(wait));
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        // An order without Install: closes what was left, and leaves the files as that made them.
+        host.deploy(&plain, &["--events", "ValidateService"]).succeeds();
+        let found = host.tree(&host.www());
+        assert!(found == old || found == new, "killed {wait} ms after it began: a mix");
+        host.deploy(&one, &[]).succeeds();
+        assert_eq!(host.tree(&host.www()), old);
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_deployment_after_the_running_script_and_twice_ends_the_script() {
     for twice in [false, true] {
         let host = Sandbox::new();
@@ -362,7 +409,7 @@ fn old_deployments_go_away_and_the_good_one_stays() {
 }
 
 #[track_caller]
-fn wait_until(condition: impl Fn() -> bool) {
+fn wait_until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
         assert!(Instant::now() < deadline, "it did not happen in time");

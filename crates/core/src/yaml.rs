@@ -46,10 +46,6 @@ pub struct Reading {
 }
 
 /// Parses the first document of a file. `None`: the file holds no value (empty, or comments only).
-#[expect(
-    clippy::result_large_err,
-    reason = "made once per file that is not YAML, and handed straight to the list of problems"
-)]
 pub fn parse(source: &Arc<SourceFile>) -> Result<Option<Node>, Problem> {
     let reading = read(source);
     match reading.problems.into_iter().next() {

@@ -2,6 +2,7 @@
 //!
 //! Holds no rules: [`super::plan`] decides, [`crate::install`] and [`crate::hook`] act.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -13,24 +14,23 @@ use std::time::{Duration, Instant};
 use longshore_core::bundle::{EntryKind, Limits};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::Fanout;
 
-use super::journal::{self, Entry, Journal, Outcome, Step};
+use super::journal::{Entry, Journal, Outcome, Step};
 use super::order::Order;
 use super::plan::{Action, Plan, PlannedEvent, Revision};
 use super::refusal::{self, FailedHook};
-use super::{decide, revisions};
+use super::{decide, revisions, unfinished};
 use crate::event::Event;
 use crate::fetch::{self, Fetched, Request};
-use crate::history;
 use crate::hook::command::{HookCommand, HookContext};
 use crate::hook::{HookReport, Stream, user, watch};
 use crate::install::compat::Records;
 use crate::install::execute::{self, Installation};
 use crate::install::listing::Listing;
 use crate::install::plan::CopyAction;
+use crate::install::transaction::{Phase, Transaction};
 use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
@@ -95,7 +95,10 @@ pub fn deploy(agent: &Agent<'_>, lock: &Lock, order: &Order, content_digest: Opt
         events: order.events.clone(),
     });
     let mut run = Run { agent, lock, order, directory, journal, begun, hooks_run: 0 };
-    let ended = run.close_earlier().and_then(|()| run.prepare(content_digest)).and_then(|prepared| run.walk(&prepared));
+    let ended = unfinished::close(agent, lock, &order.deployment)
+        .map_err(Ended::Refused)
+        .and_then(|()| run.prepare(content_digest))
+        .and_then(|prepared| run.walk(&prepared));
     run.close(ended)
 }
 
@@ -119,57 +122,6 @@ struct Prepared {
 }
 
 impl Run<'_> {
-    /// Deployments of this group that were never closed: whoever ran them is gone, because the lock is ours.
-    fn close_earlier(&mut self) -> Result<(), Ended> {
-        for (id, path) in history::journals(self.agent.layout, &self.order.group.id).map_err(refused)? {
-            let lines = journal::read(&path).map_err(refused)?;
-            if id == self.order.deployment || lines.is_empty() || journal::outcome(&lines).is_some() {
-                continue;
-            }
-            self.refuse_beside_running(&id, &lines)?;
-            let during = lines.iter().rev().find_map(|line| match &line.entry {
-                Entry::Planned { event, .. }
-                | Entry::Started { event, .. }
-                | Entry::Finished { event, .. }
-                | Entry::Failed { event, .. } => Some(event.clone()),
-                Entry::Opened { .. } | Entry::Prepared { .. } | Entry::Closed { .. } => None,
-            });
-            let reason = Some("its agent went away; closed by the next deployment".to_owned());
-            Journal::reopen(path, self.agent.now)
-                .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
-                .map_err(refused)?;
-            self.agent.events.emit(&Event::EarlierClosed { deployment: id, during });
-        }
-        Ok(())
-    }
-
-    /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.
-    fn refuse_beside_running(&self, id: &DeploymentId, lines: &[journal::Line]) -> Result<(), Ended> {
-        let planned: Vec<&Step> = lines
-            .iter()
-            .flat_map(|line| match &line.entry {
-                Entry::Planned { steps, .. } => steps.as_slice(),
-                Entry::Opened { .. }
-                | Entry::Prepared { .. }
-                | Entry::Started { .. }
-                | Entry::Finished { .. }
-                | Entry::Failed { .. }
-                | Entry::Closed { .. } => &[],
-            })
-            .collect();
-        let earlier = self.agent.layout.deployment(&self.order.group.id, id);
-        for step in planned {
-            let Step::RunHook { location, number, .. } = step else { continue };
-            if watch::is_running(&earlier.hook(*number)).map_err(refused)? {
-                let message = format!("script `{location}` of the interrupted deployment {id} still runs");
-                let failure = Failure::new(Exit::Busy, message)
-                    .hint(format!("wait for it to end; it writes to {}", earlier.scripts_log().display()));
-                return Err(Ended::Refused(failure));
-            }
-        }
-        Ok(())
-    }
-
     /// Everything that can go wrong without changing the host.
     fn prepare(&mut self, content_digest: Option<Sha256>) -> Result<Prepared, Ended> {
         let request = Request { revision: &self.order.revision, content_digest, limits: &self.agent.limits };
@@ -358,10 +310,21 @@ impl Run<'_> {
             programs: &programs,
         };
         let events = self.agent.events;
-        let installed = execute::execute(&installation, &|progress| {
+        let directory = &self.directory;
+        let journal = RefCell::new(&mut self.journal);
+        let write_down = |transaction: &Transaction| {
+            if transaction.phase == Phase::Staging {
+                unfinished::write(directory, &plan, transaction)?;
+            }
+            let entry = Entry::Installing { phase: transaction.phase };
+            journal.borrow_mut().append(entry).map_err(io::Error::other)
+        };
+        let installed = execute::execute(&installation, &write_down, &|progress| {
             events.emit(&Event::Installing { files: progress.files_done, of: progress.files_total });
         })
         .map_err(|error| Failure::new(Exit::InstallFailed, error))?;
+        // It has ended; a file that stays is read only when the journal says otherwise.
+        let _ = fs::remove_file(self.directory.installation());
         for left in &installed.left {
             let message = format!("{left}: {}; it is the old release's and can be deleted by hand", left.source);
             self.agent.events.emit(&Event::Warning { message });

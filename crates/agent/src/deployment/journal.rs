@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use crate::hook::HookReport;
+use crate::install::transaction::Phase;
 use crate::release::Release;
 
 /// One line of a journal.
@@ -53,6 +54,11 @@ pub enum Entry {
         event: LifecycleEvent,
         /// The step's place in the event's list, from 0.
         step: usize,
+    },
+    /// An installation enters its next phase. What it touches stands in the deployment's `installation.json`.
+    Installing {
+        /// The phase.
+        phase: Phase,
     },
     /// A step is done.
     Finished {
@@ -231,6 +237,7 @@ pub fn outcome(lines: &[Line]) -> Option<Outcome> {
         | Entry::Prepared { .. }
         | Entry::Planned { .. }
         | Entry::Started { .. }
+        | Entry::Installing { .. }
         | Entry::Finished { .. }
         | Entry::Failed { .. } => None,
     })
