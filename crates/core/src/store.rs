@@ -183,14 +183,9 @@ impl Store {
         expect: Option<Sha256>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<ObjectInfo, StoreError> {
-        match (self, &object.store) {
-            (Store::S3(store), StoreUrl::S3 { bucket, .. }) => store.get(bucket, object, to, expect, progress).await,
-            (Store::Dir(_), StoreUrl::Dir(dir)) => {
-                dir::DirStore::new(dir.clone()).get(object, to, expect, progress).await
-            }
-            (Store::S3(_), StoreUrl::Dir(_)) | (Store::Dir(_), StoreUrl::S3 { .. }) => {
-                Err(StoreError::OtherStore { object: object.to_string() })
-            }
+        match self {
+            Store::S3(store) => store.get(object, to, expect, progress).await,
+            Store::Dir(_) => dir::DirStore::get(object, to, expect, progress).await,
         }
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::temporary::Temporary;
-use super::{Attributes, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, Verb, url};
+use super::{Attributes, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
 
@@ -92,15 +92,17 @@ impl DirStore {
         if version.is_some() { Ok(None) } else { info(&place) }
     }
 
-    /// See [`super::Store::get`].
+    /// See [`super::Store::get`]. The folder may be another one than that of a store.
     pub(super) async fn get(
-        &self,
         object: &ObjectUrl,
         to: &Path,
         expect: Option<Sha256>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<ObjectInfo, StoreError> {
-        let from = self.place(&object.key)?;
+        let StoreUrl::Dir(root) = &object.store else {
+            return Err(StoreError::OtherStore { object: object.to_string() });
+        };
+        let from = DirStore::new(root.clone()).place(&object.key)?;
         let not_found = || StoreError::NotFound(object.to_string());
         if object.version.is_some() || !exists(&from)? {
             return Err(not_found());

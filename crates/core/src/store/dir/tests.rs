@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
 use std::thread;
 
-use super::super::{Store, StoreUrl};
+use super::super::Store;
 use super::*;
 
 /// Runs what never waits.
@@ -178,7 +178,7 @@ fn a_fetch_that_is_given_up_leaves_nothing() {
     let object = StoreUrl::Dir(dir.path().join("store")).object("a");
     let to = dir.path().join("fetched");
     now(async {
-        let mut fetch = Box::pin(store.get(&object, &to, None, &|_| ()));
+        let mut fetch = Box::pin(DirStore::get(&object, &to, None, &|_| ()));
         let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(fetch.as_mut().poll(cx).is_pending())).await;
         assert!(polled, "the copy yields between chunks");
         assert_eq!(names(dir.path()).len(), 2, "the temporary file is there");
@@ -237,7 +237,7 @@ fn stored_and_fetched_files_have_the_permissions_that_umask_gives() {
     let store = DirStore::new(dir.path().join("store"));
     put(&store, "a", b"a").unwrap();
     let to = dir.path().join("fetched");
-    now(store.get(&StoreUrl::Dir(dir.path().join("store")).object("a"), &to, None, &|_| ())).unwrap();
+    now(DirStore::get(&StoreUrl::Dir(dir.path().join("store")).object("a"), &to, None, &|_| ())).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&dir.path().join("store/a")), mode(&plain));
     assert_eq!(mode(&to), mode(&plain));

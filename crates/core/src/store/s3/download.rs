@@ -8,8 +8,8 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
 use super::super::temporary::Temporary;
-use super::super::url::check_key;
-use super::super::{Cause, ObjectInfo, ObjectUrl, StoreError, Verb};
+use super::super::url::{check_key, join_key};
+use super::super::{Cause, ObjectInfo, ObjectUrl, StoreError, StoreUrl, Verb};
 use super::refusal::{self, Asked, Refusal};
 use super::{META_CONTENT_DIGEST, META_SHA256, S3Store, bytes, meta, pause, quoted, unquoted, version};
 use crate::digest::{Hasher, Sha256};
@@ -17,12 +17,13 @@ use crate::digest::{Hasher, Sha256};
 /// How often in a row a connection may break without a single new byte.
 const FRUITLESS: u32 = 5;
 /// How often a connection may break in all.
-const BREAKS: u32 = 50;
+const BREAKS: u32 = 200;
 
 /// A download under way.
 struct Download<'a> {
     store: &'a S3Store,
     bucket: &'a str,
+    key: String,
     object: &'a ObjectUrl,
     to: &'a Path,
     /// What the first answer said. Every later answer must be about the same bytes.
@@ -35,19 +36,22 @@ impl S3Store {
     /// See [`super::super::Store::get`]. The bucket may be another one than that of the store.
     pub(in super::super) async fn get(
         &self,
-        bucket: &str,
         object: &ObjectUrl,
         to: &Path,
         expect: Option<Sha256>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<ObjectInfo, StoreError> {
-        check_key(&object.key)?;
+        let StoreUrl::S3 { bucket, prefix } = &object.store else {
+            return Err(StoreError::OtherStore { object: object.to_string() });
+        };
+        let key = join_key(prefix, &object.key);
+        check_key(&key)?;
         let cannot_write = |source| StoreError::File { verb: Verb::Write, path: to.to_owned(), source };
         let temporary = Temporary::beside(to);
         let mut file =
             OpenOptions::new().write(true).create_new(true).open(temporary.path()).await.map_err(cannot_write)?;
         let mut download =
-            Download { store: self, bucket, object, to, info: None, received: 0, hasher: Hasher::default() };
+            Download { store: self, bucket, key, object, to, info: None, received: 0, hasher: Hasher::default() };
         let info = download.run(&mut file, progress).await?;
         file.sync_all().await.map_err(cannot_write)?;
         drop(file);
@@ -94,7 +98,7 @@ impl Download<'_> {
 
     /// Asks for what is missing. `None`: nothing is.
     async fn connect(&mut self) -> Result<Option<GetObjectOutput>, StoreError> {
-        let mut request = self.store.client.get_object().bucket(self.bucket).key(&self.object.key);
+        let mut request = self.store.client.get_object().bucket(self.bucket).key(&self.key);
         request = request.set_version_id(self.object.version.clone());
         if let Some(info) = &self.info {
             if self.received == info.size {

@@ -2,8 +2,8 @@
 //!
 //! Up to [`SINGLE_LIMIT`] in one request; beyond that in parts, a few at a time. A multipart upload that does not end is
 //! invisible but billed. So each one stands in `unfinished` until it is completed or aborted: a failure aborts it here,
-//! and after a dropped future [`S3Store::clean_up`] does. What even that cannot reach (power, SIGKILL) is left to a
-//! lifecycle rule of the bucket.
+//! and after a dropped future [`S3Store::clean_up`] does. What even that cannot reach is left to a lifecycle rule of the
+//! bucket: power cuts, SIGKILL, and the moment in which the server has begun an upload but has not told its id yet.
 
 use std::fs::File;
 use std::io::Read;
