@@ -42,7 +42,9 @@ impl Shop {
 
     fn git(&self, arguments: &[&str]) -> String {
         let mut git = Command::new("git");
-        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]).args(arguments).current_dir(self.path());
+        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+            .args(arguments)
+            .current_dir(self.path());
         String::from_utf8(succeed(&mut git).stdout).unwrap().trim().to_owned()
     }
 
@@ -76,7 +78,9 @@ impl Drop for Shop {
                 self.application
             );
             let _ = Command::new("sh").args(["-c", &script]).output();
-            let _ = Command::new("docker").args(["network", "rm", &format!("{}-{group}_default", self.application)]).output();
+            let _ = Command::new("docker")
+                .args(["network", "rm", &format!("{}-{group}_default", self.application)])
+                .output();
         }
     }
 }
@@ -117,7 +121,10 @@ fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
     let second = shop.commit("Version 2");
     let url = shop.ship(&second, &registry, &s3);
     let told = succeeded(deploy(&url, "dev"));
-    assert!(told.contains("Running ApplicationStop: `scripts/application_stop.sh` as root, of the installed revision d-"), "{told}");
+    assert!(
+        told.contains("Running ApplicationStop: `scripts/application_stop.sh` as root, of the installed revision d-"),
+        "{told}"
+    );
     assert!(http_get(dev_port).contains(&second));
     assert!(http_get(stg_port).contains(&first));
 

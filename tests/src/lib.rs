@@ -22,11 +22,20 @@ impl S3Server {
         let url = format!("{}/{name}", self.url);
         let (key, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
         let mut curl = Command::new("curl");
-        curl.args(["--fail", "--silent", "--show-error", "--request", "PUT", "--user", &key, "--aws-sigv4", &signature]);
+        curl.args([
+            "--fail",
+            "--silent",
+            "--show-error",
+            "--request",
+            "PUT",
+            "--user",
+            &key,
+            "--aws-sigv4",
+            &signature,
+        ]);
         let output = curl.arg(&url).output().expect("curl is installed by dev/services/install");
         assert!(output.status.success(), "cannot make bucket {name}: {}", String::from_utf8_lossy(&output.stderr));
     }
-
 
     /// What a program needs in its environment to use this server and nothing else of AWS.
     pub fn environment(&self) -> [(&'static str, String); 5] {

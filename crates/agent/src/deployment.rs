@@ -12,6 +12,7 @@
 //! [`decide`] reads, [`journal`] remembers, `unfinished` ends what a crash left, [`refusal`] says what went wrong, [`drive`]
 //! joins them.
 
+pub mod agent;
 pub mod decide;
 pub mod drive;
 pub mod journal;

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use longshore_core::figures::{duration, plural, size, verb_line};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::problem::Look;
 use longshore_core::report::{Envelope, Reporter};
@@ -19,13 +20,11 @@ use crate::hook::{HookOutcome, HookReport};
 
 pub use plan::plan;
 
-/// How wide the verb at the start of a line is.
-const VERB: usize = 12;
-
 /// Tells a person, on standard error: one line for each thing that happened, and on a terminal a line that lives while a
 /// script runs.
 pub struct Screen {
     live: Option<Mutex<ProgressBar>>,
+    look: Look,
 }
 
 impl Screen {
@@ -38,7 +37,7 @@ impl Screen {
             }
             Mutex::new(bar)
         });
-        Screen { live }
+        Screen { live, look: look() }
     }
 
     fn line(&self, text: &str) {
@@ -100,7 +99,7 @@ impl Reporter<Event> for Screen {
             | Event::EventFinished { .. }
             | Event::EventFailed { .. } => {}
         }
-        if let Some(text) = sentence(envelope.event) {
+        if let Some(text) = sentence(envelope.event, self.look) {
             self.line(&text);
         }
         if matches!(envelope.event, Event::DeploymentFinished { .. }) {
@@ -110,7 +109,8 @@ impl Reporter<Event> for Screen {
 }
 
 /// The line for an event; `None` for what only a living line shows.
-pub fn sentence(event: &Event) -> Option<String> {
+pub fn sentence(event: &Event, look: Look) -> Option<String> {
+    let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
     Some(match event {
         Event::DeploymentStarted { application, group, deployment, revision, .. } => {
             verb("Deploying", &format!("`{application}` to `{group}` as {deployment}, from {revision}"))
@@ -149,7 +149,7 @@ pub fn sentence(event: &Event) -> Option<String> {
             let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
             verb("Running", &format!("{event}{count}: `{script}`{user}{whose} (limit {timeout_s}s)"))
         }
-        Event::HookFinished { event, script, report } => hook_line(event.name(), script, report),
+        Event::HookFinished { event, script, report } => hook_line(event.name(), script, report, look),
         Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
             if created + replaced + retained + removed == 0 {
                 return Some(verb("Installed", "nothing: the appspec has no files to copy"));
@@ -190,7 +190,8 @@ pub fn sentence(event: &Event) -> Option<String> {
     })
 }
 
-fn hook_line(event: &str, script: &str, report: &HookReport) -> String {
+fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> String {
+    let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
     let took = duration(report.duration.as_millis().try_into().unwrap_or(u64::MAX));
     if report.outcome.is_success() {
         let mut text = verb("Passed", &format!("{event}: `{script}` in {took}"));
@@ -228,38 +229,6 @@ pub fn look() -> Look {
     if colour { Look::Coloured } else { Look::Plain }
 }
 
-/// `verb` right-aligned, then the text.
-pub fn verb(verb: &str, text: &str) -> String {
-    format!("{verb:>VERB$} {text}")
-}
-
-/// `1 file`, `2 files`.
-pub fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// Bytes for people: `512 B`, `3.4 KB`, `12.0 MB`.
-pub fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "KB", "MB", "GB"] {
-        if value < 1000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// Milliseconds for people: `0.3s`, `42.0s`, `3m05s`.
-pub fn duration(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    if seconds < 60 {
-        format!("{}.{}s", seconds, milliseconds % 1000 / 100)
-    } else {
-        format!("{}m{:02}s", seconds / 60, seconds % 60)
-    }
-}
-
 /// Rows of equal length as columns, the first row as the heading; the last column is not padded.
 pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -275,22 +244,4 @@ pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
         text.push('\n');
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_are_written_for_people() {
-        for (bytes, text) in
-            [(0, "0 B"), (999, "999 B"), (3_400, "3.4 KB"), (12_000_000, "12.0 MB"), (5_000_000_000_000, "5.0 TB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
-        for (milliseconds, text) in [(0, "0.0s"), (349, "0.3s"), (59_999, "59.9s"), (185_000, "3m05s")] {
-            assert_eq!(duration(milliseconds), text);
-        }
-        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
-    }
 }

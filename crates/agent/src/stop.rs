@@ -18,7 +18,7 @@ pub(crate) fn count() -> Arc<AtomicUsize> {
         std::thread::spawn(move || {
             while signals.wait().is_ok() {
                 if counter.fetch_add(1, Ordering::Relaxed) == 0 {
-                    eprintln!("     Stopping after the running script; press Ctrl-C again to end the script");
+                    eprintln!("    Stopping after the running script; press Ctrl-C again to end the script");
                 }
             }
         });

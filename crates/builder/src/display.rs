@@ -14,8 +14,6 @@ use crate::cli::Output;
 use crate::environment::Environment;
 use crate::event::Event;
 
-pub(crate) use text::{plural, quoted, sized};
-
 /// Where everything is shown.
 #[derive(Debug)]
 pub(crate) struct Screen {

@@ -173,8 +173,8 @@ impl Strictness {
 fn refusal(problems: &[Problem], what: &str) -> Failure {
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
     let warnings = problems.len() - errors;
-    let errors_text = crate::display::plural(errors, "error");
-    let warnings_text = crate::display::plural(warnings, "warning");
+    let errors_text = longshore_core::figures::plural(errors, "error");
+    let warnings_text = longshore_core::figures::plural(warnings, "warning");
     let text = match (errors, warnings) {
         (_, 0) => format!("{what} has {errors_text}"),
         (0, _) => format!("{what} has {warnings_text}"),

@@ -11,6 +11,7 @@
 //! | [`bundle`] | the artifact: manifest, packing, opening |
 //! | [`store`] | where artifacts live: S3 or a folder |
 //! | [`report`] | how events reach a person, a program or a file |
+//! | [`figures`] | counts, sizes, times and shell words, written the same way everywhere |
 //! | [`failure`] | exit codes, and how an error is printed |
 //! | [`fsx`] | the few file operations that must survive a crash |
 //!
@@ -20,6 +21,7 @@ pub mod appspec;
 pub mod bundle;
 pub mod digest;
 pub mod failure;
+pub mod figures;
 pub mod fsx;
 pub mod ids;
 pub mod lifecycle;

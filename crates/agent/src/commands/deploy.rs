@@ -13,7 +13,8 @@ use longshore_core::report::{Fanout, JsonLines};
 use longshore_core::store::ObjectUrl;
 
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
-use crate::deployment::drive::{self, Agent};
+use crate::deployment::agent::Agent;
+use crate::deployment::drive;
 use crate::deployment::order::{self, Group, Order, Revision};
 use crate::display::Screen;
 use crate::event::Event;

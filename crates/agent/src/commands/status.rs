@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::plural;
 use longshore_core::ids::GroupId;
 use serde::Serialize;
 
 use crate::cli::{Output, StatusArgs};
-use crate::display::{plural, table};
+use crate::display::table;
 use crate::history::{self, Record};
 use crate::layout::Layout;
 use crate::release::{self, Release};

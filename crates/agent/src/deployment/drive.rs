@@ -3,20 +3,19 @@
 //! Holds no rules: [`super::plan`] decides, [`crate::install`] and [`crate::hook`] act.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use longshore_core::bundle::{EntryKind, Limits};
+use longshore_core::bundle::EntryKind;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::lifecycle::LifecycleEvent;
-use longshore_core::report::Fanout;
 
+use super::agent::Agent;
 use super::journal::{Entry, Journal, Outcome, Step};
 use super::order::Order;
 use super::plan::{Action, Plan, PlannedEvent, Revision};
@@ -35,28 +34,6 @@ use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
 use crate::retention;
-
-/// What a deployment works with.
-pub struct Agent<'a> {
-    /// Where everything stands.
-    pub layout: &'a Layout,
-    /// Who is told.
-    pub events: &'a Fanout<Event>,
-    /// The clock: RFC 3339.
-    pub now: fn() -> String,
-    /// The agent's own environment.
-    pub environment: &'a BTreeMap<OsString, OsString>,
-    /// Where relative paths in scripts start: the agent's working folder, as for the AWS agent.
-    pub cwd: &'a Path,
-    /// How many times the user asked to stop: once ends the deployment after the running script, twice ends the script.
-    pub stop: &'a AtomicUsize,
-    /// How much an archive may ask for.
-    pub limits: Limits,
-    /// The time between TERM and KILL.
-    pub grace: Duration,
-    /// How many deployments of a group are kept.
-    pub keep: usize,
-}
 
 /// Takes the group's lock, closes what an earlier agent left unfinished, and opens the deployment's folder and journal.
 pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
@@ -364,12 +341,12 @@ impl Run<'_> {
             Ok(Some(good)) => format!(
                 "fix it and deploy again, or go back to the last good release: longshore-agent deploy {} --group {group} \
                  --application {}{}",
-                good.archive.display(),
+                quoted(&good.archive.display().to_string()),
                 self.order.application,
                 if *self.agent.layout.root() == *Path::new(DEFAULT_ROOT) {
                     String::new()
                 } else {
-                    format!(" --root {}", self.agent.layout.root().display())
+                    format!(" --root {}", quoted(&self.agent.layout.root().display().to_string()))
                 }
             ),
             Ok(None) | Err(_) => "fix it and deploy again; no earlier release of this group was good".to_owned(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::plural;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 
 use super::plan::{self, Plan, PlannedHook};
@@ -57,10 +58,8 @@ pub(super) fn hook_failure(failed: &FailedHook<'_>, scripts_log: &Path) -> Failu
 /// The refusal that a plan's blockers amount to; `None` when there are none. The first one decides the exit code.
 pub fn blocked(plan: &Plan) -> Option<Failure> {
     let first = plan.blockers.first()?;
-    let mut message = format!(
-        "the deployment was refused before anything was changed ({})",
-        display::plural(plan.blockers.len(), "reason")
-    );
+    let mut message =
+        format!("the deployment was refused before anything was changed ({})", plural(plan.blockers.len(), "reason"));
     for blocker in &plan.blockers {
         message.push_str("\n  - ");
         message.push_str(&blocker.to_string());
@@ -83,13 +82,14 @@ pub fn fetch_failure(error: FetchError) -> Failure {
     };
     let hint = match &error {
         FetchError::Missing { .. } => {
-            Some("build one with `longshore build`, or give the URL that `longshore push` printed")
+            Some("build one with `longshore build`, or give the URL that `longshore push` printed".to_owned())
         }
         FetchError::Open { .. } => {
-            Some("nothing was unpacked; build the bundle anew, and see what is in it with `longshore inspect`")
+            Some("nothing was unpacked; see what is in the bundle with `longshore inspect`, or build it anew".to_owned())
         }
-        FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed"),
-        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) | FetchError::Store { .. } => None,
+        FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
+        FetchError::Store { source, .. } => source.hint(),
+        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) => None,
     };
     let failure = Failure::new(exit, error);
     match hint {
@@ -115,7 +115,7 @@ pub fn revision_failure(error: RevisionError) -> Failure {
 
 /// The files cannot be installed as the disk is now.
 pub(super) fn conflict_failure(conflicts: &[Conflict]) -> Failure {
-    let mut message = format!("nothing was installed: {} in the way", display::plural(conflicts.len(), "conflict"));
+    let mut message = format!("nothing was installed: {} in the way", plural(conflicts.len(), "conflict"));
     for conflict in conflicts {
         message.push_str("\n  - ");
         message.push_str(&conflict.to_string());
@@ -145,7 +145,7 @@ impl LastLines {
     fn of(report: &HookReport) -> LastLines {
         let mut text = match report.last_lines.len() {
             0 => "it printed nothing".to_owned(),
-            count => format!("its last {} of output:", display::plural(count, "line")),
+            count => format!("its last {} of output:", plural(count, "line")),
         };
         for line in &report.last_lines {
             text.push_str("\n    ");

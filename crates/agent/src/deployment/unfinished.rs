@@ -13,7 +13,7 @@ use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
-use super::drive::Agent;
+use super::agent::Agent;
 use super::journal::{self, Entry, Journal, Line, Outcome, Step};
 use crate::event::Event;
 use crate::history;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use longshore_core::figures::{plural, size};
 use longshore_core::lifecycle::ScriptsFrom;
 
-use super::{plural, size};
 use crate::deployment::order::Order;
 use crate::deployment::plan::{Account, Action, Plan, PlannedEvent, PlannedHook};
 use crate::install::listing::ItemKind;

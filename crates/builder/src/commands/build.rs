@@ -8,12 +8,13 @@ use std::time::Instant;
 use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, pack};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::{plural, size};
 use longshore_core::problem::Problem;
 use serde_json::json;
 
 use crate::cli::BuildArgs;
 use crate::commands::check;
-use crate::display::{Screen, plural, sized};
+use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::{self, Identity};
@@ -145,8 +146,8 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         manifest.commit,
         if manifest.dirty { " (dirty)" } else { "" },
         manifest.files.len(),
-        sized(bytes),
-        sized(packed.size),
+        size(bytes),
+        size(packed.size),
         manifest.content_digest,
         packed.archive_digest,
     );

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
 use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format};
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::{plural, size};
 use longshore_core::problem::{Problem, SourceFile};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
 use crate::commands::push::open_bundle;
-use crate::display::{Screen, plural, sized};
+use crate::display::Screen;
 use crate::event::Event;
 
 /// The largest appspec that is shown.
@@ -67,7 +68,7 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
         row("archive", &format!("sha256:{digest}"));
     }
     let (files, bytes) = totals(bundle);
-    row("files", &format!("{files} ({})", sized(bytes)));
+    row("files", &format!("{files} ({})", size(bytes)));
     if let Some(found) = found {
         let state = match &found.parsed.appspec {
             Some(_) => "valid".to_owned(),

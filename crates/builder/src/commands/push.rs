@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::store::{ObjectUrl, StoreUrl};
 use serde_json::json;
 
 use crate::cli::PushArgs;
-use crate::display::{Screen, quoted};
+use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
