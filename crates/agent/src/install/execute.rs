@@ -142,7 +142,10 @@ pub enum Operation {
 }
 
 /// Where an installation writes down how far it got, before it goes on. What it is given is everything that
-/// [`recover`] needs after a crash, beside the plan.
+/// [`recover`] needs after a crash, beside the plan. It must be durable when the function returns.
+///
+/// [`Phase::Committing`] followed by [`Phase::Adjusting`] means that the records could not be written, have been put back, and
+/// that the rest is about to be undone.
 pub type Journal<'a> = &'a dyn Fn(&Transaction) -> io::Result<()>;
 
 /// How an installation ended that a crash had interrupted.

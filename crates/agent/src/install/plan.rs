@@ -1,6 +1,6 @@
 //! Appspec + listing + what stands on disk → what to do, or every conflict at once. Pure.
 //!
-//! [`mapping`] says what goes where, this module what that means for the disk, [`matching`] who owns what afterwards.
+//! `mapping` says what goes where, this module what that means for the disk, `matching` who owns what afterwards.
 
 mod conflict;
 mod glob;
