@@ -106,7 +106,7 @@ impl Screen {
         if self.bars == Bars::None {
             return;
         }
-        let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {bytes}/{total_bytes} {eta}")
+        let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {decimal_bytes}/{decimal_total_bytes} {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         bar.set_style(style);

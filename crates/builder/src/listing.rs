@@ -18,6 +18,9 @@ use crate::rules::{Rule, Rules, Verdict};
 /// The name of the ignore file, in any folder.
 pub(crate) const IGNORE_FILE: &str = ".longshoreignore";
 
+/// How the folder is called in which a build packs before it knows the artifact's name.
+pub(crate) const UNFINISHED: &str = ".longshore-";
+
 /// One file, link or folder of the source folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -258,7 +261,9 @@ impl Walk<'_> {
 /// A folder that cannot be read holds nothing that anybody could have wanted.
 fn holds_other_files(out: &Path) -> bool {
     let Ok(entries) = fs::read_dir(out) else { return false };
-    entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(is_artifact_name))
+    // A build that was killed leaves a folder of ours.
+    let ours = |name: &str| is_artifact_name(name) || name.starts_with(UNFINISHED);
+    entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(ours))
 }
 
 #[cfg(test)]

@@ -119,8 +119,13 @@ impl Planner<'_> {
                 }
             }
             Found::Excluded { path, rule } => self.excluded(None, "", &path, &rule),
-            // The appspec was read, so it exists, perhaps outside of the tree or in a folder that nothing else needs.
-            Found::Missing | Found::Outside { .. } => {
+            Found::Outside { link, target } => {
+                let message = format!("`{link}` is a link to `{target}`, outside of the bundle");
+                let problem = Problem::error("LS210", &self.recipe.appspec_source, None, message);
+                self.problems.push(problem.with_fix("replace the link by what it points to"));
+            }
+            // The appspec was read, so it exists, in a folder that nothing else needs and nobody entered.
+            Found::Missing => {
                 let kind = PlannedKind::File { size: self.recipe.appspec_source.text.len() as u64, executable: false };
                 self.plan.files.insert(self.recipe.appspec_in_bundle(), Planned { from, kind });
             }

@@ -18,6 +18,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::{self, Identity};
+use crate::listing::UNFINISHED;
 use crate::publish::revision_name;
 use crate::survey::{Strictness, Survey};
 
@@ -92,7 +93,7 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
 fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: &Screen) -> Result<Built, Failure> {
     let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
     fs::create_dir_all(&survey.out).map_err(out_failed)?;
-    let folder = tempfile::Builder::new().prefix(".longshore-").tempdir_in(&survey.out).map_err(out_failed)?;
+    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&survey.out).map_err(out_failed)?;
     let temporary = folder.path().join("bundle.zip");
 
     let plan = &survey.plan;

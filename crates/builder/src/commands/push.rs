@@ -181,7 +181,7 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
     if let Some(version) = &info.version {
         text.push_str(&format!(" version  {version}\n"));
     }
-    text.push_str("\nDeploy it with one of:\n");
+    text.push_str(if next.aws.is_some() { "\nDeploy it with one of:\n" } else { "\nDeploy it with:\n" });
     for line in next.aws.iter().chain([&next.agent]) {
         text.push_str(&format!("  {line}\n"));
     }
@@ -195,7 +195,8 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
         "dirty": manifest.dirty,
         "size": info.size,
         "content_digest": manifest.content_digest,
-        "archive_digest": artifact.archive_digest,
+        // Of what is published: the same content may have been packed into other bytes.
+        "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "next": {"aws": next.aws, "agent": next.agent},
     });
     screen.result(&text, &json);

@@ -109,6 +109,15 @@ fn an_appspec_from_elsewhere_takes_the_place_of_the_one_at_the_top() {
 }
 
 #[test]
+fn a_linked_appspec_is_packed_as_the_file_that_it_is() {
+    let (plan, problems) = plan(&recipe("", ""), &listing("appspec.yml -> deploy/x.yml\ndeploy/x.yml"));
+    assert_eq!((files(&plan).as_str(), problems), ("appspec.yml", vec![]));
+    assert_eq!(plan.files.values().next().unwrap().from.as_str(), "deploy/x.yml");
+    let (_, problems) = super::plan(&recipe("", ""), &listing("appspec.yml -> ../x.yml"));
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["LS210"]);
+}
+
+#[test]
 fn links_lead_to_what_they_point_to() {
     for (case, tree, expected) in [
         (

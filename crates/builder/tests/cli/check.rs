@@ -107,3 +107,22 @@ fn the_version_is_printed() {
     let ran = Sandbox::empty().run(&["--version"]).ok();
     assert_eq!(ran.stdout, format!("longshore {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn scripts_behind_a_link_are_found_in_a_folder_that_nothing_names() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("mkdir -p shared && mv scripts shared/hooks && ln -s shared/hooks scripts").ok();
+    let json = sandbox.run(&["check", "--output", "json", "--strict"]).ok().json();
+    let files: Vec<&str> = json["files"].as_array().unwrap().iter().filter_map(|file| file.as_str()).collect();
+    assert_eq!(
+        files,
+        ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts", "shared/hooks/install.sh"]
+    );
+}
+
+#[test]
+fn a_folder_that_nobody_may_read_does_not_matter_unless_it_is_needed() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("mkdir -p data/postgres node_modules/x && mkfifo data/postgres/pipe").ok();
+    sandbox.run(&["check", "--strict"]).ok();
+}
