@@ -1,5 +1,7 @@
 //! Packing: the same tree gives the same bytes, and every other tool can read them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "bundle_support/tree.rs"]
 mod tree;
 
