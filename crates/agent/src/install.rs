@@ -11,5 +11,6 @@ pub mod permissions;
 pub mod plan;
 pub mod snapshot;
 mod stage;
+pub mod step;
 mod swap;
 pub mod transaction;

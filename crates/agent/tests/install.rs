@@ -13,11 +13,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use longshore_agent::install::compat::{Cleanup, Records};
-use longshore_agent::install::execute::{InstallError, Installation, Installed, Progress, Recovered, execute, recover};
+use longshore_agent::install::execute::{InstallError, Installation, Installed, Recovered, execute, recover};
 use longshore_agent::install::listing::Listing;
 use longshore_agent::install::permissions::Programs;
 use longshore_agent::install::plan::{Conflict, InstallPlan, Request, plan};
 use longshore_agent::install::snapshot::Snapshot;
+use longshore_agent::install::step::Progress;
 use longshore_agent::install::transaction::{Phase, Transaction};
 use longshore_core::appspec::{
     Acl, AclTag, AppSpec, Context, FileExists, FileMapping, Os, Pattern, Permission, Source,

@@ -11,9 +11,9 @@ use std::thread;
 
 use nix::fcntl::OFlag;
 
-use super::execute::{Operation, Progress, StepError};
 use super::listing::ItemKind;
 use super::permissions::{self, Programs};
+use super::step::{Operation, Progress, StepError};
 use super::transaction::{Arrival, NewFile, Transaction};
 
 /// How many threads write files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
