@@ -13,7 +13,7 @@ use longshore_core::fsx;
 use longshore_core::ids::GroupId;
 use serde::{Deserialize, Serialize};
 
-use super::permissions::entry_text;
+use super::acl::entry_text;
 use super::plan::{CopyAction, DirectoryAction, InstallPlan};
 
 /// The record files of one deployment group.

@@ -13,7 +13,7 @@ use longshore_core::bundle::BundlePath;
 use serde::{Deserialize, Serialize};
 
 use super::listing::ItemKind;
-use super::permissions::FolderState;
+use super::ownership::{FolderState, Ownership};
 use super::plan::{CopyAction, DirectoryAction, InstallPlan, PermissionChange};
 
 /// How the names begin under which new files wait to be moved into place.
@@ -116,15 +116,6 @@ pub enum Arrival {
         /// When it is a folder of the previous release: what that release put in it, deepest first, relative to it.
         contents: Vec<PathBuf>,
     },
-}
-
-/// Ids to set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Ownership {
-    /// User id.
-    pub user: Option<u32>,
-    /// Group id.
-    pub group: Option<u32>,
 }
 
 /// Something that is moved aside.
