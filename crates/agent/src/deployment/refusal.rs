@@ -10,7 +10,7 @@ use super::revisions::RevisionError;
 use crate::display;
 use crate::fetch::FetchError;
 use crate::hook::{HookOutcome, HookReport};
-use crate::install::plan::Conflict;
+use crate::install::conflict::Conflict;
 
 /// A script that did not succeed, and where it stands in its event.
 pub(super) struct FailedHook<'a> {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::digest::Sha256;
 
-use super::compat::{self, Cleanup, Records};
+use super::cleanup::Cleanup;
+use super::compat::Records;
+use super::instruction;
 use super::permissions::Programs;
 use super::plan::InstallPlan;
 use super::step::{Operation, Progress, StepError};
@@ -227,7 +229,7 @@ fn record(installation: &Installation<'_>, transaction: &Transaction) -> Result<
     let emptied = transaction.emptied.iter().map(|folder| &folder.path);
     let cleanup = Cleanup::of_plan(plan, &in_order(plan.remembered.iter().chain(emptied)));
     fs::create_dir_all(&records.dir)
-        .and_then(|()| records.write_install(compat::instructions(plan, archive)))
+        .and_then(|()| records.write_install(instruction::instructions(plan, archive)))
         .and_then(|()| records.write_cleanup(&cleanup))
         .and_then(|()| records.write_last_successful_install(deployment_root))
         .map_err(StepError::of(Operation::Record, &records.dir))

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::ItemKind;
 use super::ownership::{FolderState, Ownership};
-use super::plan::{CopyAction, DirectoryAction, InstallPlan, PermissionChange};
+use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan, PermissionChange};
 
 /// How the names begin under which new files wait to be moved into place.
 pub const NEW_PREFIX: &str = ".longshore-new-";
@@ -327,6 +327,6 @@ impl<'a> Layout<'a> {
 }
 
 fn ownership(change: Option<&PermissionChange>) -> Ownership {
-    let id = |account: &Option<super::plan::Account>| account.as_ref().map(|account| account.id);
+    let id = |account: &Option<Account>| account.as_ref().map(|account| account.id);
     change.map(|change| Ownership { user: id(&change.owner), group: id(&change.group) }).unwrap_or_default()
 }
