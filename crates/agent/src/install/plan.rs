@@ -7,8 +7,10 @@ use longshore_core::bundle::BundlePath;
 use serde::{Deserialize, Serialize};
 
 use super::listing::ItemKind;
+use crate::lossless;
 
-/// Everything that Install will do. Lists are in the order of the work.
+/// Everything that Install will do. Lists are in the order of the work. In JSON a path is a string, or a list of bytes when
+/// it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallPlan {
     /// Folders that belong to the release, ancestors first. Folders that stood before any release are not in it.
@@ -20,8 +22,10 @@ pub struct InstallPlan {
     /// What only the previous release had, in the reverse order of its record.
     pub removals: Vec<Removal>,
     /// Folders of earlier releases that stay because something else is in them, in the order of the record.
+    #[serde(with = "lossless::paths")]
     pub remembered: Vec<PathBuf>,
     /// Paths whose SELinux context the previous release recorded in the host's policy.
+    #[serde(with = "lossless::paths")]
     pub contexts_before: Vec<PathBuf>,
     /// What may surprise, one sentence each without a full stop.
     pub notes: Vec<String>,
@@ -31,8 +35,10 @@ pub struct InstallPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
     /// The folder as the appspec names it.
+    #[serde(with = "lossless::path")]
     pub path: PathBuf,
     /// The same folder with all links above it resolved.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// What happens.
     pub action: DirectoryAction,
@@ -56,8 +62,10 @@ pub struct Copy {
     /// The path in the archive.
     pub source: BundlePath,
     /// The destination as the appspec names it.
+    #[serde(with = "lossless::path")]
     pub destination: PathBuf,
     /// The same with all links above its last part resolved.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// A file or a link; never a folder.
     pub kind: ItemKind,
@@ -85,8 +93,10 @@ pub enum CopyAction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionChange {
     /// The path as the appspec names it.
+    #[serde(with = "lossless::path")]
     pub path: PathBuf,
     /// The same with all links above its last part resolved.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// The new owner.
     pub owner: Option<Account>,
@@ -113,8 +123,10 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// The path in its record.
+    #[serde(with = "lossless::path")]
     pub path: PathBuf,
     /// The same with all links above its last part resolved.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// Whether it is a folder, which is removed only if it is empty by then.
     pub directory: bool,
