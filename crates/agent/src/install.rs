@@ -1,15 +1,30 @@
 //! The Install event: decide first, then stage, swap, commit.
 //!
-//! [`listing`] says what a bundle holds, [`snapshot`] what stands on disk, [`plan`] what to do (pure). [`execute`] does it:
-//! it lays the plan out as a [`transaction`] (pure), writes every new file beside its destination (`stage`), renames it
-//! into place (`swap`) and writes the records ([`compat`]). Until the records are written all of it can be undone.
+//! A [`request`] is an appspec, the [`listing`] of its bundle and the previous release's record ([`cleanup`]). `mapping`
+//! says where its files go, [`snapshot`] what stands there, [`planner`] makes a [`plan`] of both, or every [`conflict`].
+//!
+//! [`execute`] carries the plan out: it lays it out as a [`transaction`] (pure), writes every new file beside its
+//! destination (`stage`), renames it into place (`swap`) and writes the records ([`compat`], with the plan as
+//! [`instruction`]s in them). Until the records are written all of it can be undone. What can fail on the way is a
+//! [`step`]; [`permissions`] does what the system is asked about owners ([`ownership`]), modes, ACLs ([`acl`]) and contexts.
+//!
+//! No two files here use each other: values stand below those that make them, and those below [`execute`].
 
+pub mod acl;
+pub mod cleanup;
 pub mod compat;
+pub mod conflict;
 pub mod execute;
+pub mod instruction;
 pub mod listing;
+mod mapping;
+pub mod ownership;
 pub mod permissions;
 pub mod plan;
+pub mod planner;
+pub mod request;
 pub mod snapshot;
 mod stage;
+pub mod step;
 mod swap;
 pub mod transaction;

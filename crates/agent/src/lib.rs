@@ -14,6 +14,7 @@ pub mod hook;
 pub mod install;
 pub mod layout;
 pub mod lock;
+mod lossless;
 pub mod release;
 pub mod retention;
 mod stop;

@@ -12,12 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use longshore_agent::install::compat::{Cleanup, Records};
-use longshore_agent::install::execute::{InstallError, Installation, Installed, Progress, Recovered, execute, recover};
+use longshore_agent::install::cleanup::Cleanup;
+use longshore_agent::install::compat::Records;
+use longshore_agent::install::conflict::Conflict;
+use longshore_agent::install::execute::{InstallError, Installation, Installed, Recovered, execute, recover};
 use longshore_agent::install::listing::Listing;
 use longshore_agent::install::permissions::Programs;
-use longshore_agent::install::plan::{Conflict, InstallPlan, Request, plan};
+use longshore_agent::install::plan::InstallPlan;
+use longshore_agent::install::planner::plan;
+use longshore_agent::install::request::Request;
 use longshore_agent::install::snapshot::Snapshot;
+use longshore_agent::install::step::Progress;
 use longshore_agent::install::transaction::{Phase, Transaction};
 use longshore_core::appspec::{
     Acl, AclTag, AppSpec, Context, FileExists, FileMapping, Os, Pattern, Permission, Source,

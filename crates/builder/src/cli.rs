@@ -176,7 +176,8 @@ mod tests {
     fn every_command_has_one_example_that_it_understands() {
         for command in Cli::command().get_subcommands().chain([&Cli::command()]) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let (_, example) = help.split_once("Example:\n").expect(command.get_name());
+            let (_, example) =
+                help.split_once("Example:\n").unwrap_or_else(|| panic!("`{}` has no example", command.get_name()));
             for line in example.split("&&") {
                 Cli::try_parse_from(line.split_whitespace()).expect(line);
             }

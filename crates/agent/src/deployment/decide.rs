@@ -12,11 +12,13 @@ use super::plan::{self, Account, Plan, Revision, Surroundings};
 use super::revisions;
 use crate::fetch::Fetched;
 use crate::hook::user;
-use crate::install;
 use crate::install::compat::Records;
+use crate::install::conflict::Conflict;
 use crate::install::listing::Listing;
 use crate::install::permissions::Programs;
-use crate::install::plan::{Conflict, InstallPlan};
+use crate::install::plan::InstallPlan;
+use crate::install::planner;
+use crate::install::request::Request;
 use crate::install::snapshot::Snapshot;
 use crate::layout::Layout;
 use crate::release::{self, Release};
@@ -54,9 +56,9 @@ pub(super) fn install_plan(
     let records = Records { dir: layout.instructions(), group: order.group.id.clone() };
     let previous = records.cleanup().map_err(internal)?;
     let file_exists = appspec.file_exists.unwrap_or(order.file_exists);
-    let request = install::plan::Request { appspec, listing, previous: &previous, file_exists };
+    let request = Request { appspec, listing, previous: &previous, file_exists };
     let snapshot = Snapshot::take(&request).map_err(internal)?;
-    Ok((install::plan::plan(&request, &snapshot), snapshot.programs))
+    Ok((planner::plan(&request, &snapshot), snapshot.programs))
 }
 
 /// What a release of this order will be.

@@ -16,8 +16,9 @@ use serde::Serialize;
 
 use super::order::{Order, StopFrom};
 use crate::hook::command::RunAs;
+use crate::install::conflict::{Conflict, ConflictKind};
 use crate::install::listing::{ItemKind, Listing};
-use crate::install::plan::{Conflict, ConflictKind, InstallPlan};
+use crate::install::plan::InstallPlan;
 use crate::release::Release;
 
 /// A revision whose appspec was read.

@@ -11,7 +11,7 @@ use super::revisions::RevisionError;
 use crate::display;
 use crate::fetch::FetchError;
 use crate::hook::{HookOutcome, HookReport};
-use crate::install::plan::Conflict;
+use crate::install::conflict::Conflict;
 
 /// A script that did not succeed, and where it stands in its event.
 pub(super) struct FailedHook<'a> {
@@ -84,9 +84,9 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Missing { .. } => {
             Some("build one with `longshore build`, or give the URL that `longshore push` printed".to_owned())
         }
-        FetchError::Open { .. } => {
-            Some("nothing was unpacked; see what is in the bundle with `longshore inspect`, or build it anew".to_owned())
-        }
+        FetchError::Open { .. } => Some(
+            "nothing was unpacked; see what is in the bundle with `longshore inspect`, or build it anew".to_owned(),
+        ),
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) => None,

@@ -1,6 +1,5 @@
 //! Hook + context → program, environment, folder, user. Pure.
 
-mod lossless;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +13,8 @@ use longshore_core::digest::Sha256;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
+
+use crate::lossless;
 
 /// Every variable that we may set for a hook. An inherited value of one of them never reaches a hook.
 ///

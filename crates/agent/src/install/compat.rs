@@ -13,8 +13,8 @@ use longshore_core::fsx;
 use longshore_core::ids::GroupId;
 use serde::{Deserialize, Serialize};
 
-use super::permissions::entry_text;
-use super::plan::{CopyAction, DirectoryAction, InstallPlan};
+use super::cleanup::Cleanup;
+use super::instruction::Instruction;
 
 /// The record files of one deployment group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,80 +23,6 @@ pub struct Records {
     pub dir: PathBuf,
     /// The group.
     pub group: GroupId,
-}
-
-/// `<group>-cleanup`: what the previous deployment of the group installed, in the order in which it did.
-///
-/// One absolute path per line, a context as `semanage`, NUL, path. AWS's agent strips white space from each line, so that
-/// it forgets a file whose name ends in a space and would delete another in its place; we take a line as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Cleanup {
-    /// Files, links and folders; a folder stands before what is in it.
-    pub paths: Vec<PathBuf>,
-    /// Paths for which an SELinux context was recorded in the host's policy.
-    pub contexts: Vec<PathBuf>,
-}
-
-/// One item of `<group>-install.json`. AWS's agent writes the file and never reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Instruction {
-    /// A folder was made.
-    Mkdir {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// A file or link was copied.
-    Copy {
-        /// The file in the unpacked archive.
-        source: PathBuf,
-        /// Where it went.
-        destination: PathBuf,
-    },
-    /// Owner and group were set; `null` where one was left.
-    Chown {
-        /// The owner's name.
-        owner: Option<String>,
-        /// The group's name.
-        group: Option<String>,
-        /// What it was set on.
-        file: PathBuf,
-    },
-    /// The mode was set.
-    Chmod {
-        /// Octal digits, at least three.
-        mode: String,
-        /// What it was set on.
-        file: PathBuf,
-    },
-    /// An ACL was set.
-    Setfacl {
-        /// The entries of the appspec, in canonical form.
-        acl: Vec<String>,
-        /// What it was set on.
-        file: PathBuf,
-    },
-    /// An SELinux context was recorded.
-    Semanage {
-        /// The context.
-        context: InstructionContext,
-        /// What it was set on.
-        file: PathBuf,
-    },
-}
-
-/// The context of an [`Instruction::Semanage`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstructionContext {
-    /// The SELinux user.
-    pub user: Option<String>,
-    /// Always `null`.
-    pub role: Option<String>,
-    /// The SELinux type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The range.
-    pub range: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -212,98 +138,6 @@ impl Records {
     }
 }
 
-impl Cleanup {
-    /// Reads the file's bytes. An unterminated last line is the rest of a write that was cut off and is dropped, as are
-    /// lines that name no absolute path, and `/`.
-    pub fn parse(bytes: &[u8]) -> Cleanup {
-        let mut cleanup = Cleanup::default();
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
-        for line in whole.split(|byte| *byte == b'\n') {
-            let (list, path) = match line.strip_prefix(b"semanage\0") {
-                Some(path) => (&mut cleanup.contexts, path),
-                None => (&mut cleanup.paths, line),
-            };
-            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-            if path.is_absolute() && path.parent().is_some() {
-                list.push(path);
-            }
-        }
-        cleanup
-    }
-
-    /// The file's bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for path in &self.paths {
-            bytes.extend_from_slice(path.as_os_str().as_bytes());
-            bytes.push(b'\n');
-        }
-        for path in &self.contexts {
-            bytes.extend_from_slice(b"semanage\0");
-            bytes.extend_from_slice(path.as_os_str().as_bytes());
-            bytes.push(b'\n');
-        }
-        bytes
-    }
-
-    /// The record of a plan that was carried out. `remembered` are folders of earlier releases that still stand.
-    pub fn of_plan(plan: &InstallPlan, remembered: &[PathBuf]) -> Cleanup {
-        let directories = plan.directories.iter().map(|directory| directory.path.clone());
-        let copies = plan.copies.iter().filter(|copy| copy.action != CopyAction::Retain);
-        let contexts = plan.permissions.iter().filter(|change| change.context.is_some());
-        Cleanup {
-            paths: remembered.iter().cloned().chain(directories).chain(copies.map(|c| c.destination.clone())).collect(),
-            contexts: contexts.map(|change| change.place.clone()).collect(),
-        }
-    }
-}
-
-/// What AWS's agent would have written down of a plan. `archive` is the unpacked archive.
-pub fn instructions(plan: &InstallPlan, archive: &Path) -> Vec<Instruction> {
-    let mut instructions = Vec::new();
-    for directory in &plan.directories {
-        match directory.action {
-            DirectoryAction::Create | DirectoryAction::Replace => {
-                instructions.push(Instruction::Mkdir { directory: directory.path.clone() });
-            }
-            DirectoryAction::Keep => {}
-        }
-    }
-    for copy in plan.copies.iter().filter(|copy| copy.action != CopyAction::Retain) {
-        let source = copy.source.under(archive);
-        instructions.push(Instruction::Copy { source, destination: copy.destination.clone() });
-    }
-    for change in &plan.permissions {
-        let file = &change.path;
-        if change.owner.is_some() || change.group.is_some() {
-            let name = |account: &Option<super::plan::Account>| account.as_ref().map(|account| account.name.clone());
-            instructions.push(Instruction::Chown {
-                owner: name(&change.owner),
-                group: name(&change.group),
-                file: file.clone(),
-            });
-        }
-        if let Some(mode) = change.mode {
-            instructions.push(Instruction::Chmod { mode: format!("{mode:03o}"), file: file.clone() });
-        }
-        if let Some(acl) = &change.acl {
-            let acl = acl.iter().map(entry_text).collect();
-            instructions.push(Instruction::Setfacl { acl, file: file.clone() });
-        }
-        if let Some(context) = &change.context {
-            let context = InstructionContext {
-                user: context.user.clone(),
-                role: None,
-                kind: context.kind.clone(),
-                range: context.range.clone(),
-            };
-            // The name in the policy, so that the next deployment finds it under the same one.
-            instructions.push(Instruction::Semanage { context, file: change.place.clone() });
-        }
-    }
-    instructions
-}
-
 fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -314,41 +148,8 @@ fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::instruction::InstructionContext;
     use super::*;
-
-    fn paths(texts: &[&str]) -> Vec<PathBuf> {
-        texts.iter().map(PathBuf::from).collect()
-    }
-
-    #[test]
-    fn a_cleanup_file_of_the_aws_agent_is_read_and_written_back_as_it_was() {
-        let bytes = b"/srv/app\n/srv/app/a b\n/srv/app/x \nsemanage\0/srv/app/x \n";
-        let cleanup = Cleanup::parse(bytes);
-        let expected =
-            Cleanup { paths: paths(&["/srv/app", "/srv/app/a b", "/srv/app/x "]), contexts: paths(&["/srv/app/x "]) };
-        assert_eq!(cleanup, expected);
-        assert_eq!(cleanup.to_bytes(), bytes);
-    }
-
-    #[test]
-    fn a_torn_line_and_lines_that_name_nothing_are_dropped() {
-        for (bytes, expected) in [
-            (&b""[..], &[][..]),
-            (b"/srv/ap", &[]),
-            (b"/srv/app\n/srv/app/hal", &["/srv/app"]),
-            (b"\n\n/a\n", &["/a"]),
-            (b"/\nrelative/path\n../x\n/a\n", &["/a"]),
-        ] {
-            let cleanup = Cleanup::parse(bytes);
-            assert_eq!(cleanup, Cleanup { paths: paths(expected), contexts: vec![] }, "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn names_that_are_not_utf8_survive_the_cleanup_file() {
-        let bytes = b"/srv/caf\xe9\n";
-        assert_eq!(Cleanup::parse(bytes).to_bytes(), bytes);
-    }
 
     #[test]
     fn instructions_have_the_shape_that_the_aws_agent_writes() {
@@ -399,7 +200,7 @@ mod tests {
         let records = Records { dir: dir.path().to_owned(), group: "g".parse().unwrap() };
         fs::write(dir.path().join("g-cleanup"), "/old\n").unwrap();
         let before = records.before().unwrap();
-        records.write_cleanup(&Cleanup { paths: paths(&["/new"]), contexts: vec![] }).unwrap();
+        records.write_cleanup(&Cleanup { paths: vec!["/new".into()], contexts: vec![] }).unwrap();
         records.write_last_successful_install(Path::new("/x")).unwrap();
         records.restore(&before).unwrap();
         assert_eq!(records.before().unwrap(), before);

@@ -3,16 +3,18 @@
 //! Check → stage → sync → swap → adjust → sync → records → delete what was replaced. A failure before the records are
 //! written undoes everything. Decides nothing: what happens is in the plan.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use longshore_core::digest::Sha256;
 
-use super::compat::{self, Cleanup, Records};
+use super::cleanup::Cleanup;
+use super::compat::Records;
+use super::instruction;
 use super::permissions::Programs;
 use super::plan::InstallPlan;
+use super::step::{Operation, Progress, StepError};
 use super::transaction::{Arrival, Phase, Transaction};
 use super::{stage, swap};
 
@@ -29,19 +31,6 @@ pub struct Installation<'a> {
     pub records: &'a Records,
     /// The programs that set ACLs and contexts, as the snapshot found them.
     pub programs: &'a Programs,
-}
-
-/// How far staging got. Everything after it takes no time that would be worth a bar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Files and links written.
-    pub files_done: usize,
-    /// Files and links in all.
-    pub files_total: usize,
-    /// Bytes written.
-    pub bytes_done: u64,
-    /// Bytes in all.
-    pub bytes_total: u64,
 }
 
 /// What was done.
@@ -96,49 +85,6 @@ pub enum InstallError {
         /// What could not be put back.
         left: Vec<StepError>,
     },
-}
-
-/// One operation on one path that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} `{path}`")]
-pub struct StepError {
-    /// The operation.
-    pub operation: Operation,
-    /// The path.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-/// What an installation does to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Looking at it before the first change.
-    Look,
-    /// Making a folder.
-    CreateFolder,
-    /// Writing a new file or link.
-    Write,
-    /// Setting owner and mode.
-    SetPermissions,
-    /// Setting the ACL.
-    SetAcl,
-    /// Setting the SELinux context.
-    SetContext,
-    /// Making a file system durable.
-    Sync,
-    /// Keeping what is replaced or removed.
-    MoveAside,
-    /// Making something new visible.
-    MoveIntoPlace,
-    /// Writing a record file.
-    Record,
-    /// Undoing.
-    PutBack,
-    /// Deleting what was replaced.
-    Delete,
-    /// Writing down how far it got.
-    Journal,
 }
 
 /// Where an installation writes down how far it got, before it goes on. What it is given is everything that
@@ -286,7 +232,7 @@ fn record(installation: &Installation<'_>, transaction: &Transaction) -> Result<
     let emptied = transaction.emptied.iter().map(|folder| &folder.path);
     let cleanup = Cleanup::of_plan(plan, &in_order(plan.remembered.iter().chain(emptied)));
     fs::create_dir_all(&records.dir)
-        .and_then(|()| records.write_install(compat::instructions(plan, archive)))
+        .and_then(|()| records.write_install(instruction::instructions(plan, archive)))
         .and_then(|()| records.write_cleanup(&cleanup))
         .and_then(|()| records.write_last_successful_install(deployment_root))
         .map_err(StepError::of(Operation::Record, &records.dir))
@@ -323,35 +269,8 @@ fn list(errors: &[StepError]) -> String {
     texts.join("; ")
 }
 
-impl StepError {
-    /// For `map_err`.
-    pub(super) fn of(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> StepError {
-        move |source| StepError { operation, path: path.to_owned(), source }
-    }
-}
-
 impl InstallError {
     fn begin(source: StepError) -> InstallError {
         InstallError::Begin { source }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Operation::Look => "look at",
-            Operation::CreateFolder => "make the folder",
-            Operation::Write => "write",
-            Operation::SetPermissions => "set owner and mode of",
-            Operation::SetAcl => "set the ACL of",
-            Operation::SetContext => "set the SELinux context of",
-            Operation::Sync => "sync the file system of",
-            Operation::MoveAside => "move aside",
-            Operation::MoveIntoPlace => "move into place",
-            Operation::Record => "write the records in",
-            Operation::PutBack => "put back",
-            Operation::Delete => "delete",
-            Operation::Journal => "write down the progress of the installation recorded in",
-        })
     }
 }

@@ -10,12 +10,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use longshore_core::appspec::{Acl, AclTag, Context};
+use longshore_core::appspec::Context;
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Group, Uid, User, fchown};
 use serde::{Deserialize, Serialize};
 
-use super::transaction::Ownership;
+use super::ownership::{FolderState, Ownership};
 
 /// The programs that do what no system call of ours does; `None`: not installed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,19 +28,6 @@ pub struct Programs {
     pub semanage: Option<PathBuf>,
     /// `restorecon`.
     pub restorecon: Option<PathBuf>,
-}
-
-/// What a folder had before its permissions were changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FolderState {
-    /// Owner id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Permission bits.
-    pub mode: u32,
-    /// The ACL as `getfacl` writes it; `None`: it will not be changed.
-    pub acl: Option<String>,
 }
 
 impl Programs {
@@ -133,53 +120,6 @@ pub fn group_id(name: &str) -> io::Result<Option<u32>> {
     Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()).or_else(|| number(name)))
 }
 
-/// An ACL entry in canonical form, `[default:]type:name:rwx`.
-pub fn entry_text(entry: &Acl) -> String {
-    let default = if entry.default { "default:" } else { "" };
-    let tag = match entry.tag {
-        AclTag::User => "user",
-        AclTag::Group => "group",
-        AclTag::Mask => "mask",
-        AclTag::Other => "other",
-    };
-    format!("{default}{tag}:{}:{}", entry.name, rwx(u32::from(entry.permissions)))
-}
-
-/// The argument of `setfacl --set` for an object with permission bits `mode`, as the AWS agent 1.8.1 makes it, anew for
-/// every object: the base entries from the mode, a mask as wide as the group where a named entry needs one, and, once
-/// there is a default entry, all the default ones that must be there.
-pub fn acl_argument(entries: &[Acl], mode: u32) -> String {
-    let has = |default: bool, tag: AclTag| {
-        entries.iter().any(|entry| entry.default == default && entry.tag == tag && entry.name.is_empty())
-    };
-    let named = |default: bool| entries.iter().any(|entry| entry.default == default && !entry.name.is_empty());
-    let base = [(AclTag::User, (mode >> 6) & 7), (AclTag::Group, (mode >> 3) & 7), (AclTag::Other, mode & 7)];
-    let entry = |default, tag, permissions: u32| {
-        // Three bits fit.
-        Acl { default, tag, name: String::new(), permissions: (permissions & 7) as u8 }
-    };
-
-    let mut all: Vec<Acl> = base.map(|(tag, bits)| entry(false, tag, bits)).into();
-    if named(false) && !has(false, AclTag::Mask) {
-        all.push(entry(false, AclTag::Mask, mode >> 3));
-    }
-    if entries.iter().any(|entry| entry.default) {
-        for (tag, bits) in base {
-            if !has(true, tag) {
-                all.push(entry(true, tag, bits));
-            }
-        }
-        if !has(true, AclTag::Mask) {
-            let group =
-                entries.iter().find(|entry| entry.default && entry.tag == AclTag::Group && entry.name.is_empty());
-            all.push(entry(true, AclTag::Mask, group.map_or(mode >> 3, |group| u32::from(group.permissions))));
-        }
-    }
-    all.extend(entries.iter().cloned());
-    let texts: Vec<String> = all.iter().map(entry_text).collect();
-    texts.join(",")
-}
-
 /// Sets owner and group of an open file or folder; `None` leaves one as it is.
 pub(super) fn set_owner(file: impl AsFd, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
     if owner.is_some() || group.is_some() {
@@ -211,11 +151,6 @@ fn missing((name, program): (&'static str, &Option<PathBuf>)) -> Option<&'static
 fn number(name: &str) -> Option<u32> {
     // The highest number means "leave as it is" to the kernel.
     name.parse().ok().filter(|id| *id != u32::MAX && name.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn rwx(bits: u32) -> String {
-    let letter = |bit, letter| if bits & bit != 0 { letter } else { '-' };
-    [letter(4, 'r'), letter(2, 'w'), letter(1, 'x')].iter().collect()
 }
 
 fn context_arguments(context: &Context, path: &Path) -> Vec<OsString> {
@@ -267,45 +202,6 @@ fn run_with_input(command: &mut Command, input: &[u8]) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn acl(default: bool, tag: AclTag, name: &str, permissions: u8) -> Acl {
-        Acl { default, tag, name: name.into(), permissions }
-    }
-
-    #[test]
-    fn an_acl_is_completed_from_the_mode_of_each_object() {
-        for (name, entries, mode, expected) in [
-            ("none at all", vec![], 0o640, "user::rw-,group::r--,other::---"),
-            (
-                "a named entry gets a mask as wide as the group",
-                vec![acl(false, AclTag::User, "x", 6)],
-                0o2750,
-                "user::rwx,group::r-x,other::---,mask::r-x,user:x:rw-",
-            ),
-            (
-                "a mask of the appspec is taken",
-                vec![acl(false, AclTag::Group, "g", 7), acl(false, AclTag::Mask, "", 7)],
-                0o644,
-                "user::rw-,group::r--,other::r--,group:g:rwx,mask::rwx",
-            ),
-            (
-                "default entries are filled up",
-                vec![acl(true, AclTag::User, "x", 7)],
-                0o755,
-                "user::rwx,group::r-x,other::r-x,default:user::rwx,default:group::r-x,default:other::r-x,\
-                 default:mask::r-x,default:user:x:rwx",
-            ),
-            (
-                "the default mask follows the default group",
-                vec![acl(true, AclTag::Group, "", 4), acl(true, AclTag::Other, "", 0)],
-                0o755,
-                "user::rwx,group::r-x,other::r-x,default:user::rwx,default:mask::r--,default:group::r--,\
-                 default:other::---",
-            ),
-        ] {
-            assert_eq!(acl_argument(&entries, mode), expected, "{name}");
-        }
-    }
 
     #[test]
     fn a_context_without_user_and_range_is_a_command_line_without_them() {

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use longshore_core::appspec::AclTag;
 use nix::sys::statvfs::statvfs;
 
+use super::mapping;
 use super::permissions::{self, Programs};
-use super::plan::{self, Request};
+use super::request::Request;
 
 /// What a plan needs to know of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,7 +96,7 @@ pub enum SnapshotError {
 impl Snapshot {
     /// Looks at everything that the plan for `request` depends on.
     pub fn take(request: &Request<'_>) -> Result<Snapshot, SnapshotError> {
-        let paths = plan::paths(request);
+        let paths = mapping::paths(request);
         let mut snapshot = Snapshot { programs: Programs::find(env::var_os("PATH").as_deref()), ..Snapshot::default() };
         let mut look = Look::default();
         for path in paths {

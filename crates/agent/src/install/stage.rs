@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use longshore_core::appspec::Acl;
 use nix::fcntl::OFlag;
 
-use super::execute::{Operation, Progress, StepError};
+use super::acl;
 use super::listing::ItemKind;
 use super::permissions::{self, Programs};
+use super::step::{Operation, Progress, StepError};
 use super::transaction::{Arrival, NewFile, Transaction};
 
 /// How many threads write files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
@@ -44,13 +46,13 @@ pub(super) fn stage(
 
 /// Sets ACLs, objects with the same one together.
 pub(super) fn set_acls<'a>(
-    acls: impl Iterator<Item = (&'a Path, &'a [longshore_core::appspec::Acl])>,
+    acls: impl Iterator<Item = (&'a Path, &'a [Acl])>,
     programs: &Programs,
 ) -> Result<(), StepError> {
     let mut by_argument: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
     for (path, entries) in acls {
         let metadata = path.symlink_metadata().map_err(StepError::of(Operation::SetAcl, path))?;
-        by_argument.entry(permissions::acl_argument(entries, metadata.mode())).or_default().push(path);
+        by_argument.entry(acl::argument(entries, metadata.mode())).or_default().push(path);
     }
     for (argument, paths) in by_argument {
         for paths in paths.chunks(PATHS_PER_SETFACL) {

@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::execute::{Operation, StepError};
 use super::permissions::{self, Programs};
 use super::stage;
+use super::step::{Operation, StepError};
 use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction, Tree};
 
 /// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole.

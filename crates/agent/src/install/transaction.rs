@@ -13,15 +13,16 @@ use longshore_core::bundle::BundlePath;
 use serde::{Deserialize, Serialize};
 
 use super::listing::ItemKind;
-use super::permissions::FolderState;
-use super::plan::{CopyAction, DirectoryAction, InstallPlan, PermissionChange};
+use super::ownership::{FolderState, Ownership};
+use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan, PermissionChange};
+use crate::lossless;
 
 /// How the names begin under which new files wait to be moved into place.
 pub const NEW_PREFIX: &str = ".longshore-new-";
 /// How the names begin under which replaced and removed files wait to be deleted or put back.
 pub const OLD_PREFIX: &str = ".longshore-old-";
 
-/// Everything an installation touches.
+/// Everything an installation touches. In JSON a path is a string, or a list of bytes when it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// How far it may have got; what lies beyond was certainly not touched.
@@ -62,10 +63,13 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     /// Where it goes.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// Where it waits.
+    #[serde(with = "lossless::path")]
     pub staged: PathBuf,
     /// Where the file or link goes that stands in its place.
+    #[serde(with = "lossless::optional_path")]
     pub old: Option<PathBuf>,
 }
 
@@ -73,6 +77,7 @@ pub struct Tree {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewFolder {
     /// Where it waits.
+    #[serde(with = "lossless::path")]
     pub staged: PathBuf,
     /// Owner, group and mode to set; `None`: what the system gives a new folder.
     pub owner: Ownership,
@@ -90,8 +95,10 @@ pub struct NewFile {
     /// Bytes of a file.
     pub size: u64,
     /// Where it goes.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// Where it waits.
+    #[serde(with = "lossless::path")]
     pub staged: PathBuf,
     /// How it gets from there to its place.
     pub arrival: Arrival,
@@ -112,27 +119,22 @@ pub enum Arrival {
     /// By a rename over what stands there.
     Over {
         /// Where that is kept.
+        #[serde(with = "lossless::path")]
         old: PathBuf,
         /// When it is a folder of the previous release: what that release put in it, deepest first, relative to it.
+        #[serde(with = "lossless::paths")]
         contents: Vec<PathBuf>,
     },
-}
-
-/// Ids to set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Ownership {
-    /// User id.
-    pub user: Option<u32>,
-    /// Group id.
-    pub group: Option<u32>,
 }
 
 /// Something that is moved aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// Where it stands.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// Where it waits to be deleted.
+    #[serde(with = "lossless::path")]
     pub old: PathBuf,
 }
 
@@ -140,8 +142,10 @@ pub struct Moved {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emptied {
     /// The path in the record of what was installed.
+    #[serde(with = "lossless::path")]
     pub path: PathBuf,
     /// Where it stands.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
 }
 
@@ -149,6 +153,7 @@ pub struct Emptied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedAcl {
     /// Where it waits.
+    #[serde(with = "lossless::path")]
     pub staged: PathBuf,
     /// The appspec's entries.
     pub entries: Vec<Acl>,
@@ -158,6 +163,7 @@ pub struct StagedAcl {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFolder {
     /// Where it stands.
+    #[serde(with = "lossless::path")]
     pub place: PathBuf,
     /// The new owner and group.
     pub owner: Ownership,
@@ -173,8 +179,10 @@ pub struct KeptFolder {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Contexts {
     /// Paths that the previous release put there, and their contexts where they are known.
+    #[serde(with = "lossless::by_path")]
     pub before: Vec<(PathBuf, Option<Context>)>,
     /// What the new release puts there.
+    #[serde(with = "lossless::by_path")]
     pub after: Vec<(PathBuf, Context)>,
 }
 
@@ -336,6 +344,9 @@ impl<'a> Layout<'a> {
 }
 
 fn ownership(change: Option<&PermissionChange>) -> Ownership {
-    let id = |account: &Option<super::plan::Account>| account.as_ref().map(|account| account.id);
+    let id = |account: &Option<Account>| account.as_ref().map(|account| account.id);
     change.map(|change| Ownership { user: id(&change.owner), group: id(&change.group) }).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 
 use super::super::listing::ItemKind;
-use super::super::transaction::{Contexts, Moved, NewFolder, Ownership};
+use super::super::ownership::Ownership;
+use super::super::transaction::{Contexts, Moved, NewFolder};
 use super::*;
 
 /// A folder in which something of each kind is replaced, added and removed, with everything staged.

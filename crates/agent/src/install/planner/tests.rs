@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use longshore_core::appspec::{AclTag, FileMapping, Pattern, Permission, Source};
+use longshore_core::appspec::{Acl, AclTag, AppSpec, Context, FileMapping, Pattern, Permission, Source};
+use longshore_core::bundle::BundlePath;
 
-use super::super::listing::Item;
+use super::super::cleanup::Cleanup;
+use super::super::listing::{Item, ItemKind, Listing};
 use super::super::permissions::Programs;
 use super::super::snapshot::FreeSpace;
 use super::*;

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::appspec::{AclTag, AppSpec, Pattern, Permission};
 
+use super::super::conflict::{Conflict, ConflictKind};
 use super::super::listing::ItemKind;
+use super::super::mapping::absolute;
+use super::super::plan::{Account, Copy, CopyAction, Directory, PermissionChange};
 use super::super::snapshot::Snapshot;
-use super::mapping::absolute;
-use super::{Account, Conflict, ConflictKind, Copy, CopyAction, Directory, PermissionChange, glob};
+use super::glob;
 
 /// What permissions can be about.
 pub(super) struct Installed<'a> {

@@ -6,6 +6,8 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::problem::Span;
 use serde::Serialize;
 
+use crate::lossless;
+
 /// One thing that stops an installation before anything is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{kind}")]
@@ -45,6 +47,7 @@ pub enum ConflictKind {
     #[error("`{destination}` exists and was not installed by this group's previous deployment")]
     Exists {
         /// The destination.
+        #[serde(with = "lossless::path")]
         destination: PathBuf,
         /// What should go there.
         file: BundlePath,
@@ -53,22 +56,26 @@ pub enum ConflictKind {
     #[error("a folder stands at `{destination}`, where a file must go{}", inside_text(inside.as_ref()))]
     FileBlocked {
         /// The destination.
+        #[serde(with = "lossless::path")]
         destination: PathBuf,
         /// What should go there.
         file: BundlePath,
         /// What is in the folder and would be lost, when the folder itself is the previous release's.
+        #[serde(with = "lossless::optional_path")]
         inside: Option<PathBuf>,
     },
     /// Something else stands where a folder must go.
     #[error("`{folder}` exists and is no folder, where a folder must go")]
     FolderBlocked {
         /// The folder.
+        #[serde(with = "lossless::path")]
         folder: PathBuf,
     },
     /// Two files of the bundle go to one place.
     #[error("`{first}` and `{second}` both go to `{destination}`")]
     TwoSources {
         /// The place.
+        #[serde(with = "lossless::path")]
         destination: PathBuf,
         /// The one named first.
         first: BundlePath,
@@ -79,6 +86,7 @@ pub enum ConflictKind {
     #[error("`{file}` goes to `{path}`, where another entry of `files` needs a folder")]
     FolderAndFile {
         /// The place.
+        #[serde(with = "lossless::path")]
         path: PathBuf,
         /// The file.
         file: BundlePath,
@@ -93,6 +101,7 @@ pub enum ConflictKind {
     #[error("the permissions of `{path}` are set twice, for `{first}` and for `{second}`")]
     PermissionTwice {
         /// What both mean.
+        #[serde(with = "lossless::path")]
         path: PathBuf,
         /// The object of the first.
         first: String,
@@ -111,6 +120,7 @@ pub enum ConflictKind {
         /// The object of the entry.
         object: String,
         /// The file.
+        #[serde(with = "lossless::path")]
         path: PathBuf,
     },
     /// A user that this host does not know.
@@ -144,6 +154,7 @@ pub enum ConflictKind {
     )]
     NoSpace {
         /// A folder on the file system.
+        #[serde(with = "lossless::path")]
         folder: PathBuf,
         /// Bytes needed, whole blocks counted.
         bytes_needed: u64,
@@ -208,5 +219,26 @@ fn free_text(bytes: u64, files: Option<u64>) -> String {
     match files {
         Some(files) => format!("{bytes} bytes and {files} files free"),
         None => format!("{bytes} bytes free"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_shown_to_programs_even_if_its_name_is_not_utf8() {
+        let kind = ConflictKind::FileBlocked {
+            destination: "/a".into(),
+            file: "x".parse().unwrap(),
+            inside: Some(OsStr::from_bytes(b"/a/\xe9").into()),
+        };
+        assert_eq!(
+            serde_json::to_string(&Conflict::new(None, kind)).unwrap(),
+            r#"{"conflict":"file_blocked","destination":"/a","file":"x","inside":[47,97,47,233]}"#
+        );
     }
 }

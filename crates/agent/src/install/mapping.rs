@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use longshore_core::appspec::Source;
 use longshore_core::bundle::BundlePath;
 
-use super::super::listing::{Item, ItemKind, Listing};
-use super::{Conflict, ConflictKind, Request};
+use super::conflict::{Conflict, ConflictKind};
+use super::listing::{Item, ItemKind, Listing};
+use super::request::Request;
 
 /// What goes where.
 #[derive(Debug, Default)]
@@ -75,6 +76,15 @@ pub(super) fn map(request: &Request<'_>) -> Mapping {
     mapping.copies.sort_by(|a, b| a.destination.cmp(&b.destination));
     mapping.line_breaks(request);
     mapping
+}
+
+/// Every path that the plan needs to know about, so that a snapshot can look at it.
+pub(super) fn paths(request: &Request<'_>) -> BTreeSet<PathBuf> {
+    let mapping = map(request);
+    let mut paths: BTreeSet<PathBuf> = mapping.folders.into_keys().collect();
+    paths.extend(mapping.copies.into_iter().map(|copy| copy.destination));
+    paths.extend(request.previous.paths.iter().cloned());
+    paths
 }
 
 impl Mapping {
