@@ -193,7 +193,7 @@ impl Ran {
     }
 }
 
-/// `0.3s` and `1m05s` become `{time}`, `d-` and nine of the alphabet `{id}`.
+/// `0.3s` becomes `{time}`, `d-` and nine of the alphabet `{id}`, twelve hex digits `{digest}`.
 fn replace_figures(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
