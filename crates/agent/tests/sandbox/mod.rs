@@ -204,12 +204,13 @@ fn replace_figures(text: &str) -> String {
             let id = bare.strip_prefix("d-").is_some_and(|rest| {
                 rest.len() == 9 && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             });
-            out.push_str(if figure {
-                "{time}"
-            } else if id {
-                "{id}"
-            } else {
-                bare
+            // The appspecs of a sandbox name its folders, so digests differ from run to run.
+            let digest = bare.len() == 12 && bare.bytes().all(|b| b.is_ascii_hexdigit());
+            out.push_str(match () {
+                () if figure => "{time}",
+                () if id => "{id}",
+                () if digest => "{digest}",
+                () => bare,
             });
             out.push_str(tail);
         }
