@@ -393,6 +393,9 @@ fn headers_of_a_tar_that_would_fill_the_memory() {
     let long = TarEntry { kind: b'L', ..TarEntry::file("././@LongLink", &name) };
     let said = refused(&gzip(&tar(&[long, TarEntry::file("a", b"1")])));
     assert_eq!(said, "the archive is damaged: a header is longer than 1048576 bytes, at its start");
+    let global = TarEntry { kind: b'g', ..TarEntry::file("pax", &name) };
+    let said = refused(&gzip(&tar(&[global, TarEntry::file("a", b"1")])));
+    assert_eq!(said, "entry `pax` contradicts itself: its PAX header is longer than 1048576 bytes");
 }
 
 #[test]

@@ -80,22 +80,28 @@ impl TarFile {
     ) -> Result<(), OpenError> {
         let meter = Meter::default();
         let mut archive = self.archive(&meter);
-        let entries = archive.entries().map_err(|error| broken(&error, &meter, "at its start"))?;
+        let mut entries = archive.entries().map_err(|error| broken(&error, &meter, "at its start"))?;
         let mut buffer = vec![0; 128 << 10];
-        for (index, entry) in entries.enumerate() {
+        for index in 0.. {
+            meter.headers();
+            let Some(entry) = entries.next() else { break };
             let mut entry = entry.map_err(|error| broken(&error, &meter, "at its second reading"))?;
-            if !wanted(index) {
-                continue;
-            }
+            meter.data();
+            // Read also where nobody wants it: the tar crate would skip it as if it were a header.
+            let wanted = wanted(index);
             loop {
                 let got = read(&mut entry, &mut buffer)
                     .map_err(|source| OpenError::ReadEntry { entry: shown(&entry.path_bytes()), source })?;
                 if got == 0 {
                     break;
                 }
-                sink(index, Piece::Bytes(&buffer[..got]))?;
+                if wanted {
+                    sink(index, Piece::Bytes(&buffer[..got]))?;
+                }
             }
-            sink(index, Piece::End)?;
+            if wanted {
+                sink(index, Piece::End)?;
+            }
         }
         Ok(())
     }
@@ -249,6 +255,9 @@ impl Reading<'_> {
 fn check_pax(entry: &mut ::tar::Entry<'_, Metered<'_>>, name: &[u8]) -> Result<(), OpenError> {
     let global = entry.header().entry_type().is_pax_global_extensions();
     let refuse = |why: String| Err(OpenError::Inconsistent { entry: shown(name), why });
+    if global && entry.size() > HEADER_LIMIT {
+        return refuse(format!("its PAX header is longer than {HEADER_LIMIT} bytes"));
+    }
     let Some(fields) = entry
         .pax_extensions()
         .map_err(|error| OpenError::Inconsistent { entry: shown(name), why: format!("its PAX header: {error}") })?
