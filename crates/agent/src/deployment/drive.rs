@@ -13,6 +13,7 @@ use longshore_core::bundle::EntryKind;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
+use longshore_core::ids::GroupId;
 use longshore_core::lifecycle::LifecycleEvent;
 
 use super::agent::Agent;
@@ -336,21 +337,23 @@ impl Run<'_> {
 
     /// What to type to get the old release back, or to try again.
     fn way_back(&self) -> String {
-        let group = &self.order.group.name;
-        match release::good(self.agent.layout, &self.order.group.id) {
-            Ok(Some(good)) => format!(
-                "fix it and deploy again, or go back to the last good release: longshore-agent deploy {} --group {group} \
-                 --application {}{}",
-                quoted(&good.archive.display().to_string()),
-                self.order.application,
-                if *self.agent.layout.root() == *Path::new(DEFAULT_ROOT) {
-                    String::new()
-                } else {
-                    format!(" --root {}", quoted(&self.agent.layout.root().display().to_string()))
-                }
-            ),
-            Ok(None) | Err(_) => "fix it and deploy again; no earlier release of this group was good".to_owned(),
+        let Ok(Some(good)) = release::good(self.agent.layout, &self.order.group.id) else {
+            return "fix it and deploy again; no earlier release of this group was good".to_owned();
+        };
+        // As it was fetched: scripts may have written to the folder it was unpacked to.
+        let bundle = self.agent.layout.deployment(&self.order.group.id, &good.deployment).bundle();
+        let revision = if bundle.exists() { bundle } else { good.archive };
+        let mut command = vec!["longshore-agent".to_owned(), "deploy".to_owned(), revision.display().to_string()];
+        command.extend(["--group".to_owned(), self.order.group.name.to_string()]);
+        command.extend(["--application".to_owned(), self.order.application.to_string()]);
+        if self.order.group.id != GroupId::of(&self.order.application, &self.order.group.name) {
+            command.extend(["--group-id".to_owned(), self.order.group.id.to_string()]);
         }
+        if *self.agent.layout.root() != *Path::new(DEFAULT_ROOT) {
+            command.extend(["--root".to_owned(), self.agent.layout.root().display().to_string()]);
+        }
+        let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        format!("fix it and deploy again, or go back to the last good release: {}", command.join(" "))
     }
 
     /// Writes down how it ended and tells everybody. The deployment's own error comes first; one on the way out is told
