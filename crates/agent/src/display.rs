@@ -42,11 +42,8 @@ impl Screen {
 
     fn line(&self, text: &str) {
         match self.live.as_ref().and_then(|live| live.lock().ok()) {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => {
-                // A closed standard error is the reader's loss, not the deployment's.
-                let _ = writeln!(std::io::stderr(), "{text}");
-            }
+            Some(bar) => bar.suspend(|| write_line(text)),
+            None => write_line(text),
         }
     }
 
@@ -55,6 +52,11 @@ impl Screen {
             change(&bar);
         }
     }
+}
+
+/// A closed standard error, or a terminal that is gone, is the reader's loss, not the deployment's.
+fn write_line(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Default for Screen {
@@ -99,7 +101,7 @@ impl Reporter<Event> for Screen {
             | Event::EventFinished { .. }
             | Event::EventFailed { .. } => {}
         }
-        if let Some(text) = sentence(envelope.event, self.look) {
+        if let Some(text) = sentence(envelope.event, envelope.deployment, self.look) {
             self.line(&text);
         }
         if matches!(envelope.event, Event::DeploymentFinished { .. }) {
@@ -109,15 +111,19 @@ impl Reporter<Event> for Screen {
 }
 
 /// The line for an event; `None` for what only a living line shows.
-pub fn sentence(event: &Event, look: Look) -> Option<String> {
+pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<String> {
     let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
     Some(match event {
-        Event::DeploymentStarted { application, group, deployment, revision, .. } => {
-            verb("Deploying", &format!("`{application}` to `{group}` as {deployment}, from {revision}"))
-        }
-        Event::EarlierClosed { deployment, during } => match during {
-            Some(event) => verb("Closed", &format!("{deployment}, which was interrupted in {event}")),
-            None => verb("Closed", &format!("{deployment}, which was interrupted before it began")),
+        Event::DeploymentStarted { application, group, revision, .. } => verb(
+            "Deploying",
+            &format!(
+                "`{application}` to `{group}`{}, from {revision}",
+                deployment.map(|id| format!(" as {id}")).unwrap_or_default()
+            ),
+        ),
+        Event::EarlierClosed { earlier, during } => match during {
+            Some(event) => verb("Closed", &format!("{earlier}, which was interrupted in {event}")),
+            None => verb("Closed", &format!("{earlier}, which was interrupted before it began")),
         },
         Event::Fetching { .. } | Event::Installing { .. } | Event::EventStarted { .. } | Event::HookOutput { .. } => {
             return None;
@@ -195,6 +201,10 @@ fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> Stri
     let took = duration(report.duration.as_millis().try_into().unwrap_or(u64::MAX));
     if report.outcome.is_success() {
         let mut text = verb("Passed", &format!("{event}: `{script}` in {took}"));
+        for note in &report.notes {
+            text.push('\n');
+            text.push_str(&verb("Warning", &format!("`{script}`: {note}")));
+        }
         for process in &report.left_running {
             let holds = if process.holds_output { ", which holds its output open" } else { "" };
             let line = format!("`{script}` left process {} running{holds}: {}", process.pid, process.command);

@@ -21,8 +21,6 @@ pub enum Event {
         application: ApplicationName,
         /// The group.
         group: GroupName,
-        /// The deployment.
-        deployment: DeploymentId,
         /// Where the revision comes from.
         revision: String,
         /// The events to come, in order.
@@ -31,7 +29,7 @@ pub enum Event {
     /// An earlier deployment of the group was found unfinished, and closed.
     EarlierClosed {
         /// That deployment.
-        deployment: DeploymentId,
+        earlier: DeploymentId,
         /// In which event it stopped, when its journal says so.
         during: Option<LifecycleEvent>,
     },

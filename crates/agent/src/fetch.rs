@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::digest::Sha256;
@@ -53,6 +55,9 @@ pub enum FetchError {
         #[source]
         source: StoreError,
     },
+    /// The user asked to stop.
+    #[error("stopped while fetching `{0}`, because somebody asked for it")]
+    Stopped(String),
     /// The runtime for network access could not be started.
     #[error("cannot start the network runtime")]
     Runtime(#[source] io::Error),
@@ -86,6 +91,8 @@ pub struct Request<'a> {
     pub content_digest: Option<Sha256>,
     /// How much the archive may ask for.
     pub limits: &'a Limits,
+    /// How many times the user asked to stop; a download ends at the first.
+    pub stop: &'a AtomicUsize,
 }
 
 /// Fetches and verifies. An archive ends up at `to`, also a local one, so that the deployment keeps the very bytes it
@@ -97,7 +104,7 @@ pub fn fetch(request: &Request<'_>, to: &Path, progress: &(dyn Fn(u64) + Sync)) 
             fs::copy(path, to).map_err(|source| FetchError::Copy { from: path.clone(), to: to.to_owned(), source })?;
             (to.to_owned(), None)
         }
-        Revision::Object(url) => (to.to_owned(), Some(download(url, to, progress)?)),
+        Revision::Object(url) => (to.to_owned(), Some(download(request, url, to, progress)?)),
     };
     open(request, &path, object)
 }
@@ -110,7 +117,7 @@ pub fn look(request: &Request<'_>, scratch: &Path, progress: &(dyn Fn(u64) + Syn
             open(request, path, None)
         }
         Revision::Object(url) => {
-            let object = download(url, scratch, progress)?;
+            let object = download(request, url, scratch, progress)?;
             open(request, scratch, Some(object))
         }
     }
@@ -128,6 +135,12 @@ fn open(request: &Request<'_>, path: &Path, object: Option<(ObjectUrl, ObjectInf
     }
 }
 
+async fn asked_to_stop(stop: &AtomicUsize) {
+    while stop.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 fn is_folder(path: &Path) -> Result<bool, FetchError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir()),
@@ -135,13 +148,24 @@ fn is_folder(path: &Path) -> Result<bool, FetchError> {
     }
 }
 
-fn download(url: &str, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<(ObjectUrl, ObjectInfo), FetchError> {
+fn download(
+    request: &Request<'_>,
+    url: &str,
+    to: &Path,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(ObjectUrl, ObjectInfo), FetchError> {
     let object: ObjectUrl = url.parse()?;
     let failed = |source| FetchError::Store { url: url.to_owned(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
     let info = runtime.block_on(async {
-        let store = Store::open(&object.store).await.map_err(failed)?;
-        store.get(&object, to, None, progress).await.map_err(failed)
+        let fetch = async {
+            let store = Store::open(&object.store).await.map_err(failed)?;
+            store.get(&object, to, None, progress).await.map_err(failed)
+        };
+        tokio::select! {
+            info = fetch => info,
+            () = asked_to_stop(request.stop) => Err(FetchError::Stopped(url.to_owned())),
+        }
     })?;
     Ok((object, info))
 }

@@ -76,6 +76,17 @@ pub fn deployments(layout: &Layout, group: &GroupId) -> Result<Vec<Record>, Hist
     Ok(records)
 }
 
+/// The deployments of a group that were never closed, the one under way included.
+pub fn unfinished(layout: &Layout, group: &GroupId) -> Result<Vec<DeploymentId>, HistoryError> {
+    let mut unfinished = Vec::new();
+    for (id, path) in journals(layout, group)? {
+        if journal::outcome(&journal::read(&path)?).is_none() {
+            unfinished.push(id);
+        }
+    }
+    Ok(unfinished)
+}
+
 /// The journals of a group.
 pub fn journals(layout: &Layout, group: &GroupId) -> Result<Vec<(DeploymentId, PathBuf)>, HistoryError> {
     let mut found = Vec::new();

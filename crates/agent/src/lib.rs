@@ -19,6 +19,7 @@ pub mod release;
 pub mod retention;
 mod stop;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,8 +70,12 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 fn print(failure: &Failure, output: Output) {
     match output {
         Output::Text => {
-            eprint!("{}{}", problem::render(&failure.problems, display::look()), failure.to_text());
+            let problems = problem::render(&failure.problems, display::look());
+            // A reader that is gone changes nothing about the outcome.
+            let _ = write!(std::io::stderr(), "{problems}{}", failure.to_text());
         }
-        Output::Json => println!("{}", failure.to_json()),
+        Output::Json => {
+            let _ = writeln!(std::io::stdout(), "{}", failure.to_json());
+        }
     }
 }

@@ -365,7 +365,7 @@ fn ctrl_c_ends_the_deployment_after_the_running_script_and_twice_ends_the_script
             wait_until(|| {
                 fs::read_to_string(format!("/proc/{}/status", agent.id()))
                     .unwrap()
-                    .contains("SigPnd:\t0000000000000000")
+                    .contains("ShdPnd:\t0000000000000000")
             });
             std::thread::sleep(Duration::from_millis(200));
             interrupt();
@@ -415,4 +415,94 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it did not happen in time");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_before_install_script_may_change_what_is_installed() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\nhooks:\n  BeforeInstall:\n    \
+                   - location: build.sh\n";
+    let script =
+        "#!/bin/sh\ncd \"$LONGSHORE_ARCHIVE_DIR\"\necho 'built here, and longer' > site/page\necho more > site/added\n";
+    let builds = host.revision("builds", &[("appspec.yml", appspec), ("build.sh", script), ("site/page", "draft")]);
+    host.deploy(&builds, &[]).succeeds();
+    assert_eq!(fs::read_to_string(host.www().join("page")).unwrap(), "built here, and longer\n");
+    assert_eq!(fs::read_to_string(host.www().join("added")).unwrap(), "more\n");
+}
+
+#[test]
+fn a_conflict_that_no_script_can_change_is_refused_also_before_a_before_install_script() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: a/page\n    destination: {www}\n  - source: b/page\n    \
+                   destination: {www}\nhooks:\n  BeforeInstall:\n    - location: before.sh\n";
+    let before = ("before.sh", "#!/bin/sh\necho ran >> {trace}\n");
+    let twice = host.revision("twice", &[("appspec.yml", appspec), before, ("a/page", "a"), ("b/page", "b")]);
+    host.deploy(&twice, &[]).exits(6).tells("`a/page` and `b/page` both go to");
+    assert_eq!(host.trace(), "");
+}
+
+#[test]
+fn refused_deployments_push_out_nothing_and_keep_no_archive() {
+    let host = Sandbox::new();
+    let plain = host.revision("plain", &[("appspec.yml", "version: 0.0\nos: linux\n")]);
+    let empty = host.revision("empty", &[("README", "")]);
+    host.deploy(&plain, &["--deployment-id", "d-ONE"]).succeeds();
+    host.deploy(&plain, &["--deployment-id", "d-TWO"]).succeeds();
+    for _ in 0..3 {
+        host.deploy(&empty, &["--max-revisions", "1"]).exits(3);
+    }
+    let ids: Vec<String> = host.history().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    assert!(!host.deployment(&ids[0]).join("deployment-archive").exists());
+    assert!(host.deployment("d-ONE").join("deployment-archive").exists());
+}
+
+#[test]
+fn what_leaves_nothing_out_or_runs_nothing_is_refused() {
+    let host = Sandbox::new();
+    let plain = host.revision("plain", &[("appspec.yml", "version: 0.0\nos: linux\n")]);
+    for event in ["Install", "ApplicatonStop"] {
+        host.deploy(&plain, &["--skip", event]).exits(2).tells(&format!("`--skip {event}` leaves nothing out"));
+    }
+    host.deploy(&plain, &["--events", "ValidateSevice"]).exits(2).tells("`ValidateSevice` is no event of CodeDeploy's");
+    let part = host.deploy(&plain, &["--events", "Install,ValidateService"]).succeeds();
+    assert!(part.told.contains("Installed nothing"), "{}", part.told);
+}
+
+#[test]
+fn only_a_release_whose_scripted_events_all_ran_is_good() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  ValidateService:\n    - location: ok.sh\n";
+    let revision = host.revision("r", &[("appspec.yml", appspec), ("ok.sh", "#!/bin/sh\n")]);
+    let good = || {
+        let status: serde_json::Value =
+            serde_json::from_str(&host.run(&["status", "--output", "json"]).succeeds().out).unwrap();
+        status[0]["good"]["deployment"].as_str().map(str::to_owned)
+    };
+    host.deploy(&revision, &["--events", "DownloadBundle,Install"]).succeeds();
+    assert_eq!(good(), None);
+    assert!(host.run(&["status"]).succeeds().out.lines().nth(1).unwrap().contains("  -  "), "installed, and not good");
+    host.deploy(&revision, &["--skip", "ValidateService"]).succeeds();
+    assert_eq!(good(), None);
+    host.deploy(&revision, &["--deployment-id", "d-WHOLE"]).succeeds();
+    assert_eq!(good(), Some("d-WHOLE".to_owned()));
+}
+
+#[test]
+fn an_error_for_programs_carries_every_problem_and_survives_a_closed_pipe() {
+    let host = Sandbox::new();
+    let broken = host.revision("broken", &[("appspec.yml", "version: 0.0\nos: linus\nhooks:\n  AfterInstal: []\n")]);
+    let ran = host.plan(&broken, &["--output", "json"]).exits(3);
+    let error: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let lines: Vec<u64> = error["problems"].as_array().unwrap().iter().map(|p| p["line"].as_u64().unwrap()).collect();
+    assert_eq!((lines, &error["error"]["exit_code"]), (vec![2, 4], &3.into()));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = host
+        .agent(&["plan", broken.to_str().unwrap(), "--group", "dev", "--application", "shop"])
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(3));
 }

@@ -115,6 +115,8 @@ impl FromStr for Sha256 {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidDigest(text.to_owned());
+        // As programs print it.
+        let text = text.strip_prefix("sha256:").unwrap_or(text);
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(invalid());
         }

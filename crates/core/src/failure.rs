@@ -91,7 +91,7 @@ impl Failure {
         text
     }
 
-    /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}}`.
+    /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}, "problems": […]}`.
     pub fn to_json(&self) -> serde_json::Value {
         let mut causes = Vec::new();
         let mut cause = self.error.source();
@@ -104,7 +104,7 @@ impl Failure {
             "causes": causes,
             "hints": self.hints,
             "exit_code": self.exit as u8,
-        }})
+        }, "problems": self.problems.iter().map(Problem::to_json).collect::<Vec<_>>()})
     }
 }
 

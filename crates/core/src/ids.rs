@@ -76,7 +76,7 @@ text_id! {
 text_id! {
     /// The id of a deployment group, the folder below the agent's root. The service hands out UUIDs; our own is
     /// `<application>~<group>`, so that two applications on a host never share one.
-    GroupId, "deployment group id", check_path_part
+    GroupId, "deployment group id", check_group_id
 }
 text_id! {
     /// The id of one deployment, for example `d-4QX7R2M1K`.
@@ -130,6 +130,18 @@ fn check_path_part(text: &str) -> Result<(), String> {
     check_dots(text)
 }
 
+/// A group's records have names of up to 30 characters more, and the agent's own folders stand beside the groups'.
+fn check_group_id(text: &str) -> Result<(), String> {
+    const OURS: [&str; 5] = ["cache", "deployment-instructions", "deployment-logs", "groups", "ongoing-deployment"];
+    if text.len() > 205 {
+        return Err(format!("must have 1 to 205 characters, has {}", text.len()));
+    }
+    if OURS.contains(&text) {
+        return Err("is the name of a folder of the agent itself".to_owned());
+    }
+    check_path_part(text)
+}
+
 fn check_dots(text: &str) -> Result<(), String> {
     if text == "." || text == ".." { Err("is a folder reference".to_owned()) } else { Ok(()) }
 }
@@ -154,6 +166,9 @@ mod tests {
         }
         for good in ["shop", "my.app", "a+b=c,d@e-f_g", &"x".repeat(100)] {
             assert!(good.parse::<GroupName>().is_ok(), "{good:?}");
+        }
+        for bad in ["groups", "deployment-instructions", &"x".repeat(206)] {
+            assert!(bad.parse::<GroupId>().is_err(), "{bad:?}");
         }
         for bad in ["../../evil", "..", "a/b", "a\\b", "$(x)", "a b"] {
             assert!(bad.parse::<DeploymentId>().is_err(), "{bad:?}");

@@ -86,6 +86,11 @@ impl LifecycleEvent {
         }
     }
 
+    /// Whether it is one of CodeDeploy's own.
+    pub fn is_built_in(&self) -> bool {
+        !matches!(self, LifecycleEvent::Custom(_))
+    }
+
     /// Whether an appspec may hang scripts on this event. `DownloadBundle` and `Install` are the agent's own.
     pub fn is_scriptable(&self) -> bool {
         !matches!(self, LifecycleEvent::DownloadBundle | LifecycleEvent::Install)

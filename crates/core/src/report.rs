@@ -1,8 +1,7 @@
 //! How events reach a person, a program or a file. One stream, several readers; losing a reader never loses the work.
 
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -32,7 +31,7 @@ pub trait Reporter<E>: Send + Sync {
 /// The one source of a run's events: numbers them, stamps them, hands them to every reader.
 pub struct Fanout<E> {
     readers: Vec<Box<dyn Reporter<E>>>,
-    seq: AtomicU64,
+    seq: Mutex<u64>,
     now: fn() -> String,
     deployment: Option<String>,
 }
@@ -40,7 +39,7 @@ pub struct Fanout<E> {
 impl<E> Fanout<E> {
     /// A stream with these readers. `now` gives the time stamp.
     pub fn new(readers: Vec<Box<dyn Reporter<E>>>, now: fn() -> String) -> Fanout<E> {
-        Fanout { readers, seq: AtomicU64::new(0), now, deployment: None }
+        Fanout { readers, seq: Mutex::new(0), now, deployment: None }
     }
 
     /// The same stream for one deployment.
@@ -56,8 +55,10 @@ impl<E> Fanout<E> {
 
     /// Tells every reader.
     pub fn emit(&self, event: &E) {
-        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        let envelope = Envelope { v: 1, seq, at: (self.now)(), deployment: self.deployment.as_deref(), event };
+        // Held until every reader has it: what one thread tells is not overtaken by another.
+        let mut seq = self.seq.lock().unwrap_or_else(PoisonError::into_inner);
+        *seq += 1;
+        let envelope = Envelope { v: 1, seq: *seq, at: (self.now)(), deployment: self.deployment.as_deref(), event };
         for reader in &self.readers {
             reader.report(&envelope);
         }

@@ -1,11 +1,13 @@
 //! `deploy`: one deployment, from the command line to its outcome.
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use longshore_core::appspec::FileExists;
-use longshore_core::bundle::{Bundle, Limits};
+use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId};
 use longshore_core::lifecycle::LifecycleEvent;
@@ -16,8 +18,10 @@ use crate::cli::{DeployArgs, FileExistsBehavior, Output};
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
 use crate::deployment::order::{self, Group, Order, Revision};
+use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
+use crate::fetch::{self, Request};
 use crate::layout::Layout;
 use crate::stop;
 
@@ -30,7 +34,7 @@ pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Fai
     let cwd = std::env::current_dir().map_err(|error| Failure::new(Exit::Failed, error))?;
     let directory = layout.deployment(&order.group.id, &order.deployment);
     let lock = drive::open(layout, &order)?;
-    if let Ok(file) = OpenOptions::new().append(true).create(true).open(directory.events()) {
+    if let Ok(file) = OpenOptions::new().append(true).create(true).mode(0o600).open(directory.events()) {
         // Losing this reader loses no deployment; the journal is what counts.
         events.add(Box::new(JsonLines::new(file)));
     }
@@ -56,6 +60,12 @@ pub(super) fn order(args: &DeployArgs) -> Result<Order, Failure> {
         let all: Vec<&str> = LifecycleEvent::ALL.iter().map(LifecycleEvent::name).collect();
         Failure::new(Exit::Usage, error).hint(format!("CodeDeploy's order is {}", all.join(", ")))
     })?;
+    if let Some(event) = args.skip.iter().find(|event| !event.is_scriptable() || !events.contains(event)) {
+        let message =
+            format!("`--skip {event}` leaves nothing out: no event of that name runs scripts in this deployment");
+        let known: Vec<&str> = events.iter().filter(|event| event.is_scriptable()).map(LifecycleEvent::name).collect();
+        return Err(Failure::new(Exit::Usage, message).hint(format!("those that do are {}", known.join(", "))));
+    }
     let application = match &args.application {
         Some(application) => application.clone(),
         None => application_of(&revision, &limits(args))?,
@@ -115,7 +125,11 @@ fn revision(text: &str) -> Result<Revision, Failure> {
 /// The application that the revision itself names: by its manifest, or by the key under which `longshore push` put it.
 fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
     let named = match revision {
-        Revision::Local(path) => manifest_application(path, limits),
+        Revision::Local(_) => {
+            let request = Request { revision, content_digest: None, limits, stop: &AtomicUsize::new(0) };
+            let fetched = fetch::look(&request, Path::new(""), &|_| ()).map_err(refusal::fetch_failure)?;
+            fetched.bundle.manifest.map(|manifest| manifest.application)
+        }
         Revision::Object(url) => {
             let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
             let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
@@ -123,14 +137,11 @@ fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationNam
         }
     };
     named.ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is"))
-            .hint("name it with `--application NAME`; bundles of `longshore build` say it themselves")
+        Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
+            Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",
+            Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
+        })
     })
-}
-
-fn manifest_application(path: &Path, limits: &Limits) -> Option<ApplicationName> {
-    // What is wrong with the bundle is found, and said, when it is fetched.
-    Bundle::open(path, limits).ok()?.manifest.map(|manifest| manifest.application)
 }
 
 fn fresh_id() -> Result<DeploymentId, Failure> {

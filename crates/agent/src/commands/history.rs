@@ -33,7 +33,7 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
 
 fn text(records: &[Record], layout: &Layout) -> String {
     if records.is_empty() {
-        return format!("nothing was deployed below {}\n", layout.root().display());
+        return format!("no such deployment below {}\n", layout.root().display());
     }
     let mut rows = vec![["STARTED", "DEPLOYMENT", "APPLICATION", "GROUP", "COMMIT", "OUTCOME"].map(str::to_owned)];
     for record in records {
@@ -46,7 +46,7 @@ fn text(records: &[Record], layout: &Layout) -> String {
             record.order.group.name.to_string(),
             commit.map_or_else(|| "-".to_owned(), |commit| commit.short().to_owned()),
             match &record.reason {
-                Some(reason) => format!("{outcome}: {reason}"),
+                Some(reason) => format!("{outcome}: {}", reason.lines().next().unwrap_or_default()),
                 None => outcome.to_owned(),
             },
         ]);

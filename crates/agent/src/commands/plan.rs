@@ -1,6 +1,7 @@
 //! `plan`: what a deployment would do.
 
 use std::io::Write;
+use std::sync::atomic::AtomicUsize;
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem;
@@ -17,7 +18,8 @@ use crate::layout::Layout;
 pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
     let order = deploy::order(args)?;
     let limits = deploy::limits(args);
-    let request = Request { revision: &order.revision, content_digest: args.digest, limits: &limits };
+    let request =
+        Request { revision: &order.revision, content_digest: args.digest, limits: &limits, stop: &AtomicUsize::new(0) };
     // Only an object of a store is ever written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?;
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(refusal::fetch_failure)?;
@@ -27,13 +29,18 @@ pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Fai
     let listing = Listing::of_entries(&fetched.bundle.entries);
     let mut plan = decide::decide(layout, &order, &new, &listing)?;
     plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
+    if let Some(manifest) = &fetched.bundle.manifest
+        && manifest.application != order.application
+    {
+        return Err(refusal::other_application(&order, &manifest.application));
+    }
     let text = match output {
         Output::Json => serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
         Output::Text => display::plan(&order, &plan),
     };
     // A closed pipe is the reader's loss.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    eprint!("{}", problem::render(&problems, display::look()));
+    let _ = write!(std::io::stderr(), "{}", problem::render(&problems, display::look()));
     match refusal::blocked(&plan) {
         Some(failure) => Err(failure),
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::plural;
-use longshore_core::ids::GroupId;
+use longshore_core::ids::{GroupId, GroupName};
 use serde::Serialize;
 
 use crate::cli::{Output, StatusArgs};
@@ -42,15 +42,18 @@ pub fn run(args: &StatusArgs, layout: &Layout, output: Output) -> Result<(), Fai
         Output::Json => {
             serde_json::to_string_pretty(&groups).map_err(|error| Failure::new(Exit::Failed, error))? + "\n"
         }
-        Output::Text => text(&groups, layout),
+        Output::Text => text(&groups, args.group.as_ref(), layout),
     };
     // A closed pipe is the reader's loss.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 
-fn text(groups: &[GroupStatus], layout: &Layout) -> String {
+fn text(groups: &[GroupStatus], asked: Option<&GroupName>, layout: &Layout) -> String {
     if groups.is_empty() {
+        if let Some(group) = asked {
+            return format!("no group has the name `{group}` below {}\n", layout.root().display());
+        }
         return format!("nothing was deployed below {}\n", layout.root().display());
     }
     let mut rows = vec![["APPLICATION", "GROUP", "INSTALLED", "COMMIT", "GOOD", "LAST DEPLOYMENT"].map(str::to_owned)];
@@ -65,7 +68,10 @@ fn text(groups: &[GroupStatus], layout: &Layout) -> String {
             order.map_or_else(|| group.group_id.to_string(), |order| order.group.name.to_string()),
             id(&group.installed),
             commit.map_or_else(unknown, |commit| commit.short().to_owned()),
-            if group.good == group.installed { "yes".to_owned() } else { id(&group.good) },
+            match (&group.good, &group.installed) {
+                (Some(good), Some(installed)) if good.deployment == installed.deployment => "yes".to_owned(),
+                (Some(_) | None, _) => id(&group.good),
+            },
             group.last.as_ref().map_or_else(unknown, |record| {
                 let outcome = record.outcome.map_or("unfinished", |outcome| outcome.word());
                 format!("{} {outcome} at {}", record.order.deployment, record.ended)

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use longshore_core::bundle::EntryKind;
@@ -14,7 +15,7 @@ use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::GroupId;
-use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 
 use super::agent::Agent;
 use super::journal::{Entry, Journal, Outcome, Step};
@@ -24,10 +25,11 @@ use super::refusal::{self, FailedHook};
 use super::{decide, revisions, unfinished};
 use crate::event::Event;
 use crate::fetch::{self, Fetched, Request};
+use crate::history;
 use crate::hook::command::{HookCommand, HookContext};
 use crate::hook::{HookReport, Stream, user, watch};
 use crate::install::compat::Records;
-use crate::install::execute::{self, Installation};
+use crate::install::execute::{self, InstallError, Installation};
 use crate::install::listing::Listing;
 use crate::install::plan::CopyAction;
 use crate::install::transaction::{Phase, Transaction};
@@ -68,7 +70,6 @@ pub fn deploy(agent: &Agent<'_>, lock: &Lock, order: &Order, content_digest: Opt
     agent.events.emit(&Event::DeploymentStarted {
         application: order.application.clone(),
         group: order.group.name.clone(),
-        deployment: order.deployment.clone(),
         revision: order.revision.to_string(),
         events: order.events.clone(),
     });
@@ -100,39 +101,64 @@ struct Prepared {
 }
 
 impl Run<'_> {
-    /// Everything that can go wrong without changing the host.
+    /// Everything that can go wrong without changing what the host serves. The bundle is unpacked into the deployment's
+    /// own folder before anything is decided, so that a full disk is found, and free space judged, while the old release
+    /// still serves.
     fn prepare(&mut self, content_digest: Option<Sha256>) -> Result<Prepared, Ended> {
-        let request = Request { revision: &self.order.revision, content_digest, limits: &self.agent.limits };
-        let events = self.agent.events;
-        let fetched =
-            fetch::fetch(&request, &self.directory.bundle(), &|bytes| events.emit(&Event::Fetching { bytes }))
-                .map_err(|error| Ended::Refused(refusal::fetch_failure(error)))?;
+        let request = Request {
+            revision: &self.order.revision,
+            content_digest,
+            limits: &self.agent.limits,
+            stop: self.agent.stop,
+        };
+        let (events, progress) = (self.agent.events, Throttle::default());
+        let fetched = fetch::fetch(&request, &self.directory.bundle(), &|bytes| {
+            if progress.is_due() {
+                events.emit(&Event::Fetching { bytes });
+            }
+        })
+        .map_err(|error| Ended::Refused(refusal::fetch_failure(error)))?;
         let bundle = &fetched.bundle;
-        self.agent.events.emit(&Event::Fetched {
+        if let Some(manifest) = &bundle.manifest
+            && manifest.application != self.order.application
+        {
+            return Err(Ended::Refused(refusal::other_application(self.order, &manifest.application)));
+        }
+        self.refuse_if_stopped()?;
+        let archive = self.directory.archive();
+        let release = decide::new_release(self.order, &fetched, archive.clone(), (self.agent.now)());
+        let (new, problems) = revisions::of_bundle(bundle, release.clone())
+            .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
+        bundle.unpack(&archive).map_err(refused)?;
+        sync(&archive).map_err(refused)?;
+        events.emit(&Event::Fetched {
             content_digest: bundle.content_digest,
             commit: bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
             files: bundle.entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count(),
             bytes: fs::metadata(self.directory.bundle()).ok().map(|metadata| metadata.len()),
             elapsed_ms: elapsed(self.begun),
         });
-        let release = decide::new_release(self.order, &fetched, self.directory.archive(), (self.agent.now)());
-        let (new, problems) = revisions::of_bundle(bundle, release.clone())
-            .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
+        self.refuse_if_stopped()?;
         let listing = Listing::of_entries(&bundle.entries);
         let plan = decide::decide(self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
         for message in bundle.warnings.iter().chain(&plan.warnings) {
-            self.agent.events.emit(&Event::Warning { message: message.clone() });
+            events.emit(&Event::Warning { message: message.clone() });
         }
         for problem in problems {
-            self.agent.events.emit(&Event::Warning { message: problem.to_string() });
+            events.emit(&Event::Warning { message: problem.to_string() });
         }
         if let Some(failure) = refusal::blocked(&plan) {
             return Err(Ended::Refused(failure));
         }
-        // Before the first event, so that a full disk is found while the old release still serves.
-        bundle.unpack(&self.directory.archive()).map_err(refused)?;
         self.journal.append(Entry::Prepared { release }).map_err(refused)?;
         Ok(Prepared { fetched, listing, new, plan })
+    }
+
+    fn refuse_if_stopped(&self) -> Result<(), Ended> {
+        if self.agent.stop.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        Err(Ended::Refused(Failure::new(Exit::Failed, "stopped before the first event, because somebody asked for it")))
     }
 
     fn walk(&mut self, prepared: &Prepared) -> Result<(), Ended> {
@@ -140,7 +166,7 @@ impl Run<'_> {
             self.check_stop(&planned.event)?;
             self.event(planned, prepared)?;
         }
-        if self.order.events.contains(&LifecycleEvent::Install) {
+        if covers_everything(self.order, &prepared.new) {
             release::mark_good(self.agent.layout, self.lock, &prepared.new.release).map_err(failed)?;
         }
         Ok(())
@@ -162,7 +188,7 @@ impl Run<'_> {
             self.agent.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
             return Ok(());
         }
-        self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(refused)?;
+        self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(failed)?;
         self.agent.events.emit(&Event::EventStarted { event: event.clone() });
         for (index, step) in steps.iter().enumerate() {
             self.journal.append(Entry::Started { event: event.clone(), step: index }).map_err(failed)?;
@@ -172,8 +198,10 @@ impl Run<'_> {
                     self.hook(planned, Place { index: *index, number: *number }, prepared).map(Some)
                 }
                 Step::Install => self.install(prepared).map(|()| None),
-                Step::MarkInstalled => self.mark_installed(prepared).map(|()| None),
             };
+            if let Err(StepFailure { left_half_done: true, failure, .. }) = done {
+                return Err(Ended::Stuck(failure));
+            }
             let entry = match &done {
                 Ok(report) => Entry::Finished { event: event.clone(), step: index, hook: report.clone() },
                 Err(failure) => Entry::Failed {
@@ -189,7 +217,7 @@ impl Run<'_> {
                 let message = failure.failure.error.to_string();
                 let script = match step {
                     Step::RunHook { location, .. } => Some(location.clone()),
-                    Step::MarkMostRecent | Step::Install | Step::MarkInstalled => None,
+                    Step::MarkMostRecent | Step::Install => None,
                 };
                 self.agent.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
                 return Err(Ended::Failed(failure.failure.hint(self.way_back())));
@@ -246,7 +274,7 @@ impl Run<'_> {
             report: &report,
         };
         let failure = refusal::hook_failure(&failed, &self.directory.scripts_log());
-        Err(StepFailure { failure, hook: Some(report) })
+        Err(StepFailure { failure, hook: Some(report), left_half_done: false })
     }
 
     fn hook_context(&self, event: &LifecycleEvent, revision: &Release, prepared: &Prepared) -> HookContext {
@@ -275,7 +303,13 @@ impl Run<'_> {
         let begun = Instant::now();
         let appspec = prepared.new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
         // Decided anew: the scripts that ran before may have changed what stands on disk.
-        let (decided, programs) = decide::install_plan(self.agent.layout, self.order, appspec, &prepared.listing)?;
+        // So may they have changed the archive: what is installed is what stands in it now (as the AWS agent).
+        let changed = match self.hooks_run {
+            0 => None,
+            _ => Some(Listing::read(&prepared.new.release.archive).map_err(internal)?),
+        };
+        let listing = changed.as_ref().unwrap_or(&prepared.listing);
+        let (decided, programs) = decide::install_plan(self.agent.layout, self.order, appspec, listing)?;
         let plan = decided.map_err(|conflicts| refusal::conflict_failure(&conflicts))?;
         for message in &plan.notes {
             self.agent.events.emit(&Event::Warning { message: message.clone() });
@@ -287,7 +321,7 @@ impl Run<'_> {
             records: &self.records(),
             programs: &programs,
         };
-        let events = self.agent.events;
+        let (events, throttle) = (self.agent.events, Throttle::default());
         let directory = &self.directory;
         let journal = RefCell::new(&mut self.journal);
         let write_down = |transaction: &Transaction| {
@@ -298,9 +332,16 @@ impl Run<'_> {
             journal.borrow_mut().append(entry).map_err(io::Error::other)
         };
         let installed = execute::execute(&installation, &write_down, &|progress| {
-            events.emit(&Event::Installing { files: progress.files_done, of: progress.files_total });
+            if throttle.is_due() {
+                events.emit(&Event::Installing { files: progress.files_done, of: progress.files_total });
+            }
         })
-        .map_err(|error| Failure::new(Exit::InstallFailed, error))?;
+        .map_err(|error| {
+            // Not closed, so that the next deployment undoes the rest.
+            let left_half_done = matches!(error, InstallError::Stuck { .. });
+            StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
+        })?;
+        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release).map_err(internal)?;
         // It has ended; a file that stays is read only when the journal says otherwise.
         let _ = fs::remove_file(self.directory.installation());
         for left in &installed.left {
@@ -324,11 +365,6 @@ impl Run<'_> {
         records
             .write_most_recent_install(self.directory.path())
             .map_err(|source| internal(CannotWrite { path: records.dir, source }).into())
-    }
-
-    fn mark_installed(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
-        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release)
-            .map_err(|error| internal(error).into())
     }
 
     fn records(&self) -> Records {
@@ -359,19 +395,21 @@ impl Run<'_> {
     /// Writes down how it ended and tells everybody. The deployment's own error comes first; one on the way out is told
     /// when there is no other.
     fn close(mut self, ended: Result<(), Ended>) -> Result<(), Failure> {
+        let stuck = matches!(ended, Err(Ended::Stuck(_)));
         let (outcome, failure) = match ended {
             Ok(()) => (Outcome::Succeeded, None),
             Err(Ended::Refused(failure)) => (Outcome::Refused, Some(failure)),
-            Err(Ended::Failed(failure)) => (Outcome::Failed, Some(failure)),
+            Err(Ended::Failed(failure) | Ended::Stuck(failure)) => (Outcome::Failed, Some(failure)),
         };
         let reason = failure.as_ref().map(|failure| failure.error.to_string());
-        let closed = self.journal.append(Entry::Closed { outcome, reason: reason.clone() }).map_err(internal);
-        let installed = release::installed(self.agent.layout, &self.order.group.id).ok().flatten();
-        let good = release::good(self.agent.layout, &self.order.group.id).ok().flatten();
-        let mut protected = vec![self.order.deployment.clone()];
-        protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
-        if let Err(error) = retention::prune(self.agent.layout, &self.order.group.id, self.agent.keep, &protected) {
-            self.agent.events.emit(&Event::Warning { message: error.to_string() });
+        let closed = if stuck {
+            Ok(())
+        } else {
+            self.journal.append(Entry::Closed { outcome, reason: reason.clone() }).map_err(internal)
+        };
+        let (installed, tidied) = self.tidy(outcome);
+        if let Err(failure) = tidied {
+            self.agent.events.emit(&Event::Warning { message: failure.error.to_string() });
         }
         self.agent.events.emit(&Event::DeploymentFinished {
             outcome,
@@ -383,6 +421,30 @@ impl Run<'_> {
             Some(failure) => Err(failure),
             None => closed,
         }
+    }
+
+    /// Removes what nobody needs any more: of a refused deployment all but its records, else old deployments. Nothing is
+    /// removed when it cannot be told what is needed.
+    fn tidy(&self, outcome: Outcome) -> (Option<Release>, Result<(), Failure>) {
+        let (layout, group) = (self.agent.layout, &self.order.group.id);
+        let installed = match release::installed(layout, group) {
+            Ok(installed) => installed,
+            Err(error) => return (None, Err(internal(error))),
+        };
+        if outcome == Outcome::Refused {
+            // What cannot be removed goes with the deployment's folder, later.
+            let _ = fs::remove_file(self.directory.bundle());
+            let _ = fs::remove_dir_all(self.directory.archive());
+            return (installed, Ok(()));
+        }
+        let pruned = (|| {
+            let mut protected = history::unfinished(layout, group).map_err(internal)?;
+            protected.push(self.order.deployment.clone());
+            let good = release::good(layout, group).map_err(internal)?;
+            protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
+            retention::prune(layout, group, self.agent.keep, &protected).map_err(internal)
+        })();
+        (installed, pruned)
     }
 }
 
@@ -405,23 +467,57 @@ fn ending_when_asked_twice<T>(stop: &AtomicUsize, dir: &Path, run: impl FnOnce()
     })
 }
 
+/// Whether an order that went through its last event shows that a release works: it installed it, and left out no event
+/// that the release has scripts for.
+fn covers_everything(order: &Order, new: &Revision) -> bool {
+    let scripted = new.appspec.iter().flat_map(|appspec| appspec.hooks.keys());
+    let needed = scripted.filter(|event| event.scripts_from() == ScriptsFrom::Current && event.is_built_in());
+    let mut needed = needed.chain([&LifecycleEvent::Install]);
+    needed.all(|event| order.events.contains(event) && !order.skip.contains(event))
+}
+
+/// Makes everything below a folder durable, with all else that its file system holds.
+fn sync(folder: &Path) -> Result<(), CannotWrite> {
+    let synced = fs::File::open(folder).and_then(|folder| Ok(nix::unistd::syncfs(folder)?));
+    synced.map_err(|source| CannotWrite { path: folder.to_owned(), source })
+}
+
+/// Lets progress through five times a second: a reader needs no more, and a file should not hold more.
+#[derive(Default)]
+struct Throttle(Mutex<Option<Instant>>);
+
+impl Throttle {
+    fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= Duration::from_millis(200));
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
 /// Why a deployment ended early.
 enum Ended {
     /// Before anything was changed.
     Refused(Failure),
     /// In the middle.
     Failed(Failure),
+    /// In the middle of an installation that could not be undone yet.
+    Stuck(Failure),
 }
 
 /// A step that failed, and what its hook said of itself.
 struct StepFailure {
     failure: Failure,
     hook: Option<HookReport>,
+    /// Whether undoing it failed too.
+    left_half_done: bool,
 }
 
 impl From<Failure> for StepFailure {
     fn from(failure: Failure) -> StepFailure {
-        StepFailure { failure, hook: None }
+        StepFailure { failure, hook: None, left_half_done: false }
     }
 }
 
@@ -445,7 +541,7 @@ fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
     match action {
         Action::Nothing { .. } => Vec::new(),
         Action::Download { .. } => vec![Step::MarkMostRecent],
-        Action::Install { .. } => vec![Step::Install, Step::MarkInstalled],
+        Action::Install { .. } => vec![Step::Install],
         Action::Hooks { hooks, .. } => hooks
             .iter()
             .enumerate()

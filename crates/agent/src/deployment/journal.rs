@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use longshore_core::lifecycle::LifecycleEvent;
@@ -107,10 +108,8 @@ pub enum Step {
         /// Its number in the deployment, from 1: the name of its folder.
         number: usize,
     },
-    /// Copy files and apply permissions.
+    /// Copy files, apply permissions, record the release as installed.
     Install,
-    /// Record the release as installed.
-    MarkInstalled,
 }
 
 /// How a deployment ended.
@@ -181,7 +180,8 @@ pub enum JournalError {
 impl Journal {
     /// Creates the journal of a new deployment. `now` gives the time stamps.
     pub fn create(path: PathBuf, now: fn() -> String) -> Result<Journal, JournalError> {
-        match OpenOptions::new().append(true).create_new(true).open(&path) {
+        // Private: it holds the last lines of what scripts print.
+        match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => Ok(Journal { path, file, now }),
             Err(source) => Err(JournalError::Write { path, source }),
         }
@@ -207,7 +207,13 @@ impl Journal {
         let failed = |source| JournalError::Write { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&Line { at: (self.now)(), entry }).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(failed)
+        let before = self.file.metadata().map_err(failed)?.len();
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // Half a line would damage the next one. What cannot be taken back is a torn last line.
+            let _ = self.file.set_len(before);
+        }
+        written.map_err(failed)
     }
 }
 

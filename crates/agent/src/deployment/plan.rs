@@ -187,10 +187,17 @@ pub enum Blocker {
         /// Why.
         reason: String,
     },
+    /// The order names an event of the user's own that the appspec does not have.
+    NoSuchEvent {
+        /// The event.
+        event: LifecycleEvent,
+    },
     /// Installing would fail.
     Install {
         /// The conflict, one sentence.
         message: String,
+        /// What to change.
+        fix: Option<String>,
     },
 }
 
@@ -210,6 +217,7 @@ impl Blocker {
     pub fn exit(&self) -> Exit {
         match self {
             Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::InstalledUnreadable { .. } => Exit::Invalid,
+            Blocker::NoSuchEvent { .. } => Exit::Usage,
             Blocker::NoUser { .. } => Exit::HookFailed,
             Blocker::Install { .. } => Exit::InstallFailed,
         }
@@ -222,13 +230,17 @@ impl Blocker {
             Blocker::NoScript { event, from: ScriptsFrom::Installed, .. } => way_round(std::slice::from_ref(event)),
             Blocker::InstalledUnreadable { events, .. } => way_round(events),
             Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
-                format!("add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build")
+                format!(
+                    "add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build"
+                )
+            }
+            Blocker::NoSuchEvent { .. } => {
+                let all: Vec<&str> = LifecycleEvent::ALL.iter().map(LifecycleEvent::name).collect();
+                format!("CodeDeploy's events are {}; others need scripts in the appspec", all.join(", "))
             }
             Blocker::NoUser { user, .. } => format!("create the user first (`useradd {user}`), or change `runas`"),
-            Blocker::Install { .. } => {
-                "see everything that would happen with `longshore-agent plan`; files that are in the way can be replaced with \
-                 `file_exists_behavior: OVERWRITE` in the appspec, kept with `RETAIN`, or moved away"
-                    .to_owned()
+            Blocker::Install { fix, .. } => {
+                fix.clone().unwrap_or_else(|| "see everything that would happen with `longshore-agent plan`".to_owned())
             }
         }
     }
@@ -248,10 +260,13 @@ impl fmt::Display for Blocker {
             Blocker::NoUser { event, location, user } => {
                 write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
             }
+            Blocker::NoSuchEvent { event } => {
+                write!(f, "`{event}` is no event of CodeDeploy's, and the appspec has no scripts for it")
+            }
             Blocker::InstalledUnreadable { events, reason } => {
                 write!(f, "{}: the scripts of the installed revision cannot be read: {reason}", names(events, ", "))
             }
-            Blocker::Install { message } => write!(f, "Install: {message}"),
+            Blocker::Install { message, .. } => write!(f, "Install: {message}"),
         }
     }
 }
@@ -323,11 +338,11 @@ fn plan_install(plan: &mut Plan, install: Option<Result<InstallPlan, Vec<Conflic
         Some(Err(conflicts)) => {
             // The operating system was judged for the whole deployment.
             for conflict in conflicts.iter().filter(|conflict| conflict.kind != ConflictKind::WrongOs) {
-                if prepared_by_script {
+                if prepared_by_script && conflict.is_of_the_host() {
                     plan.warnings
                         .push(format!("Install will fail unless a BeforeInstall script changes it: {conflict}"));
                 } else {
-                    plan.blockers.push(Blocker::Install { message: conflict.to_string() });
+                    plan.blockers.push(Blocker::Install { message: conflict.to_string(), fix: conflict.fix() });
                 }
             }
             Action::Install { plan: None }
@@ -365,7 +380,11 @@ fn plan_hooks(
         Err(reason) => {
             let known = plan.blockers.iter_mut().find_map(|blocker| match blocker {
                 Blocker::InstalledUnreadable { events, .. } => Some(events),
-                Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::NoUser { .. } | Blocker::Install { .. } => None,
+                Blocker::WrongOs
+                | Blocker::NoScript { .. }
+                | Blocker::NoSuchEvent { .. }
+                | Blocker::NoUser { .. }
+                | Blocker::Install { .. } => None,
             });
             match known {
                 Some(events) => events.push(event.clone()),
@@ -377,6 +396,9 @@ fn plan_hooks(
         }
     };
     let hooks = appspec.hooks_of(event);
+    if hooks.is_empty() && !event.is_built_in() {
+        plan.blockers.push(Blocker::NoSuchEvent { event: event.clone() });
+    }
     if hooks.is_empty() {
         return nothing(Idle::NoScripts);
     }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::plural;
+use longshore_core::ids::ApplicationName;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 
+use super::order::Order;
 use super::plan::{self, Plan, PlannedHook};
 use super::revisions::RevisionError;
 use crate::display;
@@ -65,9 +67,11 @@ pub fn blocked(plan: &Plan) -> Option<Failure> {
         message.push_str(&blocker.to_string());
     }
     let mut failure = Failure::new(first.exit(), message);
-    let mut hints: Vec<String> = plan.blockers.iter().map(plan::Blocker::hint).collect();
-    hints.dedup();
-    failure.hints = hints;
+    for hint in plan.blockers.iter().map(plan::Blocker::hint) {
+        if !failure.hints.contains(&hint) {
+            failure.hints.push(hint);
+        }
+    }
     Some(failure)
 }
 
@@ -75,7 +79,7 @@ pub fn blocked(plan: &Plan) -> Option<Failure> {
 pub fn fetch_failure(error: FetchError) -> Failure {
     let exit = match &error {
         FetchError::Missing { .. } => Exit::NotFound,
-        FetchError::Copy { .. } | FetchError::Runtime(_) => Exit::Failed,
+        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) => Exit::Failed,
         FetchError::Url(_) => Exit::Usage,
         FetchError::Store { source, .. } => source.exit(),
         FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
@@ -89,13 +93,22 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         ),
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
-        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Url(_) => None,
+        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) | FetchError::Url(_) => None,
     };
     let failure = Failure::new(exit, error);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// The bundle says that it is another application's.
+pub fn other_application(order: &Order, found: &ApplicationName) -> Failure {
+    let message = format!(
+        "`{}` is a bundle of application `{found}`, and this is a deployment of `{}`",
+        order.revision, order.application
+    );
+    Failure::new(Exit::Usage, message).hint(format!("deploy it as what it is: `--application {found}`"))
 }
 
 /// How a revision that cannot be deployed is told.
@@ -120,7 +133,13 @@ pub(super) fn conflict_failure(conflicts: &[Conflict]) -> Failure {
         message.push_str("\n  - ");
         message.push_str(&conflict.to_string());
     }
-    Failure::new(Exit::InstallFailed, message).hint(plan::Blocker::Install { message: String::new() }.hint())
+    let mut failure = Failure::new(Exit::InstallFailed, message);
+    for fix in conflicts.iter().filter_map(Conflict::fix) {
+        if !failure.hints.contains(&fix) {
+            failure.hints.push(fix);
+        }
+    }
+    failure
 }
 
 /// A script that did not succeed.
@@ -144,7 +163,17 @@ struct LastLines(String);
 impl LastLines {
     fn of(report: &HookReport) -> LastLines {
         let mut text = match report.last_lines.len() {
-            0 => "it printed nothing".to_owned(),
+            0 => match report.outcome {
+                HookOutcome::Missing
+                | HookOutcome::NotExecutable { .. }
+                | HookOutcome::NoSuchUser { .. }
+                | HookOutcome::NotStarted { .. } => "it did not run".to_owned(),
+                HookOutcome::Passed
+                | HookOutcome::Exited { .. }
+                | HookOutcome::Killed { .. }
+                | HookOutcome::TimedOut { .. }
+                | HookOutcome::Interrupted => "it printed nothing".to_owned(),
+            },
             count => format!("its last {} of output:", plural(count, "line")),
         };
         for line in &report.last_lines {

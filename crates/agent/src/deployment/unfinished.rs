@@ -53,7 +53,7 @@ pub(super) fn close(agent: &Agent<'_>, lock: &Lock, current: &DeploymentId) -> R
         Journal::reopen(path, agent.now)
             .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
             .map_err(failed)?;
-        agent.events.emit(&Event::EarlierClosed { deployment: id, during: last_event(&lines) });
+        agent.events.emit(&Event::EarlierClosed { earlier: id, during: last_event(&lines) });
     }
     Ok(())
 }

@@ -172,6 +172,28 @@ impl Conflict {
         Conflict { kind, span }
     }
 
+    /// Whether a script that runs before can make it go away: what stands on disk, who is known, what is installed.
+    pub fn is_of_the_host(&self) -> bool {
+        match &self.kind {
+            ConflictKind::Exists { .. }
+            | ConflictKind::FileBlocked { .. }
+            | ConflictKind::FolderBlocked { .. }
+            | ConflictKind::MissingSource { .. }
+            | ConflictKind::NoSuchUser { .. }
+            | ConflictKind::NoSuchGroup { .. }
+            | ConflictKind::NoProgram { .. }
+            | ConflictKind::NoSpace { .. } => true,
+            ConflictKind::WrongOs
+            | ConflictKind::BadDestination { .. }
+            | ConflictKind::TwoSources { .. }
+            | ConflictKind::FolderAndFile { .. }
+            | ConflictKind::LineBreak { .. }
+            | ConflictKind::PermissionTwice { .. }
+            | ConflictKind::PatternOnFile { .. }
+            | ConflictKind::DefaultAclOnFile { .. } => false,
+        }
+    }
+
     /// What to change, one sentence; `None` when the conflict says it all.
     pub fn fix(&self) -> Option<String> {
         match &self.kind {
