@@ -148,12 +148,14 @@ fn application(
 }
 
 fn git_failure(error: GitError) -> Failure {
-    let hint = match &error {
-        GitError::Run(_) => "install git, or name the commit with `--commit`",
-        GitError::NoCommit(_) => "commit first: an artifact is named by its commit",
-        GitError::Failed { .. } | GitError::Answer { .. } => "name the commit with `--commit`",
+    let (exit, hint) = match &error {
+        GitError::Run(_) => (Exit::Failed, "install git, or name the commit with `--commit`"),
+        GitError::NoCommit(_) => {
+            (Exit::NotFound, "an artifact is named by its commit: `git add . && git commit -m 'First version'`")
+        }
+        GitError::Failed { .. } | GitError::Answer { .. } => (Exit::Failed, "name the commit with `--commit`"),
     };
-    Failure::new(Exit::Failed, error).hint(hint)
+    Failure::new(exit, error).hint(hint)
 }
 
 #[cfg(test)]

@@ -93,12 +93,20 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
         }
     }
     for file in &transaction.files {
-        attempt(&file.staged, absent_is_fine(fs::remove_file(&file.staged)));
+        attempt(&file.staged, remove(&file.staged, |path| fs::remove_file(path)));
     }
     for folder in transaction.folders.iter().rev() {
-        attempt(&folder.staged, absent_is_fine(fs::remove_dir(&folder.staged)));
+        attempt(&folder.staged, remove(&folder.staged, |path| fs::remove_dir(path)));
     }
     left
+}
+
+/// Removes what may never have been made. A read-only file system refuses also to remove what is not there.
+fn remove(path: &Path, how: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    match how(path) {
+        Err(_) if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => Ok(()),
+        result => result,
+    }
 }
 
 /// What deleting the old release left.

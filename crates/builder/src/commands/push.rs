@@ -89,8 +89,9 @@ fn open(path: PathBuf) -> Result<Artifact, Failure> {
 
 /// Opens and verifies a bundle.
 pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
-    if !path.exists() {
-        return Err(Failure::new(Exit::NotFound, PushError::NoBundle(path.to_owned())));
+    if let Ok(false) = path.try_exists() {
+        return Err(Failure::new(Exit::NotFound, PushError::NoBundle(path.to_owned()))
+            .hint("build one with `longshore build`, which says where it is"));
     }
     Bundle::open(path, &Limits::default())
         .map_err(|source| Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }))
