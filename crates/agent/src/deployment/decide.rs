@@ -43,6 +43,7 @@ fn agent() -> Result<Account, Failure> {
     Ok(Account {
         user: user.map_or_else(|| uid.to_string(), |user| user.name),
         group: group.map_or_else(|| gid.to_string(), |group| group.name),
+        uid: uid.as_raw(),
     })
 }
 

@@ -61,6 +61,8 @@ pub struct Account {
     pub user: String,
     /// Its primary group.
     pub group: String,
+    /// The user's number.
+    pub uid: u32,
 }
 
 /// What a deployment will do.
@@ -180,6 +182,17 @@ pub enum Blocker {
         /// The user.
         user: String,
     },
+    /// A script should run as somebody else than the agent, which only root can do.
+    NotRoot {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        location: String,
+        /// The user.
+        user: String,
+        /// Whom the agent runs as.
+        agent: String,
+    },
     /// The installed revision cannot say how it is stopped.
     InstalledUnreadable {
         /// The events that need it.
@@ -218,7 +231,7 @@ impl Blocker {
         match self {
             Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::InstalledUnreadable { .. } => Exit::Invalid,
             Blocker::NoSuchEvent { .. } => Exit::Usage,
-            Blocker::NoUser { .. } => Exit::HookFailed,
+            Blocker::NoUser { .. } | Blocker::NotRoot { .. } => Exit::HookFailed,
             Blocker::Install { .. } => Exit::InstallFailed,
         }
     }
@@ -238,6 +251,7 @@ impl Blocker {
                 let all: Vec<&str> = LifecycleEvent::ALL.iter().map(LifecycleEvent::name).collect();
                 format!("CodeDeploy's events are {}; others need scripts in the appspec", all.join(", "))
             }
+            Blocker::NotRoot { .. } => "run the agent as root, or take `runas` out of the appspec".to_owned(),
             Blocker::NoUser { user, .. } => format!("create the user first (`useradd {user}`), or change `runas`"),
             Blocker::Install { fix, .. } => {
                 fix.clone().unwrap_or_else(|| "see everything that would happen with `longshore-agent plan`".to_owned())
@@ -259,6 +273,12 @@ impl fmt::Display for Blocker {
             }
             Blocker::NoUser { event, location, user } => {
                 write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
+            }
+            Blocker::NotRoot { event, location, user, agent } => {
+                write!(
+                    f,
+                    "{event}: script `{location}` should run as `{user}`, and the agent runs as `{agent}`, not as root"
+                )
             }
             Blocker::NoSuchEvent { event } => {
                 write!(f, "`{event}` is no event of CodeDeploy's, and the appspec has no scripts for it")
@@ -384,6 +404,7 @@ fn plan_hooks(
                 | Blocker::NoScript { .. }
                 | Blocker::NoSuchEvent { .. }
                 | Blocker::NoUser { .. }
+                | Blocker::NotRoot { .. }
                 | Blocker::Install { .. } => None,
             });
             match known {
@@ -420,6 +441,17 @@ fn plan_hooks(
                 script: script.clone(),
                 from,
             }),
+        }
+        if let Some(RunAs::User(user)) = hook.run_as.as_ref().and_then(|user| users.get(user))
+            && plan.agent.uid != 0
+            && user.uid != plan.agent.uid
+        {
+            plan.blockers.push(Blocker::NotRoot {
+                event: event.clone(),
+                location: hook.location.clone(),
+                user: user.name.clone(),
+                agent: plan.agent.user.clone(),
+            });
         }
         if let Some(user) = &hook.run_as
             && matches!(users.get(user), None | Some(RunAs::Unknown(_)))

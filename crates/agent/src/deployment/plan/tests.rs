@@ -7,6 +7,7 @@ use longshore_core::ids::{ApplicationName, GroupId, GroupName};
 
 use super::super::order::{Group, Revision as Where};
 use super::*;
+use crate::hook::command::HookUser;
 
 fn hook(location: &str, run_as: Option<&str>) -> Hook {
     Hook {
@@ -76,7 +77,7 @@ fn nothing_to_install() -> InstallPlan {
 }
 
 fn decide(order: &Order, new: &Revision, installed: Option<&Revision>) -> Plan {
-    let agent = Account { user: "root".to_owned(), group: "root".to_owned() };
+    let agent = Account { user: "root".to_owned(), group: "root".to_owned(), uid: 0 };
     let surroundings = Surroundings { agent, users: BTreeMap::new(), install: Ok(nothing_to_install()) };
     plan(order, new, installed, &Listing::default(), surroundings)
 }
@@ -157,6 +158,31 @@ fn scripts_and_users_that_are_not_there_block_unless_before_install_may_bring_th
     let plan = decide(&order(), &new, None);
     assert_eq!(plan.blockers, []);
     assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+}
+
+#[test]
+fn an_agent_that_is_not_root_cannot_run_a_script_as_somebody_else() {
+    let user = |name: &str, uid| {
+        RunAs::User(HookUser {
+            name: name.to_owned(),
+            uid,
+            gid: uid,
+            groups: vec![uid],
+            home: "/".into(),
+            shell: "/bin/sh".into(),
+        })
+    };
+    let new = revision("d-NEW", &[(LifecycleEvent::AfterInstall, hook("x.sh", Some("app")))]);
+    for (agent_uid, app_uid, blocked) in [(0, 1001, false), (1000, 1001, true), (1001, 1001, false)] {
+        let agent = Account { user: "deploy".to_owned(), group: "deploy".to_owned(), uid: agent_uid };
+        let users = [("app".to_owned(), user("app", app_uid))].into();
+        let surroundings = Surroundings { agent, users, install: Ok(nothing_to_install()) };
+        let plan = plan(&order(), &new, None, &Listing::default(), surroundings);
+        let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
+        let expected =
+            ["AfterInstall: script `x.sh` should run as `app`, and the agent runs as `deploy`, not as root".to_owned()];
+        assert_eq!(texts, if blocked { &expected[..] } else { &[] }, "agent {agent_uid}, script {app_uid}");
+    }
 }
 
 #[test]
