@@ -118,7 +118,7 @@ pub(crate) async fn publish(
     let store = Store::open(to).await.map_err(failed)?;
     let put = tokio::select! {
         put = store.put_new(&key, &artifact.path, &attributes, progress) => put,
-        _ = tokio::signal::ctrl_c() => {
+        () = asked_to_stop() => {
             // Parts of a large upload would stay in the bucket, invisible and billed.
             store.clean_up().await.map_err(failed)?;
             return Err(PublishError::Interrupted { url });
@@ -127,6 +127,20 @@ pub(crate) async fn publish(
     match put.map_err(failed)? {
         Put::Created(info) => Ok(Published::New(info)),
         Put::Exists(info) => compare(artifact, to, &store, info).await,
+    }
+}
+
+/// Waits for Ctrl-C or TERM, which is how CI cancels a job.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without it TERM ends the process at once, as it does any other.
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
 }
 
