@@ -506,3 +506,14 @@ fn an_error_for_programs_carries_every_problem_and_survives_a_closed_pipe() {
         .unwrap();
     assert_eq!(status.code(), Some(3));
 }
+
+#[test]
+fn a_script_behind_a_linked_folder_of_the_bundle_runs() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: current/start.sh\n";
+    let start = ("v1/start.sh", "#!/bin/sh\necho started >> {trace}\n");
+    let linked = host.revision("linked", &[("appspec.yml", appspec), start]);
+    std::os::unix::fs::symlink("v1", linked.join("current")).unwrap();
+    host.deploy(&linked, &[]).succeeds();
+    assert_eq!(host.trace(), "started\n");
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_core::appspec::{self, AppSpec};
-use longshore_core::bundle::{Bundle, EntryKind, OpenError};
+use longshore_core::bundle::{Bundle, BundlePath, EntryKind, OpenError};
 use longshore_core::problem::{Problem, SourceFile};
 
 use super::plan::{Revision, Script};
@@ -53,11 +53,21 @@ pub fn of_bundle(bundle: &Bundle, release: Release) -> Result<(Revision, Vec<Pro
             // What a link leads to is known when it is unpacked; a dangling one is found then.
             Some((EntryKind::Link(_), _)) => Script::File(0o777),
             Some((EntryKind::Directory, _)) => Script::Directory,
+            None if is_behind_link(bundle, &hook.script) => Script::File(0o777),
             None => Script::Missing,
         };
         scripts.insert(hook.script.under(&release.archive), script);
     }
     Ok((Revision { release, appspec: Ok(appspec), scripts }, parsed.problems))
+}
+
+/// Whether a folder above a path is a link of the bundle.
+fn is_behind_link(bundle: &Bundle, path: &BundlePath) -> bool {
+    let folders = std::iter::successors(path.parent(), BundlePath::parent);
+    let links = |folder: &BundlePath| {
+        bundle.entries.iter().any(|entry| entry.path == *folder && matches!(entry.kind, EntryKind::Link(_)))
+    };
+    folders.into_iter().any(|folder| links(&folder))
 }
 
 /// The revision that is installed. What cannot be read is for the plan to judge: nothing may need it.
