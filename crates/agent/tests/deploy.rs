@@ -517,3 +517,29 @@ fn a_script_behind_a_linked_folder_of_the_bundle_runs() {
     host.deploy(&linked, &[]).succeeds();
     assert_eq!(host.trace(), "started\n");
 }
+
+#[test]
+fn a_read_only_destination_is_found_before_the_old_release_is_stopped() {
+    let host = Sandbox::new();
+    fs::create_dir(host.www()).unwrap();
+    let mount = |options: &str| {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(host.www());
+        assert!(mount.status().unwrap().success(), "this test needs root and the right to mount a tmpfs");
+    };
+    mount("size=1m");
+    let stops = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}/app\nhooks:\n  \
+                 ApplicationStop:\n    - location: stop.sh\n";
+    let stop = ("stop.sh", "#!/bin/sh\necho stopped >> {trace}\n");
+    let one = host.revision("one", &[("appspec.yml", stops), stop, ("site/a", "1")]);
+    let two = host.revision("two", &[("appspec.yml", stops), stop, ("site/a", "2")]);
+    host.deploy(&one, &[]).succeeds();
+    mount("remount,ro");
+    let (planned, deployed) = (host.plan(&two, &[]), host.deploy(&two, &[]));
+    let unmounted = std::process::Command::new("umount").arg(host.www()).status().unwrap().success();
+    for ran in [planned, deployed] {
+        ran.exits(6).tells("is read-only").tells("mount it for writing");
+    }
+    assert_eq!(host.trace(), "");
+    assert!(unmounted);
+}

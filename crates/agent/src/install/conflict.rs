@@ -147,6 +147,13 @@ pub enum ConflictKind {
         /// The object of the entry.
         object: String,
     },
+    /// The destination is on a file system that nothing can be written to.
+    #[error("the file system of `{folder}` is read-only")]
+    ReadOnly {
+        /// A folder on it.
+        #[serde(with = "lossless::path")]
+        folder: PathBuf,
+    },
     /// The files do not fit beside the ones they replace.
     #[error(
         "not enough space around `{folder}`: {bytes_needed} bytes in {files_needed} files needed, {}",
@@ -182,7 +189,8 @@ impl Conflict {
             | ConflictKind::NoSuchUser { .. }
             | ConflictKind::NoSuchGroup { .. }
             | ConflictKind::NoProgram { .. }
-            | ConflictKind::NoSpace { .. } => true,
+            | ConflictKind::NoSpace { .. }
+            | ConflictKind::ReadOnly { .. } => true,
             ConflictKind::WrongOs
             | ConflictKind::BadDestination { .. }
             | ConflictKind::TwoSources { .. }
@@ -225,6 +233,7 @@ impl Conflict {
             | ConflictKind::LineBreak { .. }
             | ConflictKind::PatternOnFile { .. }
             | ConflictKind::NoSpace { .. } => None,
+            ConflictKind::ReadOnly { .. } => Some("mount it for writing, or change the destination".to_owned()),
         }
     }
 }

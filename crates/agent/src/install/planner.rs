@@ -221,6 +221,11 @@ impl<'a> Planner<'a> {
     fn space(&mut self) {
         for (device, need) in &self.bytes_needed {
             let Some(free) = self.snapshot.file_systems.get(device) else { continue };
+            if free.read_only {
+                let kind = ConflictKind::ReadOnly { folder: need.folder.clone() };
+                self.conflicts.push(Conflict::new(None, kind));
+                continue;
+            }
             let too_many = free.files.is_some_and(|files| need.files > files);
             if need.bytes > free.bytes || too_many {
                 let kind = ConflictKind::NoSpace {

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use longshore_core::appspec::AclTag;
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::mapping;
 use super::permissions::{self, Programs};
@@ -70,6 +70,8 @@ pub struct FreeSpace {
     pub block: u64,
     /// Files that may still be created; `None`: the file system has no such limit.
     pub files: Option<u64>,
+    /// Whether nothing can be written to it at all.
+    pub read_only: bool,
 }
 
 /// Why the disk could not be looked at.
@@ -193,6 +195,7 @@ impl Snapshot {
                 bytes: blocks.saturating_mul(space.fragment_size()),
                 block: space.fragment_size().max(1),
                 files: (space.files() > 0).then_some(files),
+                read_only: space.flags().contains(FsFlags::ST_RDONLY),
             };
             self.file_systems.insert(found.device, free);
         }

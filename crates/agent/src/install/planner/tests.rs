@@ -76,7 +76,7 @@ fn disk(found: &[&str]) -> Snapshot {
         found: found.collect(),
         users: [("app".to_owned(), Some(500)), ("nobody-here".to_owned(), None)].into(),
         groups: [("web".to_owned(), Some(600)), ("none-here".to_owned(), None)].into(),
-        file_systems: [(1, FreeSpace { bytes: 1 << 30, block: 4096, files: Some(1000) })].into(),
+        file_systems: [(1, FreeSpace { bytes: 1 << 30, block: 4096, files: Some(1000), read_only: false })].into(),
         programs: Programs { setfacl: program(), getfacl: program(), semanage: program(), restorecon: program() },
     }
 }
@@ -461,12 +461,16 @@ fn files_that_do_not_fit_are_refused_with_both_numbers() {
         (8191, None, Some("8192 bytes in 3 files needed, 8191 bytes free")),
         (8192, None, None),
     ] {
-        disk.file_systems.insert(1, FreeSpace { bytes, block: 4096, files });
+        disk.file_systems.insert(1, FreeSpace { bytes, block: 4096, files, read_only: false });
         let conflicts = plan(&request, &disk).err().unwrap_or_default();
         let expected = expected.map(|expected| format!("not enough space around `/s/app`: {expected}"));
         let found: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
     }
+    let read_only = FreeSpace { bytes: 1 << 30, block: 4096, files: None, read_only: true };
+    disk.file_systems.insert(1, read_only);
+    let conflicts: Vec<String> = plan(&request, &disk).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(conflicts, ["the file system of `/s/app` is read-only"]);
 }
 
 #[test]
