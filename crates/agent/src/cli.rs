@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use longshore_core::bundle::BundlePath;
 use longshore_core::digest::Sha256;
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::LifecycleEvent;
 
-use crate::deployment::order::StopFrom;
+use crate::deployment::order::{OnFailure, StopFrom};
+use crate::history::Selection;
+use crate::hook::policy::{HookEnvironment, Leftovers};
 use crate::layout::DEFAULT_ROOT;
 
 /// Fetch a bundle and walk its lifecycle events on this host
@@ -60,12 +63,40 @@ pub enum Command {
     /// have run is marked "expected": they may change what it finds.
     #[command(after_help = "Example:\n  longshore-agent plan dist/shop-0f3c…9a.zip --group dev")]
     Plan(DeployArgs),
+    /// Finish what an agent that was killed left unfinished
+    ///
+    /// A script that still runs is waited for, a result that is waiting is taken, and the deployment goes on where it
+    /// stopped. No script runs a second time: one that a reboot interrupted fails its deployment.
+    #[command(after_help = "Example:\n  longshore-agent resume --group dev")]
+    Resume(ResumeArgs),
+    /// Go back to a release that was good
+    ///
+    /// Deploys it again, with all of its events, from the archive that was kept; the network is needed only when there
+    /// is none. A release is good when a deployment of it went through its last event.
+    #[command(after_help = "Example:\n  longshore-agent rollback --group dev")]
+    Rollback(RollbackArgs),
     /// Show what is installed in each group
     #[command(after_help = "Example:\n  longshore-agent status --output json")]
     Status(StatusArgs),
     /// Show what was deployed, and how it ended
     #[command(after_help = "Example:\n  longshore-agent history --group dev --limit 5")]
     History(HistoryArgs),
+    /// Say why a deployment ended as it did, and what to type next
+    ///
+    /// What ran, from which revision, what failed, the likely causes in order, and the command to type. Without a
+    /// deployment: the latest one.
+    #[command(after_help = "Example:\n  longshore-agent explain d-4F7K2M9QX")]
+    Explain(ExplainArgs),
+    /// Show what the scripts of a deployment printed
+    ///
+    /// Without a deployment: the latest one.
+    #[command(after_help = "Example:\n  longshore-agent logs --group dev --follow")]
+    Logs(LogsArgs),
+    /// Look for what would make a deployment fail on this host
+    ///
+    /// Each finding comes with its fix. Changes nothing.
+    #[command(after_help = "Example:\n  longshore-agent doctor s3://releases/bundles/shop/0f3c…9a.zip")]
+    Doctor(DoctorArgs),
 }
 
 /// What is deployed where.
@@ -105,6 +136,24 @@ pub struct DeployArgs {
     /// Refuse a bundle whose content digest is not this one
     #[arg(long, value_name = "SHA256")]
     pub digest: Option<Sha256>,
+    /// Name of the appspec in the bundle [default: appspec.yml or appspec.yaml]
+    #[arg(long, value_name = "PATH")]
+    pub appspec_filename: Option<BundlePath>,
+    /// Take scripts from the revisions that the AWS agent takes them from when the service rolls back a blue/green
+    /// deployment
+    #[arg(long)]
+    pub blue_green_rollback: bool,
+    /// What to do when a script fails after the files were installed
+    ///
+    /// `restore` puts the last good release's files back and runs its ApplicationStart; `leave` is the AWS agent's way.
+    #[arg(long, env = "LONGSHORE_ON_FAILURE", value_name = "WHAT", default_value = "restore")]
+    pub on_failure: OnFailure,
+    /// What to do about processes that a script leaves running when it exits with 0
+    #[arg(long, env = "LONGSHORE_LEFTOVERS", value_name = "WHAT", default_value = "warn")]
+    pub leftovers: Leftovers,
+    /// Which variables scripts inherit: the agent's own less its credentials, or a documented minimum
+    #[arg(long, env = "LONGSHORE_HOOK_ENV", value_name = "WHICH", default_value = "inherit")]
+    pub hook_env: HookEnvironment,
     /// Seconds that a script has between TERM and KILL when its time is up
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
@@ -154,4 +203,83 @@ pub struct HistoryArgs {
     /// At most this many, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub limit: usize,
+}
+
+/// One group of this host: by its name, and by its application or its id where that is not enough.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GroupArgs {
+    /// Only groups of this name
+    #[arg(long, env = "LONGSHORE_GROUP", value_name = "NAME")]
+    pub group: Option<GroupName>,
+    /// Only this application
+    #[arg(long, env = "LONGSHORE_APPLICATION", value_name = "NAME")]
+    pub application: Option<ApplicationName>,
+    /// Only the group with this id
+    #[arg(long, value_name = "ID")]
+    pub group_id: Option<GroupId>,
+}
+
+/// What is finished.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// Which groups; the default is all of them.
+    #[command(flatten)]
+    pub group: GroupArgs,
+}
+
+/// Where to go back to.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// Which group.
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// The deployment whose release comes back [default: the last good one]
+    #[arg(long, value_name = "DEPLOYMENT")]
+    pub to: Option<DeploymentId>,
+    /// Only list the releases that can come back
+    #[arg(long, conflicts_with = "to")]
+    pub list: bool,
+}
+
+/// What is explained.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The deployment [default: the latest]
+    #[arg(value_name = "DEPLOYMENT")]
+    pub deployment: Option<DeploymentId>,
+    /// Which groups.
+    #[command(flatten)]
+    pub group: GroupArgs,
+}
+
+/// Whose output is shown.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The deployment [default: the latest]
+    #[arg(value_name = "DEPLOYMENT")]
+    pub deployment: Option<DeploymentId>,
+    /// Which groups.
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// Go on until the deployment ends
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// A revision that is to be deployed; the default is the one that is installed in each group
+    #[arg(value_name = "REVISION")]
+    pub revision: Option<String>,
+    /// Which groups.
+    #[command(flatten)]
+    pub group: GroupArgs,
+}
+
+impl GroupArgs {
+    /// The groups that are meant.
+    pub fn selection(&self) -> Selection<'_> {
+        Selection { group: self.group.as_ref(), application: self.application.as_ref(), id: self.group_id.as_ref() }
+    }
 }

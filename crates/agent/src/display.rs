@@ -14,6 +14,7 @@ use longshore_core::problem::Look;
 use longshore_core::report::{Envelope, Reporter};
 
 use crate::deployment::journal::Outcome;
+use crate::deployment::order::Cause;
 use crate::deployment::plan::Idle;
 use crate::event::Event;
 use crate::hook::{HookOutcome, HookReport};
@@ -94,6 +95,8 @@ impl Reporter<Event> for Screen {
                 bar.set_message("");
             }),
             Event::DeploymentStarted { .. }
+            | Event::DeploymentResumed { .. }
+            | Event::HookFound { .. }
             | Event::EarlierClosed { .. }
             | Event::Warning { .. }
             | Event::EventStarted { .. }
@@ -114,13 +117,33 @@ impl Reporter<Event> for Screen {
 pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<String> {
     let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
     Some(match event {
-        Event::DeploymentStarted { application, group, revision, .. } => verb(
-            "Deploying",
-            &format!(
-                "`{application}` to `{group}`{}, from {revision}",
-                deployment.map(|id| format!(" as {id}")).unwrap_or_default()
-            ),
-        ),
+        Event::DeploymentStarted { application, group, revision, cause, .. } => {
+            let id = deployment.map(|id| format!(" as {id}")).unwrap_or_default();
+            match cause {
+                Cause::Asked => verb("Deploying", &format!("`{application}` to `{group}`{id}, from {revision}")),
+                Cause::Rollback { to } => {
+                    verb("Deploying", &format!("`{application}` to `{group}`{id}, back to the release of {to}"))
+                }
+                Cause::Restore { failed, to } => verb(
+                    "Restoring",
+                    &format!("`{application}` in `{group}`{id}: back to the release of {to}, because {failed} failed"),
+                ),
+            }
+        }
+        Event::DeploymentResumed { application, group, during, .. } => {
+            let id = deployment.unwrap_or("a deployment");
+            let place = match during {
+                Some(event) => format!("which stopped in {event}"),
+                None => "which stopped before its first event".to_owned(),
+            };
+            verb("Resuming", &format!("{id} of `{application}` to `{group}`, {place}"))
+        }
+        Event::HookFound { event, script, running: true } => {
+            verb("Following", &format!("{event}: `{script}`, which an earlier agent started and which still runs"))
+        }
+        Event::HookFound { event, script, running: false } => {
+            verb("Found", &format!("{event}: `{script}` has ended since an earlier agent started it"))
+        }
         Event::EarlierClosed { earlier, during } => match during {
             Some(event) => verb("Closed", &format!("{earlier}, which was interrupted in {event}")),
             None => verb("Closed", &format!("{earlier}, which was interrupted before it began")),
@@ -151,6 +174,7 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
             let whose = match from {
                 ScriptsFrom::Current => String::new(),
                 ScriptsFrom::Installed => format!(", of the installed revision {from_deployment}"),
+                ScriptsFrom::MostRecent => format!(", of the revision fetched last, {from_deployment}"),
             };
             let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
             verb("Running", &format!("{event}{count}: `{script}`{user}{whose} (limit {timeout_s}s)"))

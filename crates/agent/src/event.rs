@@ -8,6 +8,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use serde::Serialize;
 
 use crate::deployment::journal::Outcome;
+use crate::deployment::order::Cause;
 use crate::deployment::plan::Idle;
 use crate::hook::{HookReport, Stream};
 
@@ -25,6 +26,20 @@ pub enum Event {
         revision: String,
         /// The events to come, in order.
         events: Vec<LifecycleEvent>,
+        /// Why it was ordered.
+        #[serde(flatten)]
+        cause: Cause,
+    },
+    /// A deployment that an earlier agent began goes on.
+    DeploymentResumed {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+        /// The events to come, in order.
+        events: Vec<LifecycleEvent>,
+        /// The event in which it stopped, when it had begun one.
+        during: Option<LifecycleEvent>,
     },
     /// An earlier deployment of the group was found unfinished, and closed.
     EarlierClosed {
@@ -86,6 +101,15 @@ pub enum Event {
         timeout_s: u64,
         /// Whom it runs as; `None`: whoever runs the agent.
         user: Option<String>,
+    },
+    /// A script was found that an earlier agent had started: it still runs, or its result is waiting.
+    HookFound {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        script: String,
+        /// Whether it still runs.
+        running: bool,
     },
     /// A script printed a line. May be left out when there are too many; `scripts.log` has them all.
     HookOutput {

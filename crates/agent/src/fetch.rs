@@ -10,7 +10,7 @@ use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::digest::Sha256;
 use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, Store, StoreError, StoreUrl};
 
-use crate::deployment::order::Revision;
+use crate::deployment::order::{Order, Revision};
 use crate::hook::command::BundleSource;
 
 /// A revision that was fetched and verified.
@@ -93,6 +93,14 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
     /// How many times the user asked to stop; a download ends at the first.
     pub stop: &'a AtomicUsize,
+}
+
+impl<'a> Request<'a> {
+    /// What an order asks for.
+    pub fn of(order: &'a Order, stop: &'a AtomicUsize) -> Request<'a> {
+        let Order { revision, content_digest, policy, .. } = order;
+        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop }
+    }
 }
 
 /// Fetches and verifies. An archive ends up at `to`, also a local one, so that the deployment keeps the very bytes it

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use longshore_core::ids::{DeploymentId, GroupId, InvalidId};
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName, InvalidId};
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::Serialize;
 
@@ -64,6 +64,34 @@ pub fn groups(layout: &Layout) -> Result<Vec<GroupId>, HistoryError> {
         .into_iter()
         .map(|name| name.parse().map_err(|source| HistoryError::Stray { path: layout.groups(), source }))
         .collect()
+}
+
+/// Which groups are meant; what is `None` does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// The group's name.
+    pub group: Option<&'a GroupName>,
+    /// The application of its latest deployment.
+    pub application: Option<&'a ApplicationName>,
+    /// The group's id.
+    pub id: Option<&'a GroupId>,
+}
+
+/// The groups that a selection means, with the latest deployment of each, sorted by id. A group that was never deployed to
+/// by us has no name, and is found by its id alone.
+pub fn select(layout: &Layout, selection: Selection<'_>) -> Result<Vec<(GroupId, Option<Record>)>, HistoryError> {
+    let mut selected = Vec::new();
+    for id in groups(layout)? {
+        let latest = deployments(layout, &id)?.pop();
+        let order = latest.as_ref().map(|record| &record.order);
+        let is_meant = selection.id.is_none_or(|wanted| *wanted == id)
+            && selection.group.is_none_or(|name| order.is_some_and(|order| order.group.name == *name))
+            && selection.application.is_none_or(|name| order.is_some_and(|order| order.application == *name));
+        if is_meant {
+            selected.push((id, latest));
+        }
+    }
+    Ok(selected)
 }
 
 /// The deployments of a group that have a journal, oldest first.

@@ -1,10 +1,11 @@
 //! One hook script: what it is run as, and how it ended.
 //!
-//! [`command`] decides (pure), [`user`] looks up whom it runs as, [`shim`] owns the running process, [`watch`] follows a
+//! [`policy`] is what the user may choose. [`command`] decides (pure), [`user`] looks up whom it runs as, [`shim`] owns the running process, [`watch`] follows a
 //! shim.
 
 pub mod command;
 mod folder;
+pub mod policy;
 pub mod shim;
 mod tree;
 pub mod user;

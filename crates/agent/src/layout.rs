@@ -5,6 +5,7 @@
 //! ```text
 //! <root>/<group-id>/<deployment-id>/{bundle.tar,deployment-archive/,logs/scripts.log}     as the AWS agent
 //! <root>/deployment-instructions/<group-id>…                                              as the AWS agent
+//! <root>/deployment-logs/<program>-deployments.log                                        as the AWS agent
 //! <root>/<group-id>/<deployment-id>/{journal.jsonl,events.jsonl,hooks/}                   ours
 //! <root>/groups/<group-id>/{installed.json,good.json,lock}                                ours
 //! ```
@@ -15,6 +16,9 @@ use longshore_core::ids::{DeploymentId, GroupId};
 
 /// Where the AWS agent's package puts its root; hooks in the field have it written into them.
 pub const DEFAULT_ROOT: &str = "/opt/codedeploy-agent/deployment-root";
+
+/// The AWS agent's `program_name`: log collectors look for files that begin with it.
+pub const DEFAULT_PROGRAM: &str = "codedeploy-agent";
 
 /// The agent's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,11 @@ impl Layout {
     /// The AWS agent's record files.
     pub fn instructions(&self) -> PathBuf {
         self.root.join("deployment-instructions")
+    }
+
+    /// The log of all deployments below this root (AWS agent 1.8.1). `program` is AWS's `program_name`.
+    pub fn deployments_log(&self, program: &str) -> PathBuf {
+        self.root.join(format!("deployment-logs/{program}-deployments.log"))
     }
 
     /// The folder of all group states.

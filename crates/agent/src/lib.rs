@@ -54,6 +54,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Deploy(args) => commands::deploy::run(&args, &layout, cli.global.output),
         Command::Plan(args) => commands::plan::run(&args, &layout, cli.global.output),
+        Command::Resume(args) => commands::resume::run(&args, &layout, cli.global.output),
+        Command::Rollback(args) => commands::rollback::run(&args, &layout, cli.global.output),
+        Command::Explain(args) => commands::explain::run(&args, &layout, cli.global.output),
+        Command::Logs(args) => commands::logs::run(&args, &layout, cli.global.output),
+        Command::Doctor(args) => commands::doctor::run(&args, &layout, cli.global.output),
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),
     }

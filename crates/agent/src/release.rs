@@ -76,16 +76,22 @@ pub fn installed(layout: &Layout, group: &GroupId) -> Result<Option<Release>, Ma
     {
         return Ok(Some(release));
     }
-    let id = deployment_root.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-    Ok(id.map(|deployment| Release {
-        deployment,
-        application: None,
-        group: None,
-        commit: None,
-        content_digest: None,
-        archive: deployment_root.join("deployment-archive"),
-        at: None,
-    }))
+    Ok(recorded(&deployment_root))
+}
+
+/// The release that was fetched last, as the AWS agent's record names it; nothing but its folder is known.
+pub fn most_recent(layout: &Layout, group: &GroupId) -> Result<Option<Release>, MarkError> {
+    let records = Records { dir: layout.instructions(), group: group.clone() };
+    let theirs =
+        records.most_recent_install().map_err(|source| MarkError::Read { path: layout.instructions(), source })?;
+    Ok(theirs.and_then(|deployment_root| recorded(&deployment_root)))
+}
+
+/// The release in the folder of a deployment that we know nothing else of.
+fn recorded(deployment_root: &Path) -> Option<Release> {
+    let deployment = deployment_root.file_name()?.to_str()?.parse().ok()?;
+    let archive = deployment_root.join("deployment-archive");
+    Some(Release { deployment, application: None, group: None, commit: None, content_digest: None, archive, at: None })
 }
 
 /// The last release that went through its last event.

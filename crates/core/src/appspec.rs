@@ -86,7 +86,7 @@ pub enum Source {
 }
 
 /// One script of one event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// The script in the bundle.
     pub script: BundlePath,
@@ -98,7 +98,8 @@ pub struct Hook {
     pub run_as: Option<String>,
     /// Whether it runs with `sudo`.
     pub sudo: bool,
-    /// Where the entry stands.
+    /// Where the entry stands; nowhere, when it was read from a plan.
+    #[serde(skip)]
     pub span: Span,
 }
 

@@ -50,6 +50,19 @@ pub enum ScriptsFrom {
     Current,
     /// The revision that was installed last (AWS: "last successful", which means that Install succeeded).
     Installed,
+    /// The revision that was fetched last, whether it was installed or not (AWS: "most recent").
+    MostRecent,
+}
+
+/// Which revisions the events of a deployment take their scripts from (AWS agent 1.8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptsMap {
+    /// What takes the old release out of service is written in the old release.
+    #[default]
+    InPlace,
+    /// The service goes back to the original instances of a blue/green deployment (`codeDeployRollback` and `BLUE_GREEN`).
+    BlueGreenRollback,
 }
 
 impl LifecycleEvent {
@@ -96,22 +109,29 @@ impl LifecycleEvent {
         !matches!(self, LifecycleEvent::DownloadBundle | LifecycleEvent::Install)
     }
 
-    /// Whose scripts run, for an in-place deployment (AWS agent 1.8.1): what takes the old release out of service is
-    /// written in the old release.
-    pub fn scripts_from(&self) -> ScriptsFrom {
-        match self {
-            LifecycleEvent::BeforeBlockTraffic
-            | LifecycleEvent::AfterBlockTraffic
-            | LifecycleEvent::ApplicationStop => ScriptsFrom::Installed,
-            LifecycleEvent::DownloadBundle
-            | LifecycleEvent::BeforeInstall
-            | LifecycleEvent::Install
-            | LifecycleEvent::AfterInstall
-            | LifecycleEvent::ApplicationStart
-            | LifecycleEvent::ValidateService
-            | LifecycleEvent::BeforeAllowTraffic
-            | LifecycleEvent::AfterAllowTraffic
-            | LifecycleEvent::Custom(_) => ScriptsFrom::Current,
+    /// Whose scripts run (AWS agent 1.8.1). What is not [`ScriptsFrom::Current`] holds only until the bundle of the
+    /// deployment is on disk.
+    pub fn scripts_from(&self, map: ScriptsMap) -> ScriptsFrom {
+        match (self, map) {
+            (LifecycleEvent::BeforeBlockTraffic | LifecycleEvent::AfterBlockTraffic, ScriptsMap::BlueGreenRollback) => {
+                ScriptsFrom::MostRecent
+            }
+            (LifecycleEvent::BeforeBlockTraffic | LifecycleEvent::AfterBlockTraffic, ScriptsMap::InPlace)
+            | (LifecycleEvent::ApplicationStop, _)
+            | (LifecycleEvent::BeforeAllowTraffic | LifecycleEvent::AfterAllowTraffic, ScriptsMap::BlueGreenRollback) => {
+                ScriptsFrom::Installed
+            }
+            (LifecycleEvent::BeforeAllowTraffic | LifecycleEvent::AfterAllowTraffic, ScriptsMap::InPlace)
+            | (
+                LifecycleEvent::DownloadBundle
+                | LifecycleEvent::BeforeInstall
+                | LifecycleEvent::Install
+                | LifecycleEvent::AfterInstall
+                | LifecycleEvent::ApplicationStart
+                | LifecycleEvent::ValidateService
+                | LifecycleEvent::Custom(_),
+                _,
+            ) => ScriptsFrom::Current,
         }
     }
 }
@@ -174,6 +194,23 @@ mod tests {
         for event in LifecycleEvent::ALL {
             assert_eq!(event.name().parse(), Ok(event));
         }
+    }
+
+    #[test]
+    fn scripts_come_from_where_the_aws_agent_takes_them() {
+        use ScriptsFrom::{Current, Installed, MostRecent};
+        let whose = |map| LifecycleEvent::ALL.map(|event| event.scripts_from(map));
+        assert_eq!(
+            whose(ScriptsMap::InPlace),
+            [Installed, Installed, Installed, Current, Current, Current, Current, Current, Current, Current, Current]
+        );
+        assert_eq!(
+            whose(ScriptsMap::BlueGreenRollback),
+            [
+                MostRecent, MostRecent, Installed, Current, Current, Current, Current, Current, Current, Installed,
+                Installed
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How events reach a person, a program or a file. One stream, several readers; losing a reader never loses the work.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -26,6 +26,12 @@ pub struct Envelope<'a, E> {
 pub trait Reporter<E>: Send + Sync {
     /// Takes one event. Must not fail: a reader that is gone is the reader's loss.
     fn report(&self, envelope: &Envelope<'_, E>);
+}
+
+impl<E, R: Reporter<E> + ?Sized> Reporter<E> for Arc<R> {
+    fn report(&self, envelope: &Envelope<'_, E>) {
+        (**self).report(envelope);
+    }
 }
 
 /// The one source of a run's events: numbers them, stamps them, hands them to every reader.

@@ -1,8 +1,7 @@
 //! `deploy`: one deployment, from the command line to its outcome.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -10,50 +9,38 @@ use longshore_core::appspec::FileExists;
 use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId};
-use longshore_core::lifecycle::LifecycleEvent;
-use longshore_core::report::{Fanout, JsonLines};
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
+use longshore_core::report::{JsonLines, Reporter};
 use longshore_core::store::ObjectUrl;
 
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
-use crate::deployment::order::{self, Group, Order, Revision};
+use crate::deployment::order::{self, Cause, Group, Order, Policy, Revision};
 use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
 use crate::fetch::{self, Request};
-use crate::layout::Layout;
-use crate::stop;
+use crate::hook::policy::HookPolicy;
+use crate::layout::{DEFAULT_PROGRAM, Layout};
 
 /// Runs the command.
 pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let stop = stop::count();
-    let order = order(args)?;
-    let mut events = events(output).for_deployment(order.deployment.as_str());
-    let environment = std::env::vars_os().collect();
-    let cwd = std::env::current_dir().map_err(|error| Failure::new(Exit::Failed, error))?;
-    let directory = layout.deployment(&order.group.id, &order.deployment);
-    let lock = drive::open(layout, &order)?;
-    if let Ok(file) = OpenOptions::new().append(true).create(true).mode(0o600).open(directory.events()) {
-        // Losing this reader loses no deployment; the journal is what counts.
-        events.add(Box::new(JsonLines::new(file)));
-    }
-    let agent = Agent {
-        layout,
-        events: &events,
-        now,
-        environment: &environment,
-        cwd: &cwd,
-        stop: &stop,
-        limits: limits(args),
-        grace: Duration::from_secs(args.grace),
-        keep: args.max_revisions,
+    let agent = agent(layout, output)?;
+    drive::deploy(&agent, &order(args, layout)?)
+}
+
+/// An agent that tells a person, or a program.
+pub(super) fn agent(layout: &Layout, output: Output) -> Result<Agent, Failure> {
+    let reader: Arc<dyn Reporter<Event>> = match output {
+        Output::Text => Arc::new(Screen::new()),
+        Output::Json => Arc::new(JsonLines::new(std::io::stdout())),
     };
-    drive::deploy(&agent, &lock, &order, args.digest)
+    Agent::of_this_process(layout.clone(), reader).map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 /// The order that a command line stands for.
-pub(super) fn order(args: &DeployArgs) -> Result<Order, Failure> {
+pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure> {
     let revision = revision(&args.revision)?;
     let events = if args.events.is_empty() { LifecycleEvent::ALL.to_vec() } else { args.events.clone() };
     order::check_events(&events).map_err(|error| {
@@ -66,9 +53,10 @@ pub(super) fn order(args: &DeployArgs) -> Result<Order, Failure> {
         let known: Vec<&str> = events.iter().filter(|event| event.is_scriptable()).map(LifecycleEvent::name).collect();
         return Err(Failure::new(Exit::Usage, message).hint(format!("those that do are {}", known.join(", "))));
     }
+    let policy = policy(args, layout);
     let application = match &args.application {
         Some(application) => application.clone(),
-        None => application_of(&revision, &limits(args))?,
+        None => application_of(&revision, &policy.limits)?,
     };
     Ok(Order {
         deployment: match &args.deployment_id {
@@ -89,26 +77,26 @@ pub(super) fn order(args: &DeployArgs) -> Result<Order, Failure> {
             FileExistsBehavior::Overwrite => FileExists::Overwrite,
             FileExistsBehavior::Retain => FileExists::Retain,
         },
+        cause: Cause::Asked,
+        scripts_map: if args.blue_green_rollback { ScriptsMap::BlueGreenRollback } else { ScriptsMap::InPlace },
+        content_digest: args.digest,
+        appspec_name: args.appspec_filename.clone(),
+        policy,
     })
 }
 
-/// How much the archive may ask for.
-pub(super) fn limits(args: &DeployArgs) -> Limits {
-    Limits { total: args.max_unpacked_size, entries: args.max_entries, ratio: args.max_ratio }
-}
-
-/// The clock of journals and events.
-pub(super) fn now() -> String {
-    let now = jiff::Timestamp::now();
-    format!("{now:.3}")
-}
-
-fn events(output: Output) -> Fanout<Event> {
-    let reader: Box<dyn longshore_core::report::Reporter<Event>> = match output {
-        Output::Text => Box::new(Screen::new()),
-        Output::Json => Box::new(JsonLines::new(std::io::stdout())),
-    };
-    Fanout::new(vec![reader], now)
+fn policy(args: &DeployArgs, layout: &Layout) -> Policy {
+    Policy {
+        on_failure: args.on_failure,
+        hooks: HookPolicy {
+            grace: Duration::from_secs(args.grace),
+            leftovers: args.leftovers,
+            environment: args.hook_env,
+            deployments_log: Some(layout.deployments_log(DEFAULT_PROGRAM)),
+        },
+        limits: Limits { total: args.max_unpacked_size, entries: args.max_entries, ratio: args.max_ratio },
+        keep: args.max_revisions,
+    }
 }
 
 fn revision(text: &str) -> Result<Revision, Failure> {
@@ -144,7 +132,8 @@ fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationNam
     })
 }
 
-fn fresh_id() -> Result<DeploymentId, Failure> {
+/// A deployment id that nobody has.
+pub(super) fn fresh_id() -> Result<DeploymentId, Failure> {
     use std::io::Read;
     let mut bytes = [0; 9];
     std::fs::File::open("/dev/urandom")

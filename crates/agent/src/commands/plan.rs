@@ -8,6 +8,7 @@ use longshore_core::problem;
 
 use super::deploy;
 use crate::cli::{DeployArgs, Output};
+use crate::deployment::agent::now;
 use crate::deployment::{decide, refusal, revisions};
 use crate::display;
 use crate::fetch::{self, Request};
@@ -16,16 +17,16 @@ use crate::layout::Layout;
 
 /// Runs the command. Ends as the deployment would be refused, when it would be.
 pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let order = deploy::order(args)?;
-    let limits = deploy::limits(args);
-    let request =
-        Request { revision: &order.revision, content_digest: args.digest, limits: &limits, stop: &AtomicUsize::new(0) };
+    let order = deploy::order(args, layout)?;
+    let never = AtomicUsize::new(0);
+    let request = Request::of(&order, &never);
     // Only an object of a store is ever written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?;
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(refusal::fetch_failure)?;
     let archive = layout.deployment(&order.group.id, &order.deployment).archive();
-    let release = decide::new_release(&order, &fetched, archive, deploy::now());
-    let (new, problems) = revisions::of_bundle(&fetched.bundle, release).map_err(refusal::revision_failure)?;
+    let release = decide::new_release(&order, &fetched, archive, now());
+    let (new, problems) = revisions::of_bundle(&fetched.bundle, release, order.appspec_name.as_ref())
+        .map_err(refusal::revision_failure)?;
     let listing = Listing::of_entries(&fetched.bundle.entries);
     let mut plan = decide::decide(layout, &order, &new, &listing)?;
     plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());

@@ -1,35 +1,60 @@
-//! What a deployment works with: where, with whom, under which limits.
+//! What deployments work with: where, with whom, and who is told.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-use longshore_core::bundle::Limits;
-use longshore_core::report::Fanout;
+use longshore_core::report::{Fanout, JsonLines, Reporter};
 
+use super::order::Order;
 use crate::event::Event;
 use crate::layout::Layout;
+use crate::stop;
 
-/// What a deployment works with.
-pub struct Agent<'a> {
+/// What deployments work with.
+pub struct Agent {
     /// Where everything stands.
-    pub layout: &'a Layout,
-    /// Who is told.
-    pub events: &'a Fanout<Event>,
+    pub layout: Layout,
+    /// Who is told, beside each deployment's own `events.jsonl`.
+    pub reader: Arc<dyn Reporter<Event>>,
     /// The clock: RFC 3339.
     pub now: fn() -> String,
     /// The agent's own environment.
-    pub environment: &'a BTreeMap<OsString, OsString>,
+    pub environment: BTreeMap<OsString, OsString>,
     /// Where relative paths in scripts start: the agent's working folder, as for the AWS agent.
-    pub cwd: &'a Path,
+    pub cwd: PathBuf,
     /// How many times the user asked to stop: once ends the deployment after the running script, twice ends the script.
-    pub stop: &'a AtomicUsize,
-    /// How much an archive may ask for.
-    pub limits: Limits,
-    /// The time between TERM and KILL.
-    pub grace: Duration,
-    /// How many deployments of a group are kept.
-    pub keep: usize,
+    pub stop: Arc<AtomicUsize>,
+}
+
+impl Agent {
+    /// An agent with the environment, working folder and signals of this process. To be called before any other thread is
+    /// started, because it is asked to stop by signals.
+    pub fn of_this_process(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
+        let cwd = std::env::current_dir()?;
+        Ok(Agent { layout, reader, now, environment: std::env::vars_os().collect(), cwd, stop: stop::count() })
+    }
+
+    /// The event stream of one deployment: to the reader, and appended to `events.jsonl` in the deployment's folder, which
+    /// should exist.
+    pub(super) fn events(&self, order: &Order) -> Fanout<Event> {
+        let mut readers: Vec<Box<dyn Reporter<Event>>> = vec![Box::new(Arc::clone(&self.reader))];
+        let path = self.layout.deployment(&order.group.id, &order.deployment).events();
+        if let Ok(file) = OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
+            // Losing this reader loses no deployment; the journal is what counts.
+            readers.push(Box::new(JsonLines::new(file)));
+        }
+        Fanout::new(readers, self.now).for_deployment(order.deployment.as_str())
+    }
+}
+
+/// The clock of journals and events.
+pub fn now() -> String {
+    let now = jiff::Timestamp::now();
+    format!("{now:.3}")
 }

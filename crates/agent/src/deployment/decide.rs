@@ -8,7 +8,7 @@ use longshore_core::failure::{Exit, Failure};
 use nix::unistd::{Group, User, getegid, geteuid};
 
 use super::order::Order;
-use super::plan::{self, Account, Plan, Revision, Surroundings};
+use super::plan::{self, Account, Plan, Revision, Revisions, Surroundings};
 use super::revisions;
 use crate::fetch::Fetched;
 use crate::hook::user;
@@ -25,15 +25,18 @@ use crate::release::{self, Release};
 
 /// What a deployment of `new` would do now.
 pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing) -> Result<Plan, Failure> {
-    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(revisions::of_installed);
+    let read = |release| revisions::of_installed(release, order.appspec_name.as_ref());
+    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(read);
+    let most_recent = release::most_recent(layout, &order.group.id).map_err(internal)?.map(read);
     let mut users = BTreeMap::new();
-    for name in revisions::users(installed.iter().chain([new])) {
+    for name in revisions::users(installed.iter().chain(&most_recent).chain([new])) {
         let user = user::resolve(Some(&name)).map_err(internal)?;
         users.insert(name, user);
     }
     let appspec = new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
     let (install, _) = install_plan(layout, order, appspec, listing)?;
-    Ok(plan::plan(order, new, installed.as_ref(), listing, Surroundings { agent: agent()?, users, install }))
+    let revisions = Revisions { new, installed: installed.as_ref(), most_recent: most_recent.as_ref() };
+    Ok(plan::plan(order, revisions, listing, Surroundings { agent: agent()?, users, install }))
 }
 
 fn agent() -> Result<Account, Failure> {

@@ -11,11 +11,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use longshore_core::bundle::EntryKind;
-use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::GroupId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+use longshore_core::report::Fanout;
 
 use super::agent::Agent;
 use super::journal::{Entry, Journal, Outcome, Step};
@@ -38,8 +38,8 @@ use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
 use crate::retention;
 
-/// Takes the group's lock, closes what an earlier agent left unfinished, and opens the deployment's folder and journal.
-pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
+/// Takes the group's lock and makes the deployment's folder.
+fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
     let lock = Lock::acquire(layout, &order.group.id, &order.deployment).map_err(|error| match &error {
         LockError::Busy { .. } => {
             Failure::new(Exit::Busy, error).hint("wait for it to end; `longshore-agent history` shows how it did")
@@ -60,30 +60,34 @@ pub fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
 }
 
 /// Carries out an order: prepares it, walks its events, closes it. Returns when it succeeded.
-pub fn deploy(agent: &Agent<'_>, lock: &Lock, order: &Order, content_digest: Option<Sha256>) -> Result<(), Failure> {
+pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
     let begun = Instant::now();
+    let lock = &open(&agent.layout, order)?;
+    let events = agent.events(order);
     let directory = agent.layout.deployment(&order.group.id, &order.deployment);
     let mut journal = Journal::create(directory.journal(), agent.now).map_err(internal)?;
     journal
         .append(Entry::Opened { order: Box::new(order.clone()), agent: env!("CARGO_PKG_VERSION").to_owned() })
         .map_err(internal)?;
-    agent.events.emit(&Event::DeploymentStarted {
+    events.emit(&Event::DeploymentStarted {
         application: order.application.clone(),
         group: order.group.name.clone(),
         revision: order.revision.to_string(),
         events: order.events.clone(),
+        cause: order.cause.clone(),
     });
-    let mut run = Run { agent, lock, order, directory, journal, begun, hooks_run: 0 };
-    let ended = unfinished::close(agent, lock, &order.deployment)
+    let mut run = Run { agent, events: &events, lock, order, directory, journal, begun, hooks_run: 0 };
+    let ended = unfinished::close(agent, &events, lock, &order.deployment)
         .map_err(Ended::Refused)
-        .and_then(|()| run.prepare(content_digest))
+        .and_then(|()| run.prepare())
         .and_then(|prepared| run.walk(&prepared));
     run.close(ended)
 }
 
 /// One deployment under way.
 struct Run<'a> {
-    agent: &'a Agent<'a>,
+    agent: &'a Agent,
+    events: &'a Fanout<Event>,
     lock: &'a Lock,
     order: &'a Order,
     directory: DeploymentDir,
@@ -104,14 +108,9 @@ impl Run<'_> {
     /// Everything that can go wrong without changing what the host serves. The bundle is unpacked into the deployment's
     /// own folder before anything is decided, so that a full disk is found, and free space judged, while the old release
     /// still serves.
-    fn prepare(&mut self, content_digest: Option<Sha256>) -> Result<Prepared, Ended> {
-        let request = Request {
-            revision: &self.order.revision,
-            content_digest,
-            limits: &self.agent.limits,
-            stop: self.agent.stop,
-        };
-        let (events, progress) = (self.agent.events, Throttle::default());
+    fn prepare(&mut self) -> Result<Prepared, Ended> {
+        let request = Request::of(self.order, &self.agent.stop);
+        let (events, progress) = (self.events, Throttle::default());
         let fetched = fetch::fetch(&request, &self.directory.bundle(), &|bytes| {
             if progress.is_due() {
                 events.emit(&Event::Fetching { bytes });
@@ -127,7 +126,7 @@ impl Run<'_> {
         self.refuse_if_stopped()?;
         let archive = self.directory.archive();
         let release = decide::new_release(self.order, &fetched, archive.clone(), (self.agent.now)());
-        let (new, problems) = revisions::of_bundle(bundle, release.clone())
+        let (new, problems) = revisions::of_bundle(bundle, release.clone(), self.order.appspec_name.as_ref())
             .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
         bundle.unpack(&archive).map_err(refused)?;
         sync(&archive).map_err(refused)?;
@@ -140,7 +139,7 @@ impl Run<'_> {
         });
         self.refuse_if_stopped()?;
         let listing = Listing::of_entries(&bundle.entries);
-        let plan = decide::decide(self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
+        let plan = decide::decide(&self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
         for message in bundle.warnings.iter().chain(&plan.warnings) {
             events.emit(&Event::Warning { message: message.clone() });
         }
@@ -167,7 +166,7 @@ impl Run<'_> {
             self.event(planned, prepared)?;
         }
         if covers_everything(self.order, &prepared.new) {
-            release::mark_good(self.agent.layout, self.lock, &prepared.new.release).map_err(failed)?;
+            release::mark_good(&self.agent.layout, self.lock, &prepared.new.release).map_err(failed)?;
         }
         Ok(())
     }
@@ -185,11 +184,11 @@ impl Run<'_> {
         let begun = Instant::now();
         let steps = steps(&planned.action, self.hooks_run);
         if let Action::Nothing { reason } = &planned.action {
-            self.agent.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
+            self.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
             return Ok(());
         }
         self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(failed)?;
-        self.agent.events.emit(&Event::EventStarted { event: event.clone() });
+        self.events.emit(&Event::EventStarted { event: event.clone() });
         for (index, step) in steps.iter().enumerate() {
             self.journal.append(Entry::Started { event: event.clone(), step: index }).map_err(failed)?;
             let done = match step {
@@ -219,14 +218,14 @@ impl Run<'_> {
                     Step::RunHook { location, .. } => Some(location.clone()),
                     Step::MarkMostRecent | Step::Install => None,
                 };
-                self.agent.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
+                self.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
                 return Err(Ended::Failed(failure.failure.hint(self.way_back())));
             }
             if index + 1 < steps.len() {
                 self.check_stop(event)?;
             }
         }
-        self.agent.events.emit(&Event::EventFinished { event: event.clone(), elapsed_ms: elapsed(begun) });
+        self.events.emit(&Event::EventFinished { event: event.clone(), elapsed_ms: elapsed(begun) });
         Ok(())
     }
 
@@ -238,7 +237,7 @@ impl Run<'_> {
             return Err(internal("a script that the plan does not have").into());
         };
         self.hooks_run = place.number;
-        self.agent.events.emit(&Event::HookStarted {
+        self.events.emit(&Event::HookStarted {
             event: planned.event.clone(),
             script: hook.location.clone(),
             from: *from,
@@ -251,13 +250,13 @@ impl Run<'_> {
         let user = user::resolve(hook.user.as_deref()).map_err(internal)?;
         let context = self.hook_context(&planned.event, revision, prepared);
         let command = HookCommand::new(&hook.hook, place.index, user, &context);
-        let events = self.agent.events;
+        let events = self.events;
         let mut on_line =
             |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
         let dir = self.directory.hook(place.number);
-        let report = ending_when_asked_twice(self.agent.stop, &dir, || watch::run(&command, &dir, &mut on_line));
+        let report = ending_when_asked_twice(&self.agent.stop, &dir, || watch::run(&command, &dir, &mut on_line));
         let report = report.map_err(internal)?;
-        self.agent.events.emit(&Event::HookFinished {
+        self.events.emit(&Event::HookFinished {
             event: planned.event.clone(),
             script: hook.location.clone(),
             report: report.clone(),
@@ -293,9 +292,9 @@ impl Run<'_> {
             digest: prepared.new.release.content_digest,
             previous_deployment: installed.map(|release| release.deployment.clone()),
             previous_commit: installed.and_then(|release| release.commit.clone()),
-            cwd: self.agent.cwd.to_owned(),
+            cwd: self.agent.cwd.clone(),
             log: self.directory.scripts_log(),
-            grace: self.agent.grace,
+            policy: self.order.policy.hooks.clone(),
         }
     }
 
@@ -309,10 +308,10 @@ impl Run<'_> {
             _ => Some(Listing::read(&prepared.new.release.archive).map_err(internal)?),
         };
         let listing = changed.as_ref().unwrap_or(&prepared.listing);
-        let (decided, programs) = decide::install_plan(self.agent.layout, self.order, appspec, listing)?;
+        let (decided, programs) = decide::install_plan(&self.agent.layout, self.order, appspec, listing)?;
         let plan = decided.map_err(|conflicts| refusal::conflict_failure(&conflicts))?;
         for message in &plan.notes {
-            self.agent.events.emit(&Event::Warning { message: message.clone() });
+            self.events.emit(&Event::Warning { message: message.clone() });
         }
         let installation = Installation {
             plan: &plan,
@@ -321,7 +320,7 @@ impl Run<'_> {
             records: &self.records(),
             programs: &programs,
         };
-        let (events, throttle) = (self.agent.events, Throttle::default());
+        let (events, throttle) = (self.events, Throttle::default());
         let directory = &self.directory;
         let journal = RefCell::new(&mut self.journal);
         let write_down = |transaction: &Transaction| {
@@ -341,15 +340,15 @@ impl Run<'_> {
             let left_half_done = matches!(error, InstallError::Stuck { .. });
             StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
         })?;
-        release::mark_installed(self.agent.layout, self.lock, &prepared.new.release).map_err(internal)?;
+        release::mark_installed(&self.agent.layout, self.lock, &prepared.new.release).map_err(internal)?;
         // It has ended; a file that stays is read only when the journal says otherwise.
         let _ = fs::remove_file(self.directory.installation());
         for left in &installed.left {
             let message = format!("{left}: {}; it is the old release's and can be deleted by hand", left.source);
-            self.agent.events.emit(&Event::Warning { message });
+            self.events.emit(&Event::Warning { message });
         }
         let count = |action| plan.copies.iter().filter(|copy| copy.action == action).count();
-        self.agent.events.emit(&Event::Installed {
+        self.events.emit(&Event::Installed {
             created: count(CopyAction::Create),
             replaced: count(CopyAction::Replace),
             retained: count(CopyAction::Retain),
@@ -373,7 +372,7 @@ impl Run<'_> {
 
     /// What to type to get the old release back, or to try again.
     fn way_back(&self) -> String {
-        let Ok(Some(good)) = release::good(self.agent.layout, &self.order.group.id) else {
+        let Ok(Some(good)) = release::good(&self.agent.layout, &self.order.group.id) else {
             return "fix it and deploy again; no earlier release of this group was good".to_owned();
         };
         // As it was fetched: scripts may have written to the folder it was unpacked to.
@@ -409,9 +408,9 @@ impl Run<'_> {
         };
         let (installed, tidied) = self.tidy(outcome);
         if let Err(failure) = tidied {
-            self.agent.events.emit(&Event::Warning { message: failure.error.to_string() });
+            self.events.emit(&Event::Warning { message: failure.error.to_string() });
         }
-        self.agent.events.emit(&Event::DeploymentFinished {
+        self.events.emit(&Event::DeploymentFinished {
             outcome,
             reason,
             installed: installed.map(|release| release.deployment),
@@ -426,7 +425,7 @@ impl Run<'_> {
     /// Removes what nobody needs any more: of a refused deployment all but its records, else old deployments. Nothing is
     /// removed when it cannot be told what is needed.
     fn tidy(&self, outcome: Outcome) -> (Option<Release>, Result<(), Failure>) {
-        let (layout, group) = (self.agent.layout, &self.order.group.id);
+        let (layout, group) = (&self.agent.layout, &self.order.group.id);
         let installed = match release::installed(layout, group) {
             Ok(installed) => installed,
             Err(error) => return (None, Err(internal(error))),
@@ -442,7 +441,7 @@ impl Run<'_> {
             protected.push(self.order.deployment.clone());
             let good = release::good(layout, group).map_err(internal)?;
             protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
-            retention::prune(layout, group, self.agent.keep, &protected).map_err(internal)
+            retention::prune(layout, group, self.order.policy.keep, &protected).map_err(internal)
         })();
         (installed, pruned)
     }
@@ -471,7 +470,8 @@ fn ending_when_asked_twice<T>(stop: &AtomicUsize, dir: &Path, run: impl FnOnce()
 /// that the release has scripts for.
 fn covers_everything(order: &Order, new: &Revision) -> bool {
     let scripted = new.appspec.iter().flat_map(|appspec| appspec.hooks.keys());
-    let needed = scripted.filter(|event| event.scripts_from() == ScriptsFrom::Current && event.is_built_in());
+    let needed =
+        scripted.filter(|event| event.scripts_from(order.scripts_map) == ScriptsFrom::Current && event.is_built_in());
     let mut needed = needed.chain([&LifecycleEvent::Install]);
     needed.all(|event| order.events.contains(event) && !order.skip.contains(event))
 }

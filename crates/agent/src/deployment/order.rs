@@ -3,9 +3,14 @@
 use std::path::PathBuf;
 
 use longshore_core::appspec::FileExists;
+use longshore_core::bundle::{BundlePath, Limits};
+use longshore_core::digest::Sha256;
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
-use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use serde::{Deserialize, Serialize};
+
+use crate::hook::policy::HookPolicy;
+use crate::retention::DEFAULT_KEEP;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,59 @@ pub struct Order {
     pub stop_from: StopFrom,
     /// What to do about files that are in the way, unless the appspec says it.
     pub file_exists: FileExists,
+    /// Why it was given.
+    pub cause: Cause,
+    /// Which revisions its events take their scripts from.
+    pub scripts_map: ScriptsMap,
+    /// The content digest that the revision must have, when the user said so.
+    pub content_digest: Option<Sha256>,
+    /// The appspec's name in the bundle, when it is not one of the usual (AWS: `AppSpecFilename`).
+    pub appspec_name: Option<BundlePath>,
+    /// How it is carried out, as far as the user may choose.
+    pub policy: Policy,
+}
+
+/// Why an order was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// Somebody asked to go back to the release that this deployment brought.
+    Rollback {
+        /// That deployment.
+        to: DeploymentId,
+    },
+    /// Another deployment failed after its files were installed, and the last good release comes back.
+    Restore {
+        /// The deployment that failed.
+        failed: DeploymentId,
+        /// The deployment that brought the good release.
+        to: DeploymentId,
+    },
+}
+
+/// How an order is carried out. Written down with it, so that it holds after a restart of the agent too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// What happens when a script fails after the files were installed.
+    pub on_failure: OnFailure,
+    /// How scripts run.
+    pub hooks: HookPolicy,
+    /// How much an archive may ask for.
+    pub limits: Limits,
+    /// How many deployments of the group are kept (AWS: `max_revisions`).
+    pub keep: usize,
+}
+
+/// What happens when a script fails after the files were installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The last good release's files come back, and its ApplicationStart runs.
+    Restore,
+    /// The failed release's files stay (as the AWS agent).
+    Leave,
 }
 
 /// A deployment group on this host.
@@ -64,6 +122,17 @@ pub enum StopFrom {
     Installed,
     /// Those of the revision being deployed: the way out when the installed stop script is broken.
     New,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            on_failure: OnFailure::Restore,
+            hooks: HookPolicy::default(),
+            limits: Limits::default(),
+            keep: DEFAULT_KEEP,
+        }
+    }
 }
 
 /// Why a list of events cannot be an order.

@@ -32,6 +32,17 @@ pub struct Revision {
     pub scripts: BTreeMap<PathBuf, Script>,
 }
 
+/// The revisions that a plan concerns.
+#[derive(Debug, Clone, Copy)]
+pub struct Revisions<'a> {
+    /// The one being deployed.
+    pub new: &'a Revision,
+    /// The one that is installed.
+    pub installed: Option<&'a Revision>,
+    /// The one that was fetched last.
+    pub most_recent: Option<&'a Revision>,
+}
+
 /// What stands where a script should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -240,7 +251,9 @@ impl Blocker {
     pub fn hint(&self) -> String {
         match self {
             Blocker::WrongOs => "deploy it with the AWS agent on Windows, or write `os: linux`".to_owned(),
-            Blocker::NoScript { event, from: ScriptsFrom::Installed, .. } => way_round(std::slice::from_ref(event)),
+            Blocker::NoScript { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. } => {
+                way_round(std::slice::from_ref(event))
+            }
             Blocker::InstalledUnreadable { events, .. } => way_round(events),
             Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
                 format!(
@@ -268,6 +281,7 @@ impl fmt::Display for Blocker {
                 let whose = match from {
                     ScriptsFrom::Current => "the bundle",
                     ScriptsFrom::Installed => "the installed revision",
+                    ScriptsFrom::MostRecent => "the revision fetched last",
                 };
                 write!(f, "{event}: script `{location}` is not a file in {whose} (looked for {})", script.display())
             }
@@ -302,13 +316,8 @@ fn names(events: &[LifecycleEvent], separator: &str) -> String {
 }
 
 /// Decides.
-pub fn plan(
-    order: &Order,
-    new: &Revision,
-    installed: Option<&Revision>,
-    listing: &Listing,
-    surroundings: Surroundings,
-) -> Plan {
+pub fn plan(order: &Order, revisions: Revisions<'_>, listing: &Listing, surroundings: Surroundings) -> Plan {
+    let Revisions { new, installed, .. } = revisions;
     let mut plan = Plan {
         agent: surroundings.agent,
         release: new.release.clone(),
@@ -335,11 +344,23 @@ pub fn plan(
             | LifecycleEvent::ValidateService
             | LifecycleEvent::BeforeAllowTraffic
             | LifecycleEvent::AfterAllowTraffic
-            | LifecycleEvent::Custom(_) => plan_hooks(&mut plan, event, order, new, installed, &surroundings.users),
+            | LifecycleEvent::Custom(_) => plan_hooks(&mut plan, event, order, revisions, &surroundings.users),
         };
         plan.events.push(PlannedEvent { event: event.clone(), action, expected });
     }
     plan
+}
+
+/// Whose scripts an event runs.
+fn scripts_from(order: &Order, event: &LifecycleEvent) -> ScriptsFrom {
+    let downloaded =
+        order.events.iter().take_while(|other| *other != event).any(|e| *e == LifecycleEvent::DownloadBundle);
+    match (event.scripts_from(order.scripts_map), order.stop_from) {
+        // As the AWS agent 1.8.1: once the new revision is there, it is used for everything.
+        _ if downloaded => ScriptsFrom::Current,
+        (ScriptsFrom::Installed | ScriptsFrom::MostRecent, StopFrom::New) => ScriptsFrom::Current,
+        (from, StopFrom::Installed | StopFrom::New) => from,
+    }
 }
 
 /// How many files and links a bundle holds.
@@ -376,25 +397,20 @@ fn plan_hooks(
     plan: &mut Plan,
     event: &LifecycleEvent,
     order: &Order,
-    new: &Revision,
-    installed: Option<&Revision>,
+    revisions: Revisions<'_>,
     users: &BTreeMap<String, RunAs>,
 ) -> Action {
     let nothing = |reason| Action::Nothing { reason };
     if order.skip.contains(event) {
         return nothing(Idle::LeftOut);
     }
-    let from = match (event.scripts_from(), order.stop_from) {
-        (ScriptsFrom::Installed, StopFrom::Installed) => ScriptsFrom::Installed,
-        (ScriptsFrom::Installed, StopFrom::New) | (ScriptsFrom::Current, _) => ScriptsFrom::Current,
-    };
+    let from = scripts_from(order, event);
     let revision = match from {
-        ScriptsFrom::Current => new,
-        ScriptsFrom::Installed => match installed {
-            Some(revision) => revision,
-            None => return nothing(Idle::FirstDeployment),
-        },
+        ScriptsFrom::Current => Some(revisions.new),
+        ScriptsFrom::Installed => revisions.installed,
+        ScriptsFrom::MostRecent => revisions.most_recent,
     };
+    let Some(revision) = revision else { return nothing(Idle::FirstDeployment) };
     let appspec = match &revision.appspec {
         Ok(appspec) => appspec,
         Err(reason) => {

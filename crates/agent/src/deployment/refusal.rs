@@ -119,8 +119,8 @@ pub fn revision_failure(error: RevisionError) -> Failure {
                 .with_problems(problems)
                 .hint("`longshore check` shows the same in the repository, before a build")
         }
-        RevisionError::NoAppspec => {
-            Failure::new(Exit::Invalid, RevisionError::NoAppspec).hint("`longshore init` writes a first one")
+        RevisionError::NoAppspec { .. } => {
+            Failure::new(Exit::Invalid, error).hint("`longshore init` writes a first one")
         }
         RevisionError::Read(source) => Failure::new(Exit::BadBundle, RevisionError::Read(source)),
     }

@@ -21,8 +21,14 @@ const APPSPEC_LIMIT: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum RevisionError {
     /// No appspec.
-    #[error("the bundle has no `appspec.yml` or `appspec.yaml` at its top")]
-    NoAppspec,
+    #[error("the bundle has no {} at its top", match name {
+        Some(name) => format!("`{name}`"),
+        None => "`appspec.yml` or `appspec.yaml`".to_owned(),
+    })]
+    NoAppspec {
+        /// The name it should have, when the order gives one.
+        name: Option<BundlePath>,
+    },
     /// The appspec could not be read from the bundle.
     #[error("cannot read the appspec of the bundle")]
     Read(#[source] OpenError),
@@ -37,9 +43,14 @@ pub enum RevisionError {
 }
 
 /// The revision in a bundle, and the warnings about its appspec. `release.archive` is where it will stand unpacked.
-pub fn of_bundle(bundle: &Bundle, release: Release) -> Result<(Revision, Vec<Problem>), RevisionError> {
-    let path = bundle.appspec(None).ok_or(RevisionError::NoAppspec)?;
-    let bytes = bundle.read(&path, APPSPEC_LIMIT).map_err(RevisionError::Read)?.ok_or(RevisionError::NoAppspec)?;
+pub fn of_bundle(
+    bundle: &Bundle,
+    release: Release,
+    appspec_name: Option<&BundlePath>,
+) -> Result<(Revision, Vec<Problem>), RevisionError> {
+    let no_appspec = || RevisionError::NoAppspec { name: appspec_name.cloned() };
+    let path = bundle.appspec(appspec_name.map(BundlePath::as_str)).ok_or_else(no_appspec)?;
+    let bytes = bundle.read(&path, APPSPEC_LIMIT).map_err(RevisionError::Read)?.ok_or_else(no_appspec)?;
     let source = SourceFile::new(path.as_str(), String::from_utf8_lossy(&bytes));
     let parsed = appspec::parse(&source);
     let Some(appspec) = parsed.appspec else {
@@ -71,8 +82,11 @@ fn is_behind_link(bundle: &Bundle, path: &BundlePath) -> bool {
 }
 
 /// The revision that is installed. What cannot be read is for the plan to judge: nothing may need it.
-pub fn of_installed(release: Release) -> Revision {
-    let appspec = read_appspec(&release.archive);
+///
+/// `appspec_name` is the one of the order, also for this revision (as the AWS agent 1.8.1); where it has no such file, the
+/// usual names count.
+pub fn of_installed(release: Release, appspec_name: Option<&BundlePath>) -> Revision {
+    let appspec = read_appspec(&release.archive, appspec_name);
     let mut scripts = BTreeMap::new();
     for hook in appspec.iter().flat_map(|appspec| appspec.hooks.values().flatten()) {
         let path = hook.script.under(&release.archive);
@@ -96,8 +110,8 @@ pub fn users<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> BTreeSet<
         .collect()
 }
 
-fn read_appspec(archive: &Path) -> Result<AppSpec, String> {
-    for name in appspec::NAMES {
+fn read_appspec(archive: &Path, name: Option<&BundlePath>) -> Result<AppSpec, String> {
+    for name in name.map(BundlePath::as_str).into_iter().chain(appspec::NAMES) {
         let path: PathBuf = archive.join(name);
         let text = match fs::read(&path) {
             Ok(text) => text,

@@ -11,6 +11,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::fsx;
 use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::report::Fanout;
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
@@ -41,8 +42,8 @@ pub(super) fn write(directory: &DeploymentDir, plan: &InstallPlan, transaction: 
 }
 
 /// Closes every unfinished deployment of the group.
-pub(super) fn close(agent: &Agent<'_>, lock: &Lock, current: &DeploymentId) -> Result<(), Failure> {
-    for (id, path) in history::journals(agent.layout, &lock.group).map_err(failed)? {
+pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current: &DeploymentId) -> Result<(), Failure> {
+    for (id, path) in history::journals(&agent.layout, &lock.group).map_err(failed)? {
         let lines = journal::read(&path).map_err(failed)?;
         if id == *current || lines.is_empty() || journal::outcome(&lines).is_some() {
             continue;
@@ -53,7 +54,7 @@ pub(super) fn close(agent: &Agent<'_>, lock: &Lock, current: &DeploymentId) -> R
         Journal::reopen(path, agent.now)
             .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
             .map_err(failed)?;
-        agent.events.emit(&Event::EarlierClosed { earlier: id, during: last_event(&lines) });
+        events.emit(&Event::EarlierClosed { earlier: id, during: last_event(&lines) });
     }
     Ok(())
 }
@@ -70,7 +71,7 @@ fn last_event(lines: &[Line]) -> Option<LifecycleEvent> {
 }
 
 /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.
-fn refuse_beside_script(agent: &Agent<'_>, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
+fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
     let earlier = agent.layout.deployment(&lock.group, id);
     for line in lines {
         let Entry::Planned { steps, .. } = &line.entry else { continue };
@@ -87,7 +88,7 @@ fn refuse_beside_script(agent: &Agent<'_>, lock: &Lock, id: &DeploymentId, lines
 }
 
 /// Leaves the old release or the new one, whole.
-fn end_installation(agent: &Agent<'_>, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
+fn end_installation(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
     let directory = agent.layout.deployment(&lock.group, id);
     let (Some(phase), Some(release)) = (last_phase(lines), prepared(lines)) else { return Ok(()) };
     let path = directory.installation();
@@ -110,7 +111,7 @@ fn end_installation(agent: &Agent<'_>, lock: &Lock, id: &DeploymentId, lines: &[
     let recovered =
         execute::recover(&installation, &transaction).map_err(|error| Failure::new(Exit::InstallFailed, error))?;
     if let Recovered::Completed(_) = recovered {
-        release::mark_installed(agent.layout, lock, release).map_err(failed)?;
+        release::mark_installed(&agent.layout, lock, release).map_err(failed)?;
     }
     // What is left of it is only a file that nobody reads any more.
     let _ = fs::remove_file(&path);

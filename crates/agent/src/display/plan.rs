@@ -68,6 +68,7 @@ fn planned_event(text: &mut String, planned: &PlannedEvent, agent: &Account) {
             let whose = match from {
                 ScriptsFrom::Current => "of the new revision".to_owned(),
                 ScriptsFrom::Installed => format!("of the installed revision {}", revision.deployment),
+                ScriptsFrom::MostRecent => format!("of the revision fetched last, {}", revision.deployment),
             };
             line(text, &head(&format!("{} {whose}{expected}", plural(hooks.len(), "script"))));
             for hook in hooks {

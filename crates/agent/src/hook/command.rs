@@ -14,6 +14,7 @@ use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, Gr
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
+use super::policy::{HookPolicy, Leftovers};
 use crate::lossless;
 
 /// Every variable that we may set for a hook. An inherited value of one of them never reaches a hook.
@@ -87,6 +88,8 @@ pub struct HookCommand {
     pub timeout: Duration,
     /// How long the process tree has between TERM and KILL.
     pub grace: Duration,
+    /// What happens to what the script leaves running.
+    pub leftovers: Leftovers,
     /// `scripts.log` of the deployment; absolute.
     #[serde(with = "lossless::path")]
     pub log: PathBuf,
@@ -158,12 +161,13 @@ pub struct HookContext {
     pub cwd: PathBuf,
     /// `scripts.log` of the deployment; absolute.
     pub log: PathBuf,
-    /// How long a process tree has between TERM and KILL.
-    pub grace: Duration,
+    /// What the user chose about how scripts run.
+    pub policy: HookPolicy,
 }
 
 /// Where a bundle came from, as far as hooks are told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BundleSource {
     /// From a folder of this host: no variables (AWS agent 1.8.1).
     Local,
@@ -205,7 +209,8 @@ impl HookCommand {
             user,
             sudo: hook.sudo && context.agent_uid != 0 && !is_agent,
             timeout: hook.timeout,
-            grace: context.grace,
+            grace: context.policy.grace,
+            leftovers: context.policy.leftovers,
             log: context.log.clone(),
             first_of_event: index == 0,
         }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_agent::hook::command::{BundleSource, HookCommand, HookContext, RunAs};
+use longshore_agent::hook::policy::HookPolicy;
 use longshore_agent::hook::watch::Shim;
 use longshore_agent::hook::{HookOutcome, HookReport, Process, Stream};
 use longshore_core::appspec::Hook;
@@ -82,7 +83,7 @@ impl Fixture {
             previous_commit: None,
             cwd: self.dir.path().into(),
             log: self.path("logs/scripts.log"),
-            grace: self.grace,
+            policy: HookPolicy { grace: self.grace, ..HookPolicy::default() },
         };
         HookCommand::new(&hook, 0, self.user.clone(), &context)
     }

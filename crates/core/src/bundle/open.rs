@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 pub use self::error::OpenError;
+use serde::{Deserialize, Serialize};
+
 use self::error::shown;
 use self::folder::Folder;
 use self::section::Section;
@@ -47,7 +49,7 @@ pub enum Format {
 }
 
 /// How much an archive may ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of all files together.
     pub total: u64,

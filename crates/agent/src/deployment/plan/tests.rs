@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use longshore_core::appspec::FileExists;
 use longshore_core::ids::{ApplicationName, GroupId, GroupName};
+use longshore_core::lifecycle::ScriptsMap;
 
-use super::super::order::{Group, Revision as Where};
+use super::super::order::{Cause, Group, Policy, Revision as Where};
 use super::*;
 use crate::hook::command::HookUser;
 
@@ -61,6 +62,11 @@ fn order() -> Order {
         skip: Vec::new(),
         stop_from: StopFrom::Installed,
         file_exists: FileExists::Disallow,
+        cause: Cause::Asked,
+        scripts_map: ScriptsMap::InPlace,
+        content_digest: None,
+        appspec_name: None,
+        policy: Policy::default(),
     }
 }
 
@@ -79,7 +85,7 @@ fn nothing_to_install() -> InstallPlan {
 fn decide(order: &Order, new: &Revision, installed: Option<&Revision>) -> Plan {
     let agent = Account { user: "root".to_owned(), group: "root".to_owned(), uid: 0 };
     let surroundings = Surroundings { agent, users: BTreeMap::new(), install: Ok(nothing_to_install()) };
-    plan(order, new, installed, &Listing::default(), surroundings)
+    plan(order, Revisions { new, installed, most_recent: None }, &Listing::default(), surroundings)
 }
 
 /// Each event that runs scripts, and whose.
@@ -177,7 +183,12 @@ fn an_agent_that_is_not_root_cannot_run_a_script_as_somebody_else() {
         let agent = Account { user: "deploy".to_owned(), group: "deploy".to_owned(), uid: agent_uid };
         let users = [("app".to_owned(), user("app", app_uid))].into();
         let surroundings = Surroundings { agent, users, install: Ok(nothing_to_install()) };
-        let plan = plan(&order(), &new, None, &Listing::default(), surroundings);
+        let plan = plan(
+            &order(),
+            Revisions { new: &new, installed: None, most_recent: None },
+            &Listing::default(),
+            surroundings,
+        );
         let texts: Vec<String> = plan.blockers.iter().map(ToString::to_string).collect();
         let expected =
             ["AfterInstall: script `x.sh` should run as `app`, and the agent runs as `deploy`, not as root".to_owned()];

@@ -38,7 +38,7 @@ fn context(agent_env: &[(&str, &str)]) -> HookContext {
         previous_commit: None,
         cwd: "/".into(),
         log: "/root-dir/shop~dev/d-NEW/logs/scripts.log".into(),
-        grace: Duration::from_secs(10),
+        policy: HookPolicy::default(),
     }
 }
 
