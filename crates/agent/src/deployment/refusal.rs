@@ -176,6 +176,7 @@ impl LastLines {
                 | HookOutcome::Exited { .. }
                 | HookOutcome::Killed { .. }
                 | HookOutcome::TimedOut { .. }
+                | HookOutcome::LeftRunning { .. }
                 | HookOutcome::Interrupted => "it printed nothing".to_owned(),
             },
             count => format!("its last {} of output:", plural(count, "line")),

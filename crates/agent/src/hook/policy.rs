@@ -25,9 +25,10 @@ pub enum Leftovers {
     /// They go on running, and the script has passed.
     #[default]
     Warn,
-    /// They go on running, and the script has failed (with code 6, as the AWS agent, when they hold its output).
+    /// They go on running, and the script has failed: code 6 when one holds its output (as the AWS agent after the whole
+    /// timeout), else 4.
     Fail,
-    /// They are ended, TERM first, and the script has passed.
+    /// They are ended, TERM first, and the script has passed. They are ended after a script that fails too.
     Kill,
 }
 
@@ -38,7 +39,7 @@ pub enum HookEnvironment {
     /// The agent's own, less its credentials (AWS agent 1.8.1: all of it).
     #[default]
     Inherit,
-    /// A documented minimum.
+    /// `PATH`, the user's `HOME`, `USER`, `LOGNAME` and `SHELL`, language, time zone and AWS region, and nothing else.
     Clean,
 }
 
