@@ -8,6 +8,7 @@ mod matching;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use longshore_core::appspec::{FileExists, Os};
@@ -37,6 +38,7 @@ pub fn plan(request: &Request<'_>, snapshot: &Snapshot) -> Result<InstallPlan, V
     planner.space();
     planner.removals();
     planner.permissions();
+    planner.names();
     planner.finish()
 }
 
@@ -292,6 +294,25 @@ impl<'a> Planner<'a> {
         }
         remembered.reverse();
         self.remembered = remembered;
+    }
+
+    /// Names that the records of the AWS agent cannot hold, or that it would read as others.
+    fn names(&mut self) {
+        let directories = self.directories.iter().map(|directory| &directory.path);
+        let copies = self.copies.iter().filter(|copy| copy.action != CopyAction::Retain);
+        for path in directories.chain(copies.map(|copy| &copy.destination)) {
+            if path.as_os_str().as_bytes().last().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == 0x0b) {
+                let path = path.to_string_lossy();
+                let path = path.escape_debug();
+                self.notes.push(format!("`{path}` ends in white space: the AWS agent could not remove it"));
+            }
+        }
+        for change in self.permissions.iter().filter(|change| change.context.is_some()) {
+            if change.place.as_os_str().as_bytes().contains(&b'\n') {
+                let path = change.place.to_string_lossy().into_owned();
+                self.conflicts.push(Conflict::new(None, ConflictKind::LineBreak { path }));
+            }
+        }
     }
 
     fn is_hidden(&self, place: &Path) -> bool {

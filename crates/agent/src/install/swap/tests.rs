@@ -133,6 +133,21 @@ fn a_swap_that_stops_inside_a_step_is_undone() {
 }
 
 #[test]
+fn what_somebody_else_put_in_the_place_of_a_kept_file_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let transaction = staged(root);
+    fs::hard_link(root.join("same"), root.join("o-same")).unwrap();
+    fs::write(root.join("theirs"), "theirs").unwrap();
+    fs::rename(root.join("theirs"), root.join("same")).unwrap();
+    let mut expected = only_old(tree(root));
+    expected.remove(Path::new("o-same"));
+    let left = undo(&transaction, &Programs::default());
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(tree(root), expected);
+}
+
+#[test]
 fn a_whole_swap_shows_the_new_release_and_clearing_leaves_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let transaction = staged(dir.path());
