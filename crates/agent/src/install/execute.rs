@@ -1,6 +1,6 @@
 //! Carries out a plan, wholly or not at all.
 //!
-//! Check → stage → sync → swap → adjust → sync → records → delete what was replaced. Decides nothing: what happens is in the
+//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced. Decides nothing: what happens is in the
 //! plan.
 //!
 //! The commit is one rename: that of the record which names the deployment as the last successful installation. Before it
@@ -121,8 +121,10 @@ pub fn execute(
     enter(Phase::Staging, &mut transaction, journal, &records.dir).map_err(InstallError::begin)?;
     let done = (|| {
         stage::stage(&transaction, archive, programs, progress)?;
+        let to_be_moved = swap::keep(&transaction)?;
+        stage::sync(&transaction)?;
         enter(Phase::Swapping, &mut transaction, journal, &records.dir)?;
-        let visible = swap::swap(&transaction)?;
+        let visible = swap::swap(&transaction, &to_be_moved)?;
         enter(Phase::Adjusting, &mut transaction, journal, &records.dir)?;
         swap::adjust(&transaction, programs)?;
         stage::sync(&transaction)?;

@@ -1,5 +1,5 @@
-//! Writes everything new beside its destination, with its final owner, mode and ACL, and makes it durable. Nothing that
-//! stands is changed.
+//! Writes everything new beside its destination, with its final owner, mode and ACL, and makes what was done durable. Nothing
+//! that stands is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -18,8 +18,10 @@ use super::permissions::{self, Programs};
 use super::step::{Operation, Progress, StepError};
 use super::transaction::{Arrival, NewFile, Transaction};
 
-/// How many threads write files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
+/// How many threads write or rename files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
 const THREADS: usize = 2;
+/// For fewer files than this a thread costs more than it gains.
+const WORTH_A_THREAD: usize = 32;
 /// How many paths one `setfacl` or `getfacl` gets, so that its command line stays far below every limit.
 const PATHS_PER_PROGRAM: usize = 200;
 
@@ -40,8 +42,7 @@ pub(super) fn stage(
             .map_err(StepError::of(Operation::SetPermissions, &folder.staged))?;
     }
     let acls = transaction.acls.iter();
-    set_acls(acls.map(|acl| NewAcl { path: &acl.staged, entries: &acl.entries, mode: acl.mode }), programs)?;
-    sync(transaction)
+    set_acls(acls.map(|acl| NewAcl { path: &acl.staged, entries: &acl.entries, mode: acl.mode }), programs)
 }
 
 /// An ACL for one path.
@@ -130,11 +131,23 @@ fn stage_files(
         }
         Ok(())
     };
+    in_parallel(files, stage_chunk)
+}
+
+/// Does something to all items of a list, in one thread for each part of it. The first error in order is returned, when all
+/// threads have ended.
+pub(super) fn in_parallel<T: Sync>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Result<(), StepError> + Sync,
+) -> Result<(), StepError> {
     // Neighbours in the list are neighbours on disk, so each thread takes one run of them.
-    let (first, second) = files.split_at(files.len() / THREADS);
+    let (first, second) = items.split_at(items.len() / THREADS);
+    if first.len() < WORTH_A_THREAD {
+        return work(items);
+    }
     thread::scope(|scope| {
-        let other = scope.spawn(|| stage_chunk(second));
-        let first = stage_chunk(first);
+        let other = scope.spawn(|| work(second));
+        let first = work(first);
         let second = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         first.and(second)
     })

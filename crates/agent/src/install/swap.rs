@@ -2,6 +2,7 @@
 //!
 //! Every step looks at the disk before it acts, so that undoing works from wherever an installation stopped.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -13,18 +14,25 @@ use super::stage::{self, NewAcl};
 use super::step::{Operation, StepError};
 use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction, Tree};
 
+/// Gives every file that will be replaced a second name. Others notice nothing of it. Returns which of the transaction's
+/// files will replace something that can have none, by their number: that has to be moved.
+pub(super) fn keep(transaction: &Transaction) -> Result<HashSet<usize>, StepError> {
+    let mut to_be_moved = HashSet::new();
+    for (number, file) in transaction.files.iter().enumerate() {
+        if let Arrival::Over { old, .. } = &file.arrival
+            && !keep_old(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?
+        {
+            to_be_moved.insert(number);
+        }
+    }
+    Ok(to_be_moved)
+}
+
 /// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole. Returns
 /// how long others could meet both releases: one rename or link for each path, and nothing else is done meanwhile.
-pub(super) fn swap(transaction: &Transaction) -> Result<Duration, StepError> {
-    let mut kept = Vec::with_capacity(transaction.files.len());
-    for file in &transaction.files {
-        kept.push(match &file.arrival {
-            Arrival::InTree | Arrival::New => Kept::Nothing,
-            Arrival::Over { old, .. } => {
-                keep_old(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?
-            }
-        });
-    }
+pub(super) fn swap(transaction: &Transaction, to_be_moved: &HashSet<usize>) -> Result<Duration, StepError> {
+    let files = transaction.files.iter().enumerate().filter(|(_, file)| file.arrival != Arrival::InTree);
+    let arriving: Vec<(&NewFile, bool)> = files.map(|(number, file)| (file, to_be_moved.contains(&number))).collect();
     let begun = Instant::now();
     for tree in &transaction.trees {
         if let Some(old) = &tree.old {
@@ -32,18 +40,23 @@ pub(super) fn swap(transaction: &Transaction) -> Result<Duration, StepError> {
         }
         fs::rename(&tree.staged, &tree.place).map_err(StepError::of(Operation::MoveIntoPlace, &tree.place))?;
     }
-    for (file, kept) in transaction.files.iter().zip(kept) {
-        match (&file.arrival, kept) {
-            (Arrival::InTree, _) => continue,
-            (Arrival::New, _) => arrive_new(file),
-            (Arrival::Over { .. }, Kept::Linked | Kept::Nothing) => fs::rename(&file.staged, &file.place),
-            (Arrival::Over { old, .. }, Kept::ToBeMoved) => {
-                fs::rename(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?;
-                fs::rename(&file.staged, &file.place)
-            }
+    stage::in_parallel(&arriving, |files| {
+        for (file, to_be_moved) in files {
+            let NewFile { place, staged, arrival, .. } = file;
+            let arrived = match arrival {
+                Arrival::New => arrive_new(file),
+                Arrival::InTree => Ok(()),
+                Arrival::Over { old, .. } => {
+                    if *to_be_moved {
+                        fs::rename(place, old).map_err(StepError::of(Operation::MoveAside, place))?;
+                    }
+                    fs::rename(staged, place)
+                }
+            };
+            arrived.map_err(StepError::of(Operation::MoveIntoPlace, place))?;
         }
-        .map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
-    }
+        Ok(())
+    })?;
     for removal in &transaction.removals {
         match fs::rename(&removal.place, &removal.old) {
             // Somebody else removed it: so much the better.
@@ -58,17 +71,6 @@ pub(super) fn swap(transaction: &Transaction) -> Result<Duration, StepError> {
             .map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
     }
     Ok(visible)
-}
-
-/// How the file that a new one replaces is kept.
-#[derive(Clone, Copy)]
-enum Kept {
-    /// There is none.
-    Nothing,
-    /// It has a second name already.
-    Linked,
-    /// It can have no second name (folders, some file systems), and is moved when the new one comes.
-    ToBeMoved,
 }
 
 /// Changes folders that stand, and contexts.
@@ -118,7 +120,7 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
     }
     for file in transaction.files.iter().rev().filter(|file| file.arrival != Arrival::InTree) {
         // What waits is how the next attempt tells that the new file never came, so it goes last.
-        let undone = if transaction.phase >= Phase::Swapping { undo_file(file) } else { Ok(()) };
+        let undone = undo_file(file, transaction.phase);
         attempt(&file.place, undone.and_then(|()| remove(&file.staged, |path| fs::remove_file(path))));
     }
     if transaction.phase >= Phase::Swapping {
@@ -194,19 +196,18 @@ fn arrive_new(file: &NewFile) -> io::Result<()> {
 }
 
 /// Gives what stands at `place` a second name, so that its first one can be renamed over without a moment in which it
-/// names nothing.
-fn keep_old(place: &Path, old: &Path) -> io::Result<Kept> {
+/// names nothing. Says whether that went: what can have no second name (a folder, or on some file systems) has to be moved.
+fn keep_old(place: &Path, old: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{AlreadyExists, NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match fs::hard_link(place, old) {
-        Ok(()) => Ok(Kept::Linked),
-        Err(error) => match error.kind() {
-            // Nothing has changed yet, and a rename would fare no better.
-            io::ErrorKind::AlreadyExists
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::ReadOnlyFilesystem => Err(error),
-            _ => Ok(Kept::ToBeMoved),
-        },
+        Ok(()) => Ok(true),
+        // Nothing has changed yet, and a rename would fare no better.
+        Err(error)
+            if matches!(error.kind(), AlreadyExists | NotFound | QuotaExceeded | ReadOnlyFilesystem | StorageFull) =>
+        {
+            Err(error)
+        }
+        Err(_) => Ok(false),
     }
 }
 
@@ -223,9 +224,11 @@ fn undo_tree(tree: &Tree) -> io::Result<()> {
     tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
 }
 
-fn undo_file(file: &NewFile) -> io::Result<()> {
+fn undo_file(file: &NewFile, phase: Phase) -> io::Result<()> {
     match &file.arrival {
         Arrival::InTree => Ok(()),
+        // What stands there is nobody's but theirs who put it there.
+        Arrival::New if phase < Phase::Swapping => Ok(()),
         Arrival::New => {
             let arrived = match (identity(&file.staged)?, identity(&file.place)?) {
                 (None, place) => place.is_some(),

@@ -49,7 +49,7 @@ pub struct Transaction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// New files are written beside their destinations.
+    /// New files are written beside their destinations, and what they will replace gets a second name.
     Staging,
     /// They are renamed into place, and what they replace is moved aside.
     Swapping,

@@ -190,11 +190,10 @@ fn setuid_survives_a_change_of_owner_and_no_link_leads_a_mode_or_owner_out_of_th
     host.install(&release);
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw();
     assert_eq!((mode(&host.disk("app/tool")), owner(&host.disk("app/tool")).0), (0o4755, nobody));
-    assert_eq!((mode(&outside), owner(&outside), getfacl(&outside)), (
-        0o644,
-        (0, 0),
-        "user::rw-,group::r--,other::r--".to_owned()
-    ));
+    assert_eq!(
+        (mode(&outside), owner(&outside), getfacl(&outside)),
+        (0o644, (0, 0), "user::rw-,group::r--,other::r--".to_owned())
+    );
     assert_eq!(owner(&host.disk("app/leak")).0, nobody);
 }
 

@@ -147,8 +147,7 @@ fn a_host_changes_from_the_aws_agent_and_back_and_back_again_between_deployments
     assert_eq!(host.records.most_recent_install().unwrap(), Some(host.dir.path().join("d-AWS1")));
 
     let root = ours("d-OURS2", &[("a", "2"), ("b", "2"), ("sub/c", "2"), ("l -> a", "")]);
-    let names =
-        ["app/", "app/a", "app/b", "app/l -> a", "app/logs/", "app/logs/today", "app/sub/", "app/sub/c"];
+    let names = ["app/", "app/a", "app/b", "app/l -> a", "app/logs/", "app/logs/today", "app/sub/", "app/sub/c"];
     assert_eq!(host.names(), names);
     assert_eq!(calls(), "semanage fcontext -d app/a\nsemanage fcontext -a -t t app/b\nrestorecon -v app/b\n");
     assert_eq!(fs::read_to_string(aws.record("_last_successful_install")).unwrap(), root.to_str().unwrap());
@@ -204,7 +203,8 @@ fn a_deployment_takes_away_exactly_what_the_aws_agent_would() {
         for folder in ["app", "app/z", "app/z/a", "app/full", "app/was-file"] {
             fs::create_dir(host.disk(folder)).unwrap();
         }
-        for file in ["app/z/a/f", "app/full/ours", "app/full/theirs", "app/was-folder", "app/a b", "app/torn", "app/Ω"] {
+        for file in ["app/z/a/f", "app/full/ours", "app/full/theirs", "app/was-folder", "app/a b", "app/torn", "app/Ω"]
+        {
             fs::write(host.disk(file), "x").unwrap();
         }
         std::os::unix::fs::symlink("full", host.disk("app/link")).unwrap();
