@@ -9,6 +9,7 @@ use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use serde::{Deserialize, Serialize};
 
+use crate::github::GitHub;
 use crate::hook::policy::HookPolicy;
 use crate::retention::DEFAULT_KEEP;
 
@@ -103,6 +104,9 @@ pub enum Revision {
     Local(PathBuf),
     /// An object of a store, as its URL.
     Object(String),
+    /// A commit on GitHub.
+    #[serde(rename = "github")]
+    GitHub(GitHub),
 }
 
 impl std::fmt::Display for Revision {
@@ -110,6 +114,7 @@ impl std::fmt::Display for Revision {
         match self {
             Revision::Local(path) => write!(f, "{}", path.display()),
             Revision::Object(url) => f.write_str(url),
+            Revision::GitHub(github) => write!(f, "{github}"),
         }
     }
 }
