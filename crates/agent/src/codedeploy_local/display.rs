@@ -112,8 +112,8 @@ pub fn note(note: &Note) {
         Note::StopsTheNew(events) => {
             let names: Vec<&str> = events.iter().map(LifecycleEvent::name).collect();
             format!(
-                "{} after DownloadBundle: scripts of the new revision, not of the installed one; name DownloadBundle and \
-                 Install behind to change that",
+                "{} after DownloadBundle (which is put in front when `--events` leaves it out): the scripts of the new \
+                 revision run, not those of the installed one",
                 names.join(", ")
             )
         }

@@ -53,10 +53,10 @@ pub enum LocationError {
     File(String),
     /// An S3 URL that is none.
     #[error("location {0}")]
-    Object(#[from] InvalidUrl),
+    Object(InvalidUrl),
     /// An address on GitHub that names no commit of a repository.
     #[error("location {0}")]
-    GitHub(#[from] InvalidSource),
+    GitHub(InvalidSource),
 }
 
 impl FromStr for Kind {
@@ -90,7 +90,7 @@ pub fn parse(text: &str, kind: Kind) -> Result<Location, LocationError> {
         return Err(LocationError::Http(text.to_owned()));
     }
     if text.starts_with("s3://") {
-        text.parse::<ObjectUrl>()?;
+        text.parse::<ObjectUrl>().map_err(LocationError::Object)?;
         return Ok(Location::Object(text.to_owned()));
     }
     if let Some(path) = text.strip_prefix("file://") {
@@ -104,11 +104,12 @@ pub fn parse(text: &str, kind: Kind) -> Result<Location, LocationError> {
             Kind::Tar => Archive::Tarball,
             Kind::Tgz | Kind::Zip | Kind::Directory => Archive::Zipball,
         };
-        return match host {
-            "github.com" | "www.github.com" => Ok(Location::GitHub(GitHub::of_web_address(path, archive)?)),
-            "api.github.com" => Ok(Location::GitHub(GitHub::of_api_address(path, archive)?)),
-            _ => Err(LocationError::Https(text.to_owned())),
+        let source = match host {
+            "github.com" | "www.github.com" => GitHub::of_web_address(path, archive),
+            "api.github.com" => GitHub::of_api_address(path, archive),
+            _ => return Err(LocationError::Https(text.to_owned())),
         };
+        return source.map(Location::GitHub).map_err(LocationError::GitHub);
     }
     Ok(Location::Path(text.into()))
 }

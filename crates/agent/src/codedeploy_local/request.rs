@@ -87,7 +87,7 @@ pub enum RequestError {
     },
     /// `--appspec-filename`.
     #[error("appspec name {0}")]
-    AppspecName(#[from] InvalidPath),
+    AppspecName(InvalidPath),
     /// `--events`.
     #[error(transparent)]
     Events(#[from] EventsError),
@@ -106,7 +106,8 @@ pub fn order(options: &Options, config: &Config, layout: &Layout) -> Result<Requ
         Some(location) => location.clone(),
         None => std::env::current_dir().map_err(RequestError::WorkingFolder)?.display().to_string(),
     };
-    let appspec_name = options.appspec_filename.as_deref().map(BundlePath::normalized).transpose()?;
+    let appspec_name = options.appspec_filename.as_deref().map(BundlePath::normalized).transpose();
+    let appspec_name = appspec_name.map_err(RequestError::AppspecName)?;
     let revision = match location::parse(&text, kind)? {
         Location::Path(path) => Revision::Local(local(&text, path, kind, appspec_name.as_ref())?),
         Location::Object(url) => Revision::Object(url),
