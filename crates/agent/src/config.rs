@@ -138,7 +138,7 @@ pub fn parse(source: &Arc<SourceFile>) -> Parsed {
         Some(node) => match node.as_map() {
             Some(entries) => entries.iter().for_each(|(key, value)| values.read(key, value, &mut config)),
             None => {
-                values.wrong(node, "", "be a mapping, `:root_dir: /opt/codedeploy-agent/deployment-root` and so on")
+                values.wrong(node, "", "be a mapping, `:root_dir: /opt/codedeploy-agent/deployment-root` and so on");
             }
         },
     }

@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// A deployment.
-    Deploy(Options),
+    Deploy(Box<Options>),
     /// The help text.
     Help,
     /// The version.
@@ -66,7 +66,7 @@ pub enum UsageError {
 
 /// The options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+enum Switch {
     BundleLocation,
     Type,
     FileExistsBehavior,
@@ -80,61 +80,61 @@ enum Name {
     Version,
 }
 
-impl Name {
-    const ALL: [Name; 11] = [
-        Name::BundleLocation,
-        Name::Type,
-        Name::FileExistsBehavior,
-        Name::DeploymentGroup,
-        Name::DeploymentGroupName,
-        Name::ApplicationName,
-        Name::Events,
-        Name::AgentConfigurationFile,
-        Name::AppspecFilename,
-        Name::Help,
-        Name::Version,
+impl Switch {
+    const ALL: [Switch; 11] = [
+        Switch::BundleLocation,
+        Switch::Type,
+        Switch::FileExistsBehavior,
+        Switch::DeploymentGroup,
+        Switch::DeploymentGroupName,
+        Switch::ApplicationName,
+        Switch::Events,
+        Switch::AgentConfigurationFile,
+        Switch::AppspecFilename,
+        Switch::Help,
+        Switch::Version,
     ];
 
     fn long(self) -> &'static str {
         match self {
-            Name::BundleLocation => "--bundle-location",
-            Name::Type => "--type",
-            Name::FileExistsBehavior => "--file-exists-behavior",
-            Name::DeploymentGroup => "--deployment-group",
-            Name::DeploymentGroupName => "--deployment-group-name",
-            Name::ApplicationName => "--application-name",
-            Name::Events => "--events",
-            Name::AgentConfigurationFile => "--agent-configuration-file",
-            Name::AppspecFilename => "--appspec-filename",
-            Name::Help => "--help",
-            Name::Version => "--version",
+            Switch::BundleLocation => "--bundle-location",
+            Switch::Type => "--type",
+            Switch::FileExistsBehavior => "--file-exists-behavior",
+            Switch::DeploymentGroup => "--deployment-group",
+            Switch::DeploymentGroupName => "--deployment-group-name",
+            Switch::ApplicationName => "--application-name",
+            Switch::Events => "--events",
+            Switch::AgentConfigurationFile => "--agent-configuration-file",
+            Switch::AppspecFilename => "--appspec-filename",
+            Switch::Help => "--help",
+            Switch::Version => "--version",
         }
     }
 
     fn short(self) -> char {
         match self {
-            Name::BundleLocation => 'l',
-            Name::Type => 't',
-            Name::FileExistsBehavior => 'b',
-            Name::DeploymentGroup => 'g',
-            Name::DeploymentGroupName => 'd',
-            Name::ApplicationName => 'a',
-            Name::Events => 'e',
-            Name::AgentConfigurationFile => 'c',
-            Name::AppspecFilename => 'A',
-            Name::Help => 'h',
-            Name::Version => 'v',
+            Switch::BundleLocation => 'l',
+            Switch::Type => 't',
+            Switch::FileExistsBehavior => 'b',
+            Switch::DeploymentGroup => 'g',
+            Switch::DeploymentGroupName => 'd',
+            Switch::ApplicationName => 'a',
+            Switch::Events => 'e',
+            Switch::AgentConfigurationFile => 'c',
+            Switch::AppspecFilename => 'A',
+            Switch::Help => 'h',
+            Switch::Version => 'v',
         }
     }
 
     fn takes_value(self) -> bool {
-        !matches!(self, Name::Help | Name::Version)
+        !matches!(self, Switch::Help | Switch::Version)
     }
 }
 
 /// One option that was given.
 struct Given {
-    name: Name,
+    name: Switch,
     value: String,
 }
 
@@ -171,7 +171,7 @@ pub fn parse(words: &[String]) -> Result<Asked, UsageError> {
         } else if word.len() > 1 && word.starts_with('-') {
             let mut rest = word[1..].chars();
             while let Some(short) = rest.next() {
-                let Some(name) = Name::ALL.into_iter().find(|name| name.short() == short) else {
+                let Some(name) = Switch::ALL.into_iter().find(|name| name.short() == short) else {
                     wrong.push(UsageError::Unknown(format!("-{short}")));
                     continue;
                 };
@@ -188,24 +188,24 @@ pub fn parse(words: &[String]) -> Result<Asked, UsageError> {
             wrong.push(UsageError::Word(word.clone()));
         }
     }
-    if given.iter().any(|given| given.name == Name::Help) {
+    if given.iter().any(|given| given.name == Switch::Help) {
         return Ok(Asked::Help);
     }
-    if given.iter().any(|given| given.name == Name::Version) {
+    if given.iter().any(|given| given.name == Switch::Version) {
         return Ok(Asked::Version);
     }
     match wrong.into_iter().next() {
         Some(error) => Err(error),
-        None => options(given).map(Asked::Deploy),
+        None => Ok(Asked::Deploy(Box::new(options(given)?))),
     }
 }
 
 /// The option that a long name or its beginning means.
-fn by_long(long: &str) -> Result<Option<Name>, UsageError> {
-    if let Some(name) = Name::ALL.into_iter().find(|name| name.long() == long) {
+fn by_long(long: &str) -> Result<Option<Switch>, UsageError> {
+    if let Some(name) = Switch::ALL.into_iter().find(|name| name.long() == long) {
         return Ok(Some(name));
     }
-    let similar: Vec<Name> = Name::ALL.into_iter().filter(|name| name.long().starts_with(long)).collect();
+    let similar: Vec<Switch> = Switch::ALL.into_iter().filter(|name| name.long().starts_with(long)).collect();
     match similar[..] {
         [] => Ok(None),
         [name] => Ok(Some(name)),
@@ -220,16 +220,16 @@ fn options(given: Vec<Given>) -> Result<Options, UsageError> {
     let mut options = Options::default();
     for Given { name, value } in given {
         let place = match name {
-            Name::BundleLocation => &mut options.bundle_location,
-            Name::Type => &mut options.kind,
-            Name::FileExistsBehavior => &mut options.file_exists_behavior,
-            Name::DeploymentGroup => &mut options.deployment_group,
-            Name::DeploymentGroupName => &mut options.deployment_group_name,
-            Name::ApplicationName => &mut options.application_name,
-            Name::Events => &mut options.events,
-            Name::AgentConfigurationFile => &mut options.agent_configuration_file,
-            Name::AppspecFilename => &mut options.appspec_filename,
-            Name::Help | Name::Version => continue,
+            Switch::BundleLocation => &mut options.bundle_location,
+            Switch::Type => &mut options.kind,
+            Switch::FileExistsBehavior => &mut options.file_exists_behavior,
+            Switch::DeploymentGroup => &mut options.deployment_group,
+            Switch::DeploymentGroupName => &mut options.deployment_group_name,
+            Switch::ApplicationName => &mut options.application_name,
+            Switch::Events => &mut options.events,
+            Switch::AgentConfigurationFile => &mut options.agent_configuration_file,
+            Switch::AppspecFilename => &mut options.appspec_filename,
+            Switch::Help | Switch::Version => continue,
         };
         if place.replace(value).is_some() {
             return Err(UsageError::Twice(name.long()));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn group(id: &str) -> Result<Asked, UsageError> {
-        Ok(Asked::Deploy(Options { deployment_group: Some(id.to_owned()), ..Options::default() }))
+        Ok(Asked::Deploy(Box::new(Options { deployment_group: Some(id.to_owned()), ..Options::default() })))
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(read("-g=x"), group("=x"));
         assert_eq!(read("--deployment-group="), group(""));
         assert_eq!(read("--deployment-group -x"), group("-x"));
-        assert_eq!(read(""), Ok(Asked::Deploy(Options::default())));
+        assert_eq!(read(""), Ok(Asked::Deploy(Box::default())));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
              --application-name 6 --events 7 --agent-configuration-file 8 --appspec-filename 9",
             "--b=1 --t=2 --f=3 --deployment-group=4 --deployment-group-n=5 --appl=6 --e=7 --ag=8 --apps=9",
         ] {
-            assert_eq!(read(line), Ok(Asked::Deploy(every.clone())), "{line}");
+            assert_eq!(read(line), Ok(Asked::Deploy(Box::new(every.clone()))), "{line}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use longshore_core::bundle::{PackFile, PackOptions, pack};
 use nix::sys::stat::Mode;
 
 use super::fixture::{Host, Ran, finished, refused};
@@ -296,4 +297,55 @@ fn a_second_deployment_of_the_group_is_refused_while_one_runs() {
     let mut out = String::new();
     first.stdout.unwrap().read_to_string(&mut out).unwrap();
     assert!(out.ends_with("Deployment succeeded\n"), "{out}");
+}
+
+#[test]
+fn a_bundle_of_longshore_needs_no_application_name() {
+    let host = Host::new();
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: env.sh\n";
+    let script = "#!/bin/sh\necho $APPLICATION_NAME $LONGSHORE_COMMIT >> {trace}\n";
+    let revision = host.revision("shop", &[("appspec.yml", appspec), ("env.sh", script)]);
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let files =
+        ["appspec.yml", "env.sh"].map(|name| PackFile { path: name.parse().unwrap(), from: revision.join(name) });
+    let (application, commit_hash) = ("shop".parse().unwrap(), commit.parse().unwrap());
+    let options = PackOptions { application, commit: commit_hash, dirty: false, time: 0, threads: 1 };
+    pack(files.to_vec(), &options, &host.path().join("shop.zip"), &|_| ()).unwrap();
+    assert_eq!(host.deploy(&["-l", "shop.zip", "-t", "zip"]), finished(&host.group()));
+    assert_eq!(host.trace(), format!("shop.zip {commit}\n"));
+    // A name that is not the bundle's is a mistake.
+    let ran = host.deploy(&["-l", "shop.zip", "-t", "zip", "-a", "other"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.told.contains("is a bundle of application `shop`, and this is a deployment of `other`"), "{ran:?}");
+}
+
+#[test]
+fn what_aws_leaves_to_a_trace_is_one_message() {
+    for (files, message) in [
+        (vec![("appspec.yml", "version: 0.0\nos: linux\nhooks: [\n")], "ERROR: `appspec.yml` has errors\n"),
+        (
+            vec![("appspec.yml", "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: gone.sh\n")],
+            "ERROR: the deployment was refused before anything was changed (1 reason)\n  - AfterInstall: script `gone.sh` is \
+             not a file in the bundle",
+        ),
+        (
+            vec![("appspec.yml", "version: 0.0\nos: linux\nfiles:\n  - source: gone\n    destination: {www}\n")],
+            "ERROR: the deployment was refused before anything was changed (1 reason)\n  - Install: ",
+        ),
+    ] {
+        let host = Host::new();
+        host.revision("app", &files);
+        let ran = host.deploy(&["-l", "revisions/app"]);
+        let folder = "{sandbox}/root/default-local-deployment-group/{id}";
+        assert_eq!(
+            (ran.code, ran.out),
+            (Some(1), format!("Deploying in folder {folder}\nThe log of its scripts is {folder}/logs/scripts.log\n"))
+        );
+        assert!(ran.told.contains(message), "{message}\n{}", ran.told);
+    }
+    let host = Host::new();
+    fs::write(host.path().join("broken.zip"), "PK\x03\x04 and no more").unwrap();
+    let ran = host.deploy(&["-l", "broken.zip", "-t", "zip"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.told.starts_with("ERROR: cannot use bundle `{sandbox}/broken.zip`\n"), "{ran:?}");
 }
