@@ -95,15 +95,35 @@ fn deploy(options: &Options) -> Result<ExitCode, LocalError> {
     let layout = Layout::new(std::path::absolute(root).map_err(LocalError::Root)?);
     let request = order(options, &config, &layout)?;
     warnings.iter().for_each(|problem| display::warn(&problem.to_string()));
-    display::without_effect(&config, &request.order.revision);
     request.notes.iter().for_each(display::note);
     let lines = Arc::new(Lines::new(layout.clone(), &request.order, log::Log::open(&config)));
     let reader: Arc<Lines> = Arc::clone(&lines);
-    let agent = Agent::of_this_process(layout, reader).map_err(LocalError::Agent)?;
+    // Scripts get the environment as it was.
+    let environment = std::env::vars_os().collect();
+    set(&network(&config));
+    let agent = Agent { environment, ..Agent::of_this_process(layout, reader).map_err(LocalError::Agent)? };
     Ok(match lines.ended(&drive::deploy(&agent, &request.order)) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// The variables that say to the clients of S3 and GitHub what the configuration says: the AWS agent 1.8.1 hands the same
+/// to its client of S3.
+fn network(config: &Config) -> Vec<(&'static str, &str)> {
+    // Not `HTTP_PROXY`: the metadata service is asked by http, and no proxy leads to it.
+    let proxy = config.proxy_uri.as_deref().map(|proxy| ("HTTPS_PROXY", proxy));
+    let endpoint = config.s3_endpoint_override.as_deref().map(|endpoint| ("AWS_ENDPOINT_URL_S3", endpoint));
+    let fips = (config.use_fips_mode && endpoint.is_none()).then_some(("AWS_USE_FIPS_ENDPOINT", "true"));
+    [proxy, endpoint, fips].into_iter().flatten().collect()
+}
+
+#[expect(unsafe_code, reason = "the clients read these variables and have no other door that a deployment could use")]
+fn set(variables: &[(&str, &str)]) {
+    for (name, value) in variables {
+        // SAFETY: this process has no other thread yet; signals are counted, and everything else begins, later.
+        unsafe { std::env::set_var(name, value) };
+    }
 }
 
 /// The configuration and the warnings about it. Without a file at the usual place the defaults hold; a file that was asked

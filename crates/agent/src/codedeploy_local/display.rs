@@ -14,8 +14,7 @@ use longshore_core::report::{Envelope, Reporter};
 use super::LocalError;
 use super::log::{Level, Log};
 use super::request::Note;
-use crate::config::Config;
-use crate::deployment::order::{Order, Revision};
+use crate::deployment::order::Order;
 use crate::display::{look, sentence};
 use crate::event::Event;
 use crate::layout::{DeploymentDir, Layout};
@@ -122,22 +121,6 @@ pub fn note(note: &Note) {
             format!("`--file-exists-behavior {text}` is none of DISALLOW, OVERWRITE and RETAIN; DISALLOW holds")
         }
     });
-}
-
-/// Says which settings of the AWS agent do not reach the place that a bundle comes from.
-pub fn without_effect(config: &Config, revision: &Revision) {
-    let settings = match revision {
-        Revision::Local(_) => Vec::new(),
-        Revision::Object(_) => vec![
-            ("s3_endpoint_override", config.s3_endpoint_override.is_some(), "AWS_ENDPOINT_URL_S3"),
-            ("proxy_uri", config.proxy_uri.is_some(), "HTTPS_PROXY"),
-            ("use_fips_mode", config.use_fips_mode, "AWS_USE_FIPS_ENDPOINT"),
-        ],
-        Revision::GitHub(_) => vec![("proxy_uri", config.proxy_uri.is_some(), "HTTPS_PROXY")],
-    };
-    for (key, _, variable) in settings.into_iter().filter(|(_, is_set, _)| *is_set) {
-        warn(&format!("`{key}` of the configuration has no effect here; the environment variable `{variable}` has"));
-    }
 }
 
 /// Tells of one deployment.

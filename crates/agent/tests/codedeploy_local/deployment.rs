@@ -122,15 +122,15 @@ fn a_list_of_events_runs_as_aws_runs_it() {
 #[test]
 fn events_of_ones_own_run_where_the_list_has_them() {
     let host = Host::new();
-    let appspec = "version: 0.0\nos: linux\nhooks:\n  HealthCheck:\n    - location: trace.sh\n  WarmUp:\n    - location: \
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  HealthCheck:\n    - location: trace.sh\n  Log:\n    - location: \
                    trace.sh\n";
     let script = "#!/bin/sh\necho $LIFECYCLE_EVENT >> {trace}\n";
     let revision = host.revision("own", &[("appspec.yml", appspec), ("trace.sh", script)]);
-    let ran = host.deploy(&["-l", text(&revision), "-e", "DownloadBundle,WarmUp,Install,HealthCheck"]);
-    assert_eq!((ran.code, host.trace().as_str()), (Some(0), "WarmUp\nHealthCheck\n"), "{ran:?}");
+    let ran = host.deploy(&["-l", text(&revision), "-e", "DownloadBundle,Log,Install,HealthCheck"]);
+    assert_eq!((ran.code, host.trace().as_str()), (Some(0), "Log\nHealthCheck\n"), "{ran:?}");
     // One that the appspec does not have is refused before anything runs.
-    let ran = host.deploy(&["-l", text(&revision), "-e", "WarmUp,CoolDown"]);
-    assert_eq!((ran.code, host.trace().as_str()), (Some(1), "WarmUp\nHealthCheck\n"), "{ran:?}");
+    let ran = host.deploy(&["-l", text(&revision), "-e", "Log,CoolDown"]);
+    assert_eq!((ran.code, host.trace().as_str()), (Some(1), "Log\nHealthCheck\n"), "{ran:?}");
     assert!(ran.told.contains("`CoolDown` is no event of CodeDeploy's"), "{ran:?}");
 }
 
@@ -281,7 +281,7 @@ fn a_second_deployment_of_the_group_is_refused_while_one_runs() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while host.trace().is_empty() {
         assert!(Instant::now() < deadline, "the first deployment does not begin");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(10));
     }
     let ran = host.deploy(&["-l", "revisions/app"]);
     let holder = format!("process {}, deployment {{id}}", first.id());

@@ -1,9 +1,11 @@
-//! Bundles from GitHub, by a server of the test's own.
+//! Bundles from the network, by a server of the test's own. `tests/e2e` has the real S3.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::fixture::{Host, Ran, finished};
@@ -85,8 +87,11 @@ fn archive(body: Vec<u8>) -> Answer {
 fn host() -> (Host, Vec<u8>) {
     let host = Host::new();
     let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: env.sh\n";
-    let script = "#!/bin/sh\nenv | grep -E '^(APPLICATION_NAME|BUNDLE)' | sort >> {trace}\n";
-    let revision = host.revision("o-r-0123456", &[("appspec.yml", appspec), ("env.sh", script)]);
+    let script = format!(
+        "#!/bin/sh\nenv | grep -E '^(APPLICATION_NAME|BUNDLE)' | sort >> {{trace}}\nenv > {}/env\n",
+        host.path().display()
+    );
+    let revision = host.revision("o-r-0123456", &[("appspec.yml", appspec), ("env.sh", &script)]);
     host.pack(&revision);
     let zip = fs::read(host.path().join("nested.zip")).unwrap();
     (host, zip)
@@ -151,6 +156,39 @@ fn a_proxy_of_the_environment_is_used_for_github() {
     command.env("GITHUB_API_URL", "http://github.invalid").env("http_proxy", format!("http://{}", proxy.address));
     assert_eq!(host.run(&mut command), finished(&host.group()));
     assert_eq!(proxy.asked(), ["GET http://github.invalid/repos/o/r/zipball/HEAD"]);
+}
+
+#[test]
+fn the_network_settings_of_the_configuration_count_and_scripts_do_not_see_them() {
+    // GitHub by the proxy, which is asked for the way.
+    let (host_of_github, _) = host();
+    let proxy = Server::start([]);
+    host_of_github.configure(&format!(":proxy_uri: http://{}\n", proxy.address));
+    let mut command = host_of_github.local(&["-l", "https://github.com/o/r", "-t", "zip"]);
+    let mut asking = command.env("GITHUB_API_URL", "https://github.invalid").stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while proxy.asked().is_empty() {
+        assert!(Instant::now() < deadline, "nobody asks the proxy");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    assert_eq!(proxy.asked()[0], "CONNECT github.invalid:443");
+
+    let (host, zip) = host();
+    // S3 by its other address, as a server of one object would answer.
+    let headers = "etag: \"e\"\r\nlast-modified: Fri, 02 Jan 2026 00:00:00 GMT\r\n".to_owned();
+    let s3 = Server::start(std::iter::repeat_n(Answer { headers, ..archive(zip) }, 4));
+    host.configure(&format!(":s3_endpoint_override: http://{}\n:use_fips_mode: true\n", s3.address));
+    let mut command = host.local(&["-l", "s3://bucket/key.zip", "-t", "zip"]);
+    for (name, value) in [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "us-east-1")] {
+        command.env(name, value);
+    }
+    assert_eq!(host.run(&mut command), finished(&host.group()));
+    assert!(s3.asked()[0].contains(" /bucket/key.zip"), "{:?}", s3.asked());
+    let env = fs::read_to_string(host.path().join("env")).unwrap();
+    assert!(env.contains("AWS_REGION=us-east-1\n"), "{env}");
+    assert!(!env.contains("AWS_ENDPOINT_URL_S3") && !env.contains("FIPS") && !env.contains("PROXY"), "{env}");
 }
 
 #[test]

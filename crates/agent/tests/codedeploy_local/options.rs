@@ -168,7 +168,7 @@ fn as_many_deployments_are_kept_as_the_configuration_says() {
 fn what_the_configuration_has_in_vain_is_said() {
     let host = Host::new();
     host.traced("one", &[("a", "1")]);
-    host.configure(":proxy_uri: http://proxy:3128\n:colour: red\n:log_aws_wire: false\n");
+    host.configure(":verbose: true\n:colour: red\n:log_aws_wire: false\n");
     let ran = host.deploy(&["-l", "revisions/one"]);
     let told = "WARNING: {sandbox}/agent.yml:4:1: colour: is no key of the agent's\n".to_owned();
     assert_eq!(ran, Ran { told, ..finished(&host.group()) });
