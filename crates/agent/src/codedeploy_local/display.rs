@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use longshore_core::bundle::BundlePath;
 use longshore_core::failure::Failure;
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::problem::{self, Look};
@@ -190,7 +191,8 @@ impl Reporter<Event> for Lines {
             }
             Event::HookStarted { script, from_deployment, .. } => {
                 let archive = self.layout.deployment(&self.order.group.id, from_deployment).archive();
-                state.script = Some(archive.join(script.trim_start_matches('/')));
+                // As the appspec's reader takes it; a location that is no path has been refused.
+                state.script = BundlePath::normalized(script).ok().map(|script| script.under(&archive));
             }
             Event::HookFinished { script, report, .. } => {
                 state.failed = !report.outcome.is_success();

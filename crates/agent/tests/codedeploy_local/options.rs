@@ -1,6 +1,8 @@
 //! The command line, what is refused, and the configuration file.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use super::fixture::{Host, Ran, finished, refused};
@@ -200,4 +202,11 @@ fn the_agents_own_log_has_every_deployment_in_its_format() {
     let told = "WARNING: cannot write `/dev/null/codedeploy-local.log`: File exists (os error 17)\n".to_owned();
     let ran = host.deploy(&["-l", "revisions/one", "-g", "other", "-b", "OVERWRITE"]);
     assert_eq!(ran, Ran { told, ..finished("other") });
+}
+
+#[test]
+fn a_word_that_is_not_utf8_is_named() {
+    let host = Host::new();
+    let ran = host.run(host.bare(&["-l"]).arg(OsStr::from_bytes(b"app-\xff")));
+    assert_eq!(ran, refused("the command line has a word that is not UTF-8: \"app-\\xFF\""));
 }
