@@ -4,6 +4,7 @@
 //! names the command to run; no test is skipped in silence.
 
 pub mod proxy;
+pub mod tracer;
 
 use std::env;
 use std::path::{Path, PathBuf};
