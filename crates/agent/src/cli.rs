@@ -239,6 +239,15 @@ pub struct RollbackArgs {
     /// Only list the releases that can come back
     #[arg(long, conflicts_with = "to")]
     pub list: bool,
+    /// Leave out the scripts of this event; may be given more than once
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    pub skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the release that is installed
+    #[arg(long, value_name = "REVISION", default_value = "installed")]
+    pub stop_from: StopFrom,
+    /// What to do when a script fails after the files were installed
+    #[arg(long, env = "LONGSHORE_ON_FAILURE", value_name = "WHAT", default_value = "restore")]
+    pub on_failure: OnFailure,
 }
 
 /// What is explained.

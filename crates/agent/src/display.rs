@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use longshore_core::failure::Failure;
 use longshore_core::figures::{duration, plural, size, verb_line};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::problem::Look;
@@ -16,8 +17,9 @@ use longshore_core::report::{Envelope, Reporter};
 use crate::deployment::journal::Outcome;
 use crate::deployment::order::Cause;
 use crate::deployment::plan::Idle;
-use crate::event::Event;
+use crate::event::{Event, Restored};
 use crate::hook::{HookOutcome, HookReport};
+use crate::layout::Layout;
 
 pub use plan::plan;
 
@@ -201,14 +203,18 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
         // The script's own line has said it.
         Event::EventFailed { script: Some(_), .. } => return None,
         Event::EventFailed { event, message, script: None, .. } => verb("Failed", &format!("{event}: {message}")),
-        Event::DeploymentFinished { outcome, installed, elapsed_ms, .. } => {
-            let first = match outcome {
-                Outcome::Succeeded => "Deployed",
-                Outcome::Failed | Outcome::Refused | Outcome::Interrupted => "Failed",
+        Event::DeploymentFinished { outcome, cause, installed, restored, elapsed_ms, .. } => {
+            let first = match (outcome, cause) {
+                (Outcome::Succeeded, Cause::Asked | Cause::Rollback { .. }) => "Deployed",
+                (Outcome::Succeeded, Cause::Restore { .. }) => "Restored",
+                (Outcome::Failed | Outcome::Refused | Outcome::Interrupted, _) => "Failed",
             };
-            let now = match installed {
-                Some(deployment) => format!("; the files on disk are those of {deployment}"),
-                None => "; nothing is installed".to_owned(),
+            let now = match (installed, restored) {
+                (_, Some(Restored { by, to, succeeded: true })) => {
+                    format!("; the release of {to} is back and serves, restored by {by}")
+                }
+                (Some(deployment), _) => format!("; the files on disk are those of {deployment}"),
+                (None, _) => "; nothing is installed".to_owned(),
             };
             let text = match outcome {
                 Outcome::Succeeded => format!("in {}", duration(*elapsed_ms)),
@@ -236,9 +242,25 @@ fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> Stri
             text.push_str(&verb("Warning", &line));
         }
         text
+    } else if report.outcome == HookOutcome::Interrupted {
+        verb("Failed", &format!("{event}: `{script}` {}", outcome(&report.outcome)))
     } else {
         verb("Failed", &format!("{event}: `{script}` {} after {took}", outcome(&report.outcome)))
     }
+}
+
+/// One more deployment that `resume` could not finish.
+pub fn also_failed(failure: &Failure) {
+    write_line(failure.to_text().trim_end());
+}
+
+/// Nothing was unfinished.
+pub fn nothing_to_resume(layout: &Layout) {
+    write_line(&verb_line(
+        "Finished",
+        &format!("nothing was left unfinished below {}", layout.root().display()),
+        look(),
+    ));
 }
 
 /// How a hook ended, as the end of a sentence that begins with its name.

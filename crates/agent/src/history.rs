@@ -26,6 +26,8 @@ pub struct Record {
     pub ended: String,
     /// How it ended; `None` while it runs, or when its agent died.
     pub outcome: Option<Outcome>,
+    /// Whether its release was good: installed, and through every event that it has scripts for.
+    pub good: bool,
     /// Why it ended so, unless it succeeded.
     pub reason: Option<String>,
     /// The event it was in when its journal ended.
@@ -100,8 +102,13 @@ pub fn deployments(layout: &Layout, group: &GroupId) -> Result<Vec<Record>, Hist
     for (_, path) in journals(layout, group)? {
         records.extend(record(journal::read(&path)?));
     }
-    records.sort_by(|a, b| a.started.cmp(&b.started));
+    records.sort_by_key(|record| record.order.number);
     Ok(records)
+}
+
+/// The number of the group's next deployment.
+pub fn next_number(layout: &Layout, group: &GroupId) -> Result<u64, HistoryError> {
+    Ok(deployments(layout, group)?.last().map_or(0, |record| record.order.number) + 1)
 }
 
 /// The deployments of a group that were never closed, the one under way included.
@@ -139,6 +146,7 @@ fn record(lines: Vec<Line>) -> Option<Record> {
         started: first.at.clone(),
         ended: first.at,
         outcome: None,
+        good: false,
         reason: None,
         last_event: None,
         hooks: 0,
@@ -146,15 +154,16 @@ fn record(lines: Vec<Line>) -> Option<Record> {
     for line in lines {
         record.ended = line.at;
         match line.entry {
-            Entry::Opened { .. } | Entry::Installing { .. } => {}
-            Entry::Prepared { release } => record.release = Some(release),
+            Entry::Opened { .. } | Entry::Resumed { .. } | Entry::Installing { .. } | Entry::Restoring { .. } => {}
+            Entry::Prepared { release, .. } => record.release = Some(release),
             Entry::Planned { event, .. } | Entry::Started { event, .. } => record.last_event = Some(event),
             Entry::Finished { event, hook, .. } | Entry::Failed { event, hook, .. } => {
                 record.last_event = Some(event);
                 record.hooks += usize::from(hook.is_some());
             }
-            Entry::Closed { outcome, reason } => {
+            Entry::Closed { outcome, good, reason } => {
                 record.outcome = Some(outcome);
+                record.good = good;
                 record.reason = reason;
             }
         }

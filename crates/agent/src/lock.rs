@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 
-use longshore_core::ids::{DeploymentId, GroupId};
+use longshore_core::ids::GroupId;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::layout::Layout;
@@ -39,8 +39,8 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock or says who has it. Does not wait.
-    pub fn acquire(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> Result<Lock, LockError> {
+    /// Takes the lock or says who has it. Does not wait. `holder` is what others are told, beside the process id.
+    pub fn acquire(layout: &Layout, group: &GroupId, holder: &str) -> Result<Lock, LockError> {
         let path = layout.group(group).lock();
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(layout.group(group).path()).map_err(failed)?;
@@ -59,7 +59,7 @@ impl Lock {
         };
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
-        writeln!(file, "process {}, deployment {deployment}", std::process::id()).map_err(failed)?;
+        writeln!(file, "process {}, {holder}", std::process::id()).map_err(failed)?;
         Ok(Lock { group: group.clone(), _file: file })
     }
 }
@@ -73,10 +73,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path().to_owned());
         let (dev, stg): (GroupId, GroupId) = ("shop~dev".parse().unwrap(), "shop~stg".parse().unwrap());
-        let (one, two) = ("d-ONE".parse().unwrap(), "d-TWO".parse().unwrap());
+        let (one, two) = ("deployment d-ONE", "deployment d-TWO");
 
-        let held = Lock::acquire(&layout, &dev, &one).unwrap();
-        let refused = Lock::acquire(&layout, &dev, &two).unwrap_err().to_string();
+        let held = Lock::acquire(&layout, &dev, one).unwrap();
+        let refused = Lock::acquire(&layout, &dev, two).unwrap_err().to_string();
         assert_eq!(
             refused,
             format!(
@@ -84,8 +84,8 @@ mod tests {
                 std::process::id()
             )
         );
-        assert!(Lock::acquire(&layout, &stg, &two).is_ok(), "another group is free");
+        assert!(Lock::acquire(&layout, &stg, two).is_ok(), "another group is free");
         drop(held);
-        assert!(Lock::acquire(&layout, &dev, &two).is_ok());
+        assert!(Lock::acquire(&layout, &dev, two).is_ok());
     }
 }

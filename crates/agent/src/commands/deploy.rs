@@ -8,13 +8,13 @@ use std::time::Duration;
 use longshore_core::appspec::FileExists;
 use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId};
+use longshore_core::ids::{ApplicationName, CommitHash, GroupId};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use longshore_core::report::{JsonLines, Reporter};
 use longshore_core::store::ObjectUrl;
 
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
-use crate::deployment::agent::Agent;
+use crate::deployment::agent::{self, Agent};
 use crate::deployment::drive;
 use crate::deployment::order::{self, Cause, Group, Order, Policy, Revision};
 use crate::deployment::refusal;
@@ -26,12 +26,12 @@ use crate::layout::{DEFAULT_PROGRAM, Layout};
 
 /// Runs the command.
 pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let agent = agent(layout, output)?;
+    let agent = of_this_process(layout, output)?;
     drive::deploy(&agent, &order(args, layout)?)
 }
 
 /// An agent that tells a person, or a program.
-pub(super) fn agent(layout: &Layout, output: Output) -> Result<Agent, Failure> {
+pub(super) fn of_this_process(layout: &Layout, output: Output) -> Result<Agent, Failure> {
     let reader: Arc<dyn Reporter<Event>> = match output {
         Output::Text => Arc::new(Screen::new()),
         Output::Json => Arc::new(JsonLines::new(std::io::stdout())),
@@ -61,8 +61,11 @@ pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure
     Ok(Order {
         deployment: match &args.deployment_id {
             Some(id) => id.clone(),
-            None => fresh_id()?,
+            None => agent::fresh_id().map_err(|error| {
+                Failure::new(Exit::Failed, error).hint("give the deployment an id with `--deployment-id`")
+            })?,
         },
+        number: 0,
         group: Group {
             id: args.group_id.clone().unwrap_or_else(|| GroupId::of(&application, &args.group)),
             name: args.group.clone(),
@@ -130,14 +133,4 @@ fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationNam
             Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
         })
     })
-}
-
-/// A deployment id that nobody has.
-pub(super) fn fresh_id() -> Result<DeploymentId, Failure> {
-    use std::io::Read;
-    let mut bytes = [0; 9];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .map_err(|error| Failure::new(Exit::Failed, error).hint("give the deployment an id with `--deployment-id`"))?;
-    Ok(DeploymentId::from_random(bytes))
 }

@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
+use super::plan::Plan;
 use crate::hook::HookReport;
+use crate::hook::command::BundleSource;
 use crate::install::transaction::Phase;
 use crate::release::Release;
 
@@ -37,10 +40,19 @@ pub enum Entry {
         /// The version of the agent.
         agent: String,
     },
+    /// Another agent goes on with a deployment that the one before left unfinished.
+    Resumed {
+        /// The version of the agent.
+        agent: String,
+    },
     /// The revision was fetched, verified and unpacked, and nothing stands in its way.
     Prepared {
         /// What it will be once it is installed.
         release: Release,
+        /// Where the bundle came from, as hooks are told.
+        source: BundleSource,
+        /// What was decided, without the files: these are decided again when Install begins.
+        plan: Box<Plan>,
     },
     /// The steps of an event were decided.
     Planned {
@@ -55,6 +67,8 @@ pub enum Entry {
         event: LifecycleEvent,
         /// The step's place in the event's list, from 0.
         step: usize,
+        /// The host's boot id: a step that began before the last boot has ended, whatever it left behind.
+        boot: String,
     },
     /// An installation enters its next phase. What it touches stands in the deployment's `installation.json`.
     Installing {
@@ -83,10 +97,17 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hook: Option<HookReport>,
     },
+    /// The last good release is about to come back, as a deployment of its own.
+    Restoring {
+        /// That deployment.
+        by: DeploymentId,
+    },
     /// Nothing more will happen.
     Closed {
         /// How it ended.
         outcome: Outcome,
+        /// Whether its release is good: installed, and through every event that it has scripts for.
+        good: bool,
         /// Why, unless it succeeded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -240,12 +261,14 @@ pub fn outcome(lines: &[Line]) -> Option<Outcome> {
     lines.iter().rev().find_map(|line| match &line.entry {
         Entry::Closed { outcome, .. } => Some(*outcome),
         Entry::Opened { .. }
+        | Entry::Resumed { .. }
         | Entry::Prepared { .. }
         | Entry::Planned { .. }
         | Entry::Started { .. }
         | Entry::Installing { .. }
         | Entry::Finished { .. }
-        | Entry::Failed { .. } => None,
+        | Entry::Failed { .. }
+        | Entry::Restoring { .. } => None,
     })
 }
 
@@ -254,7 +277,7 @@ mod tests {
     use super::*;
 
     fn closed(outcome: Outcome) -> Entry {
-        Entry::Closed { outcome, reason: None }
+        Entry::Closed { outcome, good: false, reason: None }
     }
 
     #[test]
@@ -263,7 +286,7 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         let mut journal = Journal::create(path.clone(), || "now".into()).unwrap();
         let event = LifecycleEvent::Install;
-        journal.append(Entry::Started { event: event.clone(), step: 0 }).unwrap();
+        journal.append(Entry::Started { event: event.clone(), step: 0, boot: String::new() }).unwrap();
         fs::write(&path, [fs::read(&path).unwrap().as_slice(), b"{\"at\":\"no"].concat()).unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);
         assert_eq!(outcome(&read(&path).unwrap()), None);

@@ -10,6 +10,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use serde::{Deserialize, Serialize};
 
 use crate::hook::policy::HookPolicy;
+use crate::lossless;
 use crate::retention::DEFAULT_KEEP;
 
 /// An order.
@@ -17,6 +18,8 @@ use crate::retention::DEFAULT_KEEP;
 pub struct Order {
     /// Its id.
     pub deployment: DeploymentId,
+    /// Its number among the group's deployments: tells earlier from later whatever the clock did. 0 until it begins.
+    pub number: u64,
     /// The application.
     pub application: ApplicationName,
     /// The group.
@@ -100,6 +103,7 @@ pub struct Group {
 #[serde(rename_all = "snake_case")]
 pub enum Revision {
     /// An archive or a folder on this host, absolute.
+    #[serde(with = "lossless::path")]
     Local(PathBuf),
     /// An object of a store, as its URL.
     Object(String),

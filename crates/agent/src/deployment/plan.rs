@@ -8,17 +8,21 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use longshore_core::appspec::{AppSpec, Hook, Os};
+use longshore_core::bundle::BundlePath;
 use longshore_core::failure::Exit;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
-use serde::Serialize;
+use longshore_core::problem::Span;
+use serde::{Deserialize, Serialize};
 
 use super::order::{Order, StopFrom};
 use crate::hook::command::RunAs;
 use crate::install::conflict::{Conflict, ConflictKind};
 use crate::install::listing::{ItemKind, Listing};
 use crate::install::plan::InstallPlan;
+use crate::lossless;
 use crate::release::Release;
 
 /// A revision whose appspec was read.
@@ -66,7 +70,7 @@ pub struct Surroundings {
 }
 
 /// A user and its group, by name, or by number where the host has no name for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The user.
     pub user: String,
@@ -77,7 +81,7 @@ pub struct Account {
 }
 
 /// What a deployment will do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Whom the agent runs as: the owner of what no entry of `permissions` gives to somebody else.
     pub agent: Account,
@@ -94,7 +98,7 @@ pub struct Plan {
 }
 
 /// One event of a plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedEvent {
     /// The event.
     pub event: LifecycleEvent,
@@ -106,7 +110,7 @@ pub struct PlannedEvent {
 }
 
 /// What an event does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Nothing, and why.
@@ -136,7 +140,7 @@ pub enum Action {
 }
 
 /// Why an event does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Idle {
     /// The appspec hangs no scripts on it.
@@ -150,25 +154,27 @@ pub enum Idle {
 }
 
 /// One script of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedHook {
     /// The script as the appspec writes it.
     pub location: String,
+    /// The script in the bundle.
+    pub path: BundlePath,
     /// The script on disk.
+    #[serde(with = "lossless::path")]
     pub script: PathBuf,
     /// Its limit, seconds.
     pub timeout_s: u64,
     /// Whom it runs as; `None`: whoever runs the agent.
     pub user: Option<String>,
+    /// Whether it runs with `sudo`.
+    pub sudo: bool,
     /// What is worth knowing, for example that it will be made executable.
     pub notes: Vec<String>,
-    /// The entry of the appspec.
-    #[serde(skip)]
-    pub hook: Hook,
 }
 
 /// Something that stops a deployment before it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "blocker", rename_all = "snake_case")]
 pub enum Blocker {
     /// The appspec is written for Windows.
@@ -180,6 +186,7 @@ pub enum Blocker {
         /// The script as the appspec writes it.
         location: String,
         /// Where it should stand.
+        #[serde(with = "lossless::path")]
         script: PathBuf,
         /// Whose script it is.
         from: ScriptsFrom,
@@ -223,6 +230,42 @@ pub enum Blocker {
         /// What to change.
         fix: Option<String>,
     },
+}
+
+impl Plan {
+    /// The plan without the files of Install, which are decided again when it begins.
+    pub fn outline(&self) -> Plan {
+        let event = |planned: &PlannedEvent| PlannedEvent {
+            event: planned.event.clone(),
+            action: match &planned.action {
+                Action::Install { .. } => Action::Install { plan: None },
+                action @ (Action::Nothing { .. } | Action::Hooks { .. } | Action::Download { .. }) => action.clone(),
+            },
+            expected: planned.expected,
+        };
+        Plan {
+            agent: self.agent.clone(),
+            release: self.release.clone(),
+            installed: self.installed.clone(),
+            events: self.events.iter().map(event).collect(),
+            blockers: self.blockers.clone(),
+            warnings: self.warnings.clone(),
+        }
+    }
+}
+
+impl PlannedHook {
+    /// The entry of the appspec that it was planned from.
+    pub fn hook(&self) -> Hook {
+        Hook {
+            script: self.path.clone(),
+            location: self.location.clone(),
+            timeout: Duration::from_secs(self.timeout_s),
+            run_as: self.user.clone(),
+            sudo: self.sudo,
+            span: Span::default(),
+        }
+    }
 }
 
 impl fmt::Display for Idle {
@@ -481,11 +524,12 @@ fn plan_hooks(
         }
         planned.push(PlannedHook {
             location: hook.location.clone(),
+            path: hook.script.clone(),
             script,
             timeout_s: hook.timeout.as_secs(),
             user: hook.run_as.clone(),
+            sudo: hook.sudo,
             notes,
-            hook: hook.clone(),
         });
     }
     Action::Hooks { from, revision: Box::new(revision.release.clone()), hooks: planned }

@@ -48,6 +48,10 @@ pub(super) fn hook_failure(failed: &FailedHook<'_>, scripts_log: &Path) -> Failu
         failure = failure
             .hint(format!("its limit is {}s; raise `timeout` in the appspec if it needs longer", hook.timeout_s));
     }
+    if report.outcome == HookOutcome::Interrupted {
+        failure = failure
+            .hint("find out what it changed before it runs again: nothing of it was undone, and it was not repeated");
+    }
     if from == ScriptsFrom::Installed {
         failure = failure.hint(format!(
             "this script belongs to the installed revision, so a fix in the new one does not reach it: leave it out with \

@@ -61,10 +61,11 @@ pub fn run(command: &HookCommand, dir: &Path, on_line: &mut dyn FnMut(Stream, &s
     Shim::this_program().run(command, dir, on_line)
 }
 
-/// Waits for the end of a hook that an earlier agent started in `dir`. Returns at once when it has ended.
+/// Waits for the end of a hook that an earlier agent started in `dir`. Returns at once when it has ended. `on_line` sees
+/// output as it comes, and may miss lines.
 ///
 /// A hook without result and without living shim is [`HookOutcome::Interrupted`]; what still runs of it is named.
-pub fn follow(dir: &Path) -> Result<HookReport, HookError> {
+pub fn follow(dir: &Path, _on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookReport, HookError> {
     loop {
         let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
         // Only now: a shim writes the result before it gives up the lock.
@@ -82,6 +83,12 @@ pub fn follow(dir: &Path) -> Result<HookReport, HookError> {
 /// Whether the hook of this folder still runs, whoever started it.
 pub fn is_running(dir: &Path) -> Result<bool, HookError> {
     is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })
+}
+
+/// Whether a script may ever have run in this folder. `false`: certainly not, so that [`run`] is safe.
+pub fn was_started(dir: &Path) -> Result<bool, HookError> {
+    let exists = |name| dir.join(name).try_exists().map_err(|source| HookError::Result { dir: dir.to_owned(), source });
+    Ok(exists(folder::LOCK)? || exists(folder::RESULT)?)
 }
 
 /// Asks the shim of this folder to end its script and everything the script started. Does not wait; the report comes as
@@ -109,9 +116,11 @@ impl Shim {
     ) -> Result<HookReport, HookError> {
         let start = |source| HookError::Start { location: command.location.clone(), source };
         let dir = std::path::absolute(dir).map_err(start)?;
-        if [folder::COMMAND, folder::LOCK, folder::RESULT].iter().any(|name| dir.join(name).exists()) {
+        if was_started(&dir)? {
             return Err(HookError::Used { dir });
         }
+        // What an agent left that died before it started a shim.
+        folder::tidy(&dir);
         write_command(command, &dir).map_err(start)?;
         let mut shim = self.command(&dir).and_then(|mut shim| shim.spawn()).map_err(|source| {
             folder::tidy(&dir);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use longshore_agent::hook::watch::{HookError, follow};
+use longshore_agent::hook::watch::{HookError, follow, was_started};
 use longshore_agent::hook::{HookOutcome, HookReport};
 
 use crate::fixture::{Fixture, eventually, is_running, kill, mkfifo, plain, steady, texts};
@@ -39,12 +39,12 @@ fn a_hook_outlives_a_killed_agent_and_the_next_agent_finds_its_result() {
     assert!(is_running(pid));
 
     let dir = fixture.hook_dir();
-    let next_agent = thread::spawn(move || follow(&dir).unwrap());
+    let next_agent = thread::spawn(move || follow(&dir, &mut |_, _| {}).unwrap());
     fs::File::options().write(true).open(fixture.path("go")).unwrap().write_all(b"it\n").unwrap();
     let report = next_agent.join().unwrap();
     let last_lines = texts(&["[stdout]got it"]);
     assert_eq!(steady(&report), HookReport { last_lines, ..plain(HookOutcome::Exited { status: 4 }) });
-    assert_eq!(follow(&fixture.hook_dir()).unwrap(), report);
+    assert_eq!(follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap(), report);
     assert_eq!(fs::read_to_string(fixture.path("runs")).unwrap(), "x\n");
     assert_eq!(fixture.hook_files(), ["result.json", "shim.lock", "shim.log"]);
 }
@@ -64,7 +64,7 @@ fn a_hook_whose_shim_is_killed_is_interrupted_and_what_runs_on_is_named() {
     let mut expected = [pid, child];
     expected.sort_unstable();
     assert_eq!(left, expected);
-    assert_eq!(steady(&follow(&fixture.hook_dir()).unwrap()), plain(HookOutcome::Interrupted));
+    assert_eq!(steady(&follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap()), plain(HookOutcome::Interrupted));
     assert_eq!(fixture.hook_files(), ["shim.lock", "shim.log"]);
     kill(child, "KILL");
     eventually("the script has ended", || (!is_running(pid)).then_some(()));
@@ -84,12 +84,23 @@ fn term_to_the_shim_ends_the_script_with_everything_it_started() {
 #[test]
 fn a_folder_without_shim_and_result_is_an_interrupted_hook() {
     let fixture = Fixture::new();
-    assert_eq!(steady(&follow(&fixture.hook_dir()).unwrap()), plain(HookOutcome::Interrupted));
+    assert_eq!(steady(&follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap()), plain(HookOutcome::Interrupted));
     fs::create_dir_all(fixture.hook_dir()).unwrap();
     fs::write(fixture.hook_dir().join("shim.lock"), "").unwrap();
     fs::write(fixture.hook_dir().join("command.json"), "{}").unwrap();
-    assert_eq!(steady(&follow(&fixture.hook_dir()).unwrap()), plain(HookOutcome::Interrupted));
+    assert_eq!(steady(&follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap()), plain(HookOutcome::Interrupted));
     assert_eq!(fixture.hook_files(), ["shim.lock"]);
+}
+
+#[test]
+fn a_folder_in_which_no_shim_was_started_runs_a_hook() {
+    let fixture = Fixture::new();
+    assert!(!was_started(&fixture.hook_dir()).unwrap());
+    fs::create_dir_all(fixture.hook_dir()).unwrap();
+    fs::write(fixture.hook_dir().join("command.json"), "half of").unwrap();
+    assert!(!was_started(&fixture.hook_dir()).unwrap());
+    assert_eq!(fixture.run_text("#!/bin/sh\n").outcome, HookOutcome::Passed);
+    assert!(was_started(&fixture.hook_dir()).unwrap());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 /// A host in a temporary folder.
 pub(crate) struct Sandbox {
@@ -190,6 +191,16 @@ impl Ran {
     pub(crate) fn tells(self, part: &str) -> Ran {
         assert!(self.told.contains(part), "{part:?} is missing in:\n{}", self.told);
         self
+    }
+}
+
+/// Waits for a condition, with a deadline.
+#[track_caller]
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

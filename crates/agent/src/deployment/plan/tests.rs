@@ -55,6 +55,7 @@ fn order() -> Order {
     let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
     Order {
         deployment: "d-NEW".parse().unwrap(),
+        number: 0,
         group: Group { id: GroupId::of(&application, &name), name },
         application,
         revision: Where::Local("/bundle.zip".into()),
