@@ -91,6 +91,11 @@ pub fn was_started(dir: &Path) -> Result<bool, HookError> {
     Ok(exists(folder::LOCK)? || exists(folder::RESULT)?)
 }
 
+/// Removes the environment of a hook that does not run and that nobody will follow.
+pub fn forget(dir: &Path) {
+    folder::tidy(dir);
+}
+
 /// Asks the shim of this folder to end its script and everything the script started. Does not wait; the report comes as
 /// always. Nothing happens when no script runs.
 pub fn stop(dir: &Path) {
