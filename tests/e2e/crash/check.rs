@@ -63,6 +63,11 @@ pub(crate) fn has_one_release(host: &Host<'_>, expected: &Expected) -> bool {
     panic!("neither release stands wholly: {}", difference(&standing, nearest));
 }
 
+/// Whether an event of [`NEW`] went through, by its journal.
+pub(crate) fn done(host: &Host<'_>, event: &str) -> bool {
+    journal(host, NEW).iter().any(|line| line["entry"] == "finished" && line["event"] == event)
+}
+
 fn difference(found: &Standing, expected: &Standing) -> String {
     let mut text = String::new();
     let paths: BTreeSet<&PathBuf> = found.tree.keys().chain(expected.tree.keys()).collect();

@@ -105,7 +105,7 @@ impl Stage {
             failures.len(),
             jobs.len(),
             numbers.join(","),
-            list[..list.len().min(8)].concat()
+            list[..list.len().min(12)].concat()
         );
     }
 }
