@@ -347,6 +347,11 @@ impl Run<'_> {
             let _ = prepare::clear(self.directory);
         }
         let closed = if stuck { Ok(()) } else { self.note(Entry::Closed { outcome, good, reason: reason.clone() }) };
+        if let (Err(_), Some(failure)) = (&closed, &mut failure) {
+            failure
+                .hints
+                .push("its journal could not be closed; when its cause is gone: longshore-agent resume".to_owned());
+        }
         let (installed, tidied) = self.tidy(outcome);
         if let Err(failure) = tidied {
             self.events.emit(&Event::Warning { message: failure.error.to_string() });

@@ -173,8 +173,29 @@ pub fn check_events(events: &[LifecycleEvent]) -> Result<(), EventsError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::deployment) mod tests {
     use super::*;
+
+    /// An order to deploy `shop` to `dev`, as `deploy` without options gives it.
+    pub(in crate::deployment) fn order() -> Order {
+        let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+        Order {
+            deployment: "d-NEW".parse().unwrap(),
+            number: 0,
+            group: Group { id: GroupId::of(&application, &name), name },
+            application,
+            revision: Revision::Local("/bundle.zip".into()),
+            events: LifecycleEvent::ALL.to_vec(),
+            skip: Vec::new(),
+            stop_from: StopFrom::Installed,
+            file_exists: FileExists::Disallow,
+            cause: Cause::Asked,
+            scripts_map: ScriptsMap::InPlace,
+            content_digest: None,
+            appspec_name: None,
+            policy: Policy::default(),
+        }
+    }
 
     fn events(names: &[&str]) -> Vec<LifecycleEvent> {
         names.iter().map(|name| name.parse().unwrap()).collect()

@@ -136,3 +136,54 @@ impl Progress {
         self.planned.last()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::journal::Outcome;
+    use super::super::order::tests::order;
+    use super::*;
+
+    fn line(entry: Entry) -> Line {
+        Line { at: String::new(), entry }
+    }
+
+    #[test]
+    fn a_journal_tells_how_far_its_deployment_got_wherever_it_ends() {
+        let event = || LifecycleEvent::AfterInstall;
+        let begun = |step| Some(Begun { event: event(), step, boot: "b".to_owned() });
+        let started = |step| Entry::Started { event: event(), step, boot: "b".to_owned() };
+        let finished = |step| Entry::Finished { event: event(), step, hook: None };
+        let failed = || Entry::Failed { event: event(), step: 1, message: "m".to_owned(), hook: None };
+        // Entry, and after it: steps done, the running one, the phase of an installation, failed, closed.
+        let table = [
+            (Entry::Opened { order: Box::new(order()), agent: String::new() }, 0, None, None, false, false),
+            (Entry::Planned { event: event(), steps: Vec::new() }, 0, None, None, false, false),
+            (started(0), 0, begun(0), None, false, false),
+            (Entry::Installing { phase: Phase::Staging }, 0, begun(0), Some(Phase::Staging), false, false),
+            (Entry::Resumed { agent: String::new() }, 0, begun(0), Some(Phase::Staging), false, false),
+            (Entry::Installing { phase: Phase::Swapping }, 0, begun(0), Some(Phase::Swapping), false, false),
+            (finished(0), 1, None, None, false, false),
+            (started(1), 1, begun(1), None, false, false),
+            (failed(), 1, None, None, true, false),
+            (Entry::Closed { outcome: Outcome::Failed, good: false, reason: None }, 1, None, None, true, true),
+        ];
+        for end in 1..=table.len() {
+            let lines = table[..end].iter().map(|row| line(row.0.clone()));
+            let progress = Progress::replay(lines).unwrap();
+            let (_, done, running, installing, has_failed, is_closed) = table[end - 1].clone();
+            assert_eq!(
+                (
+                    progress.done(&event()),
+                    progress.running,
+                    progress.installing,
+                    progress.failed.is_some(),
+                    progress.is_closed
+                ),
+                (done, running, installing, has_failed, is_closed),
+                "after {end} lines"
+            );
+        }
+        assert_eq!(Progress::replay([]), None);
+        assert_eq!(Progress::replay([line(started(0))]), None, "what was asked for is not known");
+    }
+}

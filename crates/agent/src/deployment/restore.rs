@@ -94,3 +94,6 @@ pub fn order(failed: &Order, deployment: DeploymentId, due: Due, good: &Release,
         policy: Policy { on_failure: OnFailure::Leave, ..failed.policy.clone() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use crate::event::Event;
 use crate::history;
 use crate::hook::watch;
+use crate::layout::DeploymentDir;
 use crate::lock::Lock;
 
 /// Closes every unfinished deployment of the group but `current`.
@@ -30,10 +31,7 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
             continue;
         }
         refuse_beside_script(agent, lock, &id, &lines)?;
-        let Some(progress) = Progress::replay(lines) else {
-            remove_never_begun(agent, lock, &id);
-            continue;
-        };
+        let Some(progress) = Progress::replay(lines) else { continue };
         let directory = agent.layout.deployment(&lock.group, &id);
         if let (Some(phase), Some(prepared)) = (progress.installing, &progress.prepared) {
             interrupted::end(agent, lock, &directory, &prepared.release, phase)?;
@@ -51,7 +49,8 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
     Ok(())
 }
 
-/// Removes what crashes leave beside state files that are written whole: temporary files that never got their name.
+/// Removes what crashes leave: temporary files that never got their name, and folders of deployments whose order was never
+/// written down, so that nothing was begun.
 pub(super) fn sweep(agent: &Agent, lock: &Lock) {
     let group = agent.layout.group(&lock.group);
     remove_temporary(group.path(), "");
@@ -59,9 +58,15 @@ pub(super) fn sweep(agent: &Agent, lock: &Lock) {
         remove_temporary(&agent.layout.instructions(), &format!("{}{suffix}", lock.group));
     }
     for deployment in fs::read_dir(agent.layout.deployments(&lock.group)).into_iter().flatten().flatten() {
-        // A folder in which nothing was begun; any other one is not empty.
-        if fs::remove_dir(deployment.path()).is_err() {
-            remove_temporary(&deployment.path(), "");
+        let path = deployment.path();
+        let journal = DeploymentDir::at(&path).journal();
+        let was_begun = fs::read(&journal).map_or(true, |lines| lines.contains(&b'\n'));
+        if !was_begun {
+            let _ = fs::remove_file(&journal);
+        }
+        // Only an empty folder goes: without a journal it may be one of the AWS agent's.
+        if fs::remove_dir(&path).is_err() {
+            remove_temporary(&path, "");
         }
     }
 }
@@ -79,11 +84,6 @@ fn remove_temporary(folder: &Path, name: &str) {
             let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
         }
     }
-}
-
-/// A journal without its first line: nothing was fetched, and nothing changed.
-fn remove_never_begun(agent: &Agent, lock: &Lock, id: &DeploymentId) {
-    let _ = fs::remove_dir_all(agent.layout.deployment(&lock.group, id).path());
 }
 
 /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.

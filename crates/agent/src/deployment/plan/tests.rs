@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::appspec::FileExists;
-use longshore_core::ids::{ApplicationName, GroupId, GroupName};
-use longshore_core::lifecycle::ScriptsMap;
-
-use super::super::order::{Cause, Group, Policy, Revision as Where};
+use super::super::order::tests::order;
 use super::*;
 use crate::hook::command::HookUser;
 
@@ -49,26 +45,6 @@ fn revision(id: &str, hooks: &[(LifecycleEvent, Hook)]) -> Revision {
         at: None,
     };
     Revision { release, appspec: Ok(appspec(hooks)), scripts }
-}
-
-fn order() -> Order {
-    let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
-    Order {
-        deployment: "d-NEW".parse().unwrap(),
-        number: 0,
-        group: Group { id: GroupId::of(&application, &name), name },
-        application,
-        revision: Where::Local("/bundle.zip".into()),
-        events: LifecycleEvent::ALL.to_vec(),
-        skip: Vec::new(),
-        stop_from: StopFrom::Installed,
-        file_exists: FileExists::Disallow,
-        cause: Cause::Asked,
-        scripts_map: ScriptsMap::InPlace,
-        content_digest: None,
-        appspec_name: None,
-        policy: Policy::default(),
-    }
 }
 
 fn nothing_to_install() -> InstallPlan {
