@@ -7,6 +7,10 @@
 
 #[path = "crash/check.rs"]
 mod check;
+#[path = "crash/fault.rs"]
+mod fault;
+#[path = "crash/hook.rs"]
+mod hook;
 #[path = "crash/host.rs"]
 mod host;
 #[path = "crash/kill.rs"]

@@ -8,7 +8,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 
 use crate::host::{Host, Ran, eventually};
-use crate::release::{Expected, NEW, NEXT, Standing, tree};
+use crate::release::{Expected, NEW, NEXT, OLD, Standing, tree};
 
 /// How deployment [`NEW`] ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,16 @@ pub(crate) fn has_one_release(host: &Host<'_>, expected: &Expected) -> bool {
     }
     let nearest = if standing.tree == expected.new.tree { &expected.new } else { &expected.old };
     panic!("neither release stands wholly: {}", difference(&standing, nearest));
+}
+
+/// The old release stands: still, or again because another deployment brought it back, which its records name.
+pub(crate) fn has_old_release_again(host: &Host<'_>, expected: &Expected) {
+    let (mut standing, mut old) = (Standing::of(host), expected.old.clone());
+    if standing.installed != OLD {
+        old = old.by(&standing.installed, OLD).without_instructions();
+        standing = standing.without_instructions();
+    }
+    assert!(standing == old, "neither release stands wholly: {}", difference(&standing, &old));
 }
 
 /// Whether an event of [`NEW`] went through, by its journal.

@@ -167,6 +167,27 @@ impl Host<'_> {
         self.path().join("trace")
     }
 
+    /// Where the scripts of an event wait for a line, when a pipe stands there.
+    pub(crate) fn gate(&self, event: &str) -> PathBuf {
+        self.path().join(format!("gate-{event}"))
+    }
+
+    /// Does something as if the host had been started anew.
+    pub(crate) fn after_reboot<T>(&self, work: impl FnOnce() -> T) -> T {
+        let real = Path::new("/proc/sys/kernel/random/boot_id");
+        let other = self.stage.log("boot_id");
+        fs::write(&other, "00000000-0000-4000-8000-000000000000\n").unwrap();
+        mount(Some(&other), real, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let done = catch_unwind(AssertUnwindSafe(work));
+        self.unmount(real);
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// The agent that finishes what another one left.
+    pub(crate) fn resume(&self) -> Command {
+        self.agent(&["resume", "--group", "dev"])
+    }
+
     /// The folder of a deployment of group `dev`.
     pub(crate) fn deployment(&self, id: &str) -> PathBuf {
         self.root().join("shop~dev").join(id)

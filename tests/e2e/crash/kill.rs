@@ -84,7 +84,7 @@ fn after_a_kill_at_any_call_a_restart_finishes_the_deployment() {
         if last.is_some_and(|last| last.starts_with("sync") && last.ends_with("journal.jsonl")) {
             covered.lock().unwrap().push(lines);
         }
-        let restart = Ran::of(&mut host.agent(&["resume", "--group", "dev"]));
+        let restart = Ran::of(&mut host.resume());
         settled(host, &expected, &restart, was_starting(&trace));
         check::goes_on(host);
     });
@@ -97,6 +97,29 @@ fn after_a_kill_at_any_call_a_restart_finishes_the_deployment() {
         });
         assert_eq!(covered, (1..=syncs.count()).collect::<Vec<_>>(), "a kill came after each line of the journal");
     }
+}
+
+#[test]
+fn a_restart_that_is_killed_is_finished_by_the_next_one() {
+    let stage = Stage::new();
+    let expected = Expected::of(&stage, &EVENTS, true);
+    let mut jobs = Vec::new();
+    for (index, point) in points(&without_fault(&stage)).into_iter().enumerate().step_by(29) {
+        for at in (index % 31..400).step_by(31) {
+            let name = format!("{}, then the restart before its call {at}", point.name);
+            jobs.push((Point { fault: point.fault, name }, Fault { at, deed: Deed::KillBefore }));
+        }
+    }
+    stage.each(&jobs, |job| job.0.name.clone(), |host, (first, second)| {
+        let trace = kill(host, first.fault);
+        let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
+        let (again, _) = host.trace_run(&tracer, &mut host.resume());
+        let restart = Ran::of(&mut host.resume());
+        // It may have ended before it was killed.
+        let restart = Ran { code: again.code.filter(|code| *code != 0).or(restart.code), ..restart };
+        settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
+        check::goes_on(host);
+    });
 }
 
 /// What must hold after a restart that nothing disturbed. No script failed, so the deployment has succeeded, or it was

@@ -97,8 +97,11 @@ fn revision(host: &Host<'_>, name: &str, files: &[(&str, &str)], events: &[&str]
         permissions.replace("{www}", &www)
     );
     fs::write(folder.join("appspec.yml"), appspec).unwrap();
-    let trace = host.trace().display().to_string();
-    let script = format!("#!/bin/sh\necho \"$DEPLOYMENT_ID $LIFECYCLE_EVENT\" >>{trace}\necho out\n");
+    let (trace, gate) = (host.trace().display().to_string(), host.gate("$LIFECYCLE_EVENT").display().to_string());
+    let script = format!(
+        "#!/bin/sh\necho \"$DEPLOYMENT_ID $LIFECYCLE_EVENT\" >>{trace}\necho out\n\
+         if [ -p \"{gate}\" ]; then read -r word <\"{gate}\"; fi\n"
+    );
     fs::write(folder.join("hook.sh"), script).unwrap();
     fs::set_permissions(folder.join("hook.sh"), fs::Permissions::from_mode(0o755)).unwrap();
 }

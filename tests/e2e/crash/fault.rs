@@ -1,0 +1,146 @@
+//! Calls fail: the disk is full, broken, read-only, or shut to us.
+
+use std::fs;
+use std::path::Path;
+
+use e2e::tracer::{Call, Deed, Fault, Follow, Trace, Tracer};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::statvfs;
+
+use crate::check;
+use crate::host::{Host, Ran, Stage};
+use crate::release::{Expected, INSTALLED, NEW, OLD, Standing};
+
+/// Scripts before and after Install, of either release.
+const EVENTS: [&str; 3] = ["ApplicationStop", "BeforeInstall", "ApplicationStart"];
+
+fn run(host: &Host<'_>, fault: Option<Fault>) -> (Trace, Ran) {
+    host.load(INSTALLED);
+    let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault };
+    host.trace_run(&tracer, &mut host.deploy("new.tar", NEW))
+}
+
+/// Every `step`th of the calls for which the error is plausible.
+fn jobs(stage: &Stage, deed: fn(Errno) -> Deed, errno: Errno, step: usize) -> Vec<(Fault, String)> {
+    let trace = stage.on_host(|host| run(host, None).0);
+    let plausible = trace.calls.iter().enumerate().filter(|(_, call)| call.change.can_fail_with(errno));
+    let job = |(at, call): (usize, &Call)| {
+        (Fault { at, deed: deed(errno) }, format!("{errno} at {at}: {}", call.change))
+    };
+    plausible.map(job).step_by(step).collect()
+}
+
+/// What must hold after a deployment in which a call failed.
+fn settled(host: &Host<'_>, expected: &Expected, ran: &Ran) {
+    let told = format!("{}\n{}", ran.out, ran.told);
+    assert!(!told.contains("panicked"), "{told}");
+    let is_closed = |lines: &[serde_json::Value]| lines.iter().any(|line| line["entry"] == "closed");
+    let lines = check::journal(host, NEW);
+    match ran.code {
+        Some(0) => assert!(is_closed(&lines), "{told}"),
+        Some(_) => assert!(ran.told.contains("error: "), "{told}"),
+        None => panic!("the agent died: {told}"),
+    }
+    if !is_closed(&lines) {
+        // What could not be undone or written down is, as soon as the disk is well.
+        Ran::of(&mut host.resume());
+    }
+    let ended = check::ended(host);
+    let standing = Standing::of(host);
+    let is_new = standing == expected.new;
+    if ran.code == Some(0) {
+        assert!(is_new, "{told}");
+        assert_eq!(ended.outcome.as_deref(), Some("succeeded"));
+    } else if !is_new {
+        check::has_old_release_again(host, expected);
+    }
+    match ended.outcome.as_deref() {
+        Some("succeeded") => assert!(is_new, "{told}"),
+        Some("refused") | None => assert_eq!(standing.installed, OLD, "{told}"),
+        Some(_) => {}
+    }
+    check::ran_once(host, NEW, &EVENTS, ended.outcome.as_deref() == Some("succeeded"));
+    check::is_tidy(host);
+}
+
+fn sweep(deed: fn(Errno) -> Deed, errnos: &[(Errno, usize)]) {
+    let stage = Stage::new();
+    let expected = Expected::of(&stage, &EVENTS, true);
+    let jobs: Vec<_> = errnos.iter().flat_map(|(errno, step)| jobs(&stage, deed, *errno, *step)).collect();
+    stage.each(&jobs, |job| job.1.clone(), |host, (fault, _)| {
+        let (_, ran) = run(host, Some(*fault));
+        settled(host, &expected, &ran);
+        check::goes_on(host);
+    });
+}
+
+#[test]
+fn when_any_one_call_fails_either_release_stands_whole_and_the_next_deployment_succeeds() {
+    sweep(Deed::Fail, &[(Errno::ENOSPC, 1), (Errno::EIO, 5), (Errno::EROFS, 11), (Errno::EACCES, 11)]);
+}
+
+#[test]
+fn when_the_disk_is_full_from_any_call_on_either_release_stands_whole_once_there_is_room() {
+    sweep(Deed::FailFromHere, &[(Errno::ENOSPC, 2), (Errno::EROFS, 9), (Errno::EIO, 9)]);
+}
+
+/// Leaves so much room on a file system of its own.
+fn leave(at: &Path, blocks: u64) {
+    let space = statvfs(at).unwrap();
+    let size = (space.blocks() - space.blocks_free() + blocks) * space.fragment_size();
+    remount(at, &format!("size={size}"));
+}
+
+fn remount(at: &Path, option: &str) {
+    mount(None::<&str>, at, None::<&str>, MsFlags::MS_REMOUNT, Some(option)).unwrap();
+}
+
+/// Puts the old release on a host whose `folder` is a file system of its own.
+fn load_with_own_disk(host: &Host<'_>, folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    host.mount_memory(folder, "size=64m");
+    host.load(INSTALLED);
+}
+
+fn full_disk(folder: fn(&Host<'_>) -> std::path::PathBuf) {
+    let stage = Stage::new();
+    let expected = Expected::of(&stage, &EVENTS, true);
+    let rooms: Vec<u64> = (0..48).collect();
+    stage.each(&rooms, |room| format!("{room} blocks left"), |host, room| {
+        let folder = folder(host);
+        load_with_own_disk(host, &folder);
+        leave(&folder, *room);
+        let ran = Ran::of(&mut host.deploy("new.tar", NEW));
+        remount(&folder, "size=64m");
+        settled(host, &expected, &ran);
+        check::goes_on(host);
+    });
+}
+
+#[test]
+fn a_destination_that_is_full_keeps_the_old_release() {
+    full_disk(|host| host.www());
+}
+
+#[test]
+fn an_agent_whose_own_disk_is_full_leaves_either_release_whole() {
+    full_disk(|host| host.root());
+}
+
+#[test]
+fn a_read_only_destination_keeps_the_old_release_and_its_service() {
+    let stage = Stage::new();
+    let expected = Expected::of(&stage, &EVENTS, true);
+    stage.on_host(|host| {
+        load_with_own_disk(host, &host.www());
+        remount(&host.www(), "ro");
+        let ran = Ran::of(&mut host.deploy("new.tar", NEW)).exits(6);
+        remount(&host.www(), "rw");
+        assert!(ran.told.contains("read-only"), "{}", ran.told);
+        assert_eq!(fs::read_to_string(host.trace()).unwrap_or_default(), "", "no script ran");
+        assert!(Standing::of(host) == expected.old);
+        settled(host, &expected, &ran);
+        check::goes_on(host);
+    });
+}
