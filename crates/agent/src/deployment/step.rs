@@ -204,6 +204,9 @@ impl Steps<'_> {
         .map_err(|error| {
             // Not closed, so that whoever comes next undoes the rest.
             let left_half_done = matches!(error, InstallError::Stuck { .. });
+            if !left_half_done {
+                let _ = fs::remove_file(self.directory.installation());
+            }
             StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
         })?;
         release::mark_installed(&self.agent.layout, self.lock, &ready.new.release).map_err(internal)?;
