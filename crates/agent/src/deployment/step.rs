@@ -207,9 +207,6 @@ impl Steps<'_> {
             let left_half_done = matches!(error, InstallError::Stuck { .. });
             StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
         })?;
-        release::mark_installed(&self.agent.layout, self.lock, &ready.new.release).map_err(internal)?;
-        // It has ended; a file that stays is read only when the journal says otherwise.
-        let _ = fs::remove_file(self.directory.installation());
         for left in &installed.left {
             let after = match left.operation {
                 Operation::Record => "it names folders that are gone",
@@ -229,6 +226,9 @@ impl Steps<'_> {
             let message = format!("{left}: {}; {after}", left.source);
             self.events.emit(&Event::Warning { message });
         }
+        release::mark_installed(&self.agent.layout, self.lock, &ready.new.release).map_err(internal)?;
+        // It has ended; a file that stays is read only when the journal says otherwise.
+        let _ = fs::remove_file(self.directory.installation());
         let count = |action| plan.copies.iter().filter(|copy| copy.action == action).count();
         self.events.emit(&Event::Installed {
             created: count(CopyAction::Create),

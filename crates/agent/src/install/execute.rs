@@ -114,6 +114,8 @@ pub fn execute(
     let records_before =
         records.before().map_err(StepError::of(Operation::Look, &records.dir)).map_err(InstallError::begin)?;
     enter(Phase::Staging, &mut transaction, journal, &records.dir).map_err(InstallError::begin)?;
+    // Whether the journal may say so, also when writing it down failed.
+    let mut may_be_committing = false;
     let done = (|| {
         stage::stage(&transaction, archive, programs, progress)?;
         enter(Phase::Swapping, &mut transaction, journal, &records.dir)?;
@@ -121,6 +123,7 @@ pub fn execute(
         enter(Phase::Adjusting, &mut transaction, journal, &records.dir)?;
         swap::adjust(&transaction, programs)?;
         stage::sync(&transaction)?;
+        may_be_committing = true;
         enter(Phase::Committing, &mut transaction, journal, &records.dir)?;
         record(installation, &transaction)
     })();
@@ -132,8 +135,12 @@ pub fn execute(
                 path,
                 source,
             }));
-            // From here on the way is back again, after a crash too.
-            left.extend(enter(Phase::Adjusting, &mut transaction, journal, &records.dir).err());
+        }
+        // From here on the way is back again, after a crash too. Where that cannot be written down nothing is undone: the
+        // journal may say that the only way is on.
+        if may_be_committing && let Err(error) = enter(Phase::Adjusting, &mut transaction, journal, &records.dir) {
+            left.push(error);
+            return Err(InstallError::Stuck { source, left });
         }
         return Err(undo(&transaction, programs, left, source));
     }
