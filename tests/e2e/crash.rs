@@ -15,5 +15,7 @@ mod hook;
 mod host;
 #[path = "crash/kill.rs"]
 mod kill;
+#[path = "crash/power.rs"]
+mod power;
 #[path = "crash/release.rs"]
 mod release;

@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use e2e::bin;
-use e2e::tracer::{Trace, Tracer};
+use e2e::tracer::{Call, Trace, Tracer};
 
 /// The path of all hosts of one test, and copies of their contents.
 pub(crate) struct Stage {
@@ -212,9 +212,19 @@ impl Host<'_> {
 
     /// Runs the agent under a tracer.
     pub(crate) fn trace_run(&self, tracer: &Tracer<'_>, command: &mut Command) -> (Trace, Ran) {
+        self.trace_and_see(tracer, command, &mut |_| ())
+    }
+
+    /// The same; `seen` is told of each call that succeeded.
+    pub(crate) fn trace_and_see(
+        &self,
+        tracer: &Tracer<'_>,
+        command: &mut Command,
+        seen: &mut dyn FnMut(&Call),
+    ) -> (Trace, Ran) {
         let (out, told) = (self.stage.log("out"), self.stage.log("told"));
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&told).unwrap());
-        let trace = tracer.run(command, &mut |_| ());
+        let trace = tracer.run(command, seen);
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         let ran = Ran { code: trace.code, out: text(&out), told: text(&told) };
         (trace, ran)
