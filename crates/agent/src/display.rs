@@ -182,7 +182,7 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
             verb("Running", &format!("{event}{count}: `{script}`{user}{whose} (limit {timeout_s}s)"))
         }
         Event::HookFinished { event, script, report } => hook_line(event.name(), script, report, look),
-        Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
+        Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms, .. } => {
             if created + replaced + retained + removed == 0 {
                 return Some(verb("Installed", "nothing: the appspec has no files to copy"));
             }

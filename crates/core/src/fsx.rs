@@ -33,7 +33,7 @@ pub fn temporary_beside(path: &Path) -> PathBuf {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // 255 bytes is the limit of a file name; a long name is cut, the number keeps it unique.
-    let cut = name.char_indices().map(|(i, _)| i).take_while(|i| *i <= 180).last().unwrap_or(0);
+    let cut = name.floor_char_boundary(180);
     parent(path).join(format!(".{}.longshore-{}-{count}", &name[..cut], std::process::id()))
 }
 
@@ -56,6 +56,19 @@ mod tests {
         write_atomic(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_temporary_file_bears_the_whole_name_of_its_file_unless_that_is_long() {
+        let name = |of: &str| {
+            let temporary = temporary_beside(&Path::new("/x").join(of));
+            let name = temporary.file_name().and_then(|name| name.to_str()).unwrap().to_owned();
+            name.split_once(".longshore-").unwrap().0.to_owned()
+        };
+        for (of, expected) in [("dev-cleanup", ".dev-cleanup".to_owned()), ("é", ".é".to_owned())] {
+            assert_eq!(name(of), expected);
+        }
+        assert_eq!(name(&"é".repeat(100)), format!(".{}", "é".repeat(90)));
     }
 
     #[test]

@@ -352,6 +352,10 @@ impl Run<'_> {
                 .hints
                 .push("its journal could not be closed; when its cause is gone: longshore-agent resume".to_owned());
         }
+        if !stuck && closed.is_ok() {
+            // Of an installation that was undone, or whose end could not be marked. Nobody reads it any more.
+            let _ = fs::remove_file(self.directory.installation());
+        }
         let (installed, tidied) = self.tidy(outcome);
         if let Err(failure) = tidied {
             self.events.emit(&Event::Warning { message: failure.error.to_string() });

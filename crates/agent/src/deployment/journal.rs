@@ -164,6 +164,8 @@ impl Outcome {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// How long it is without what could not be written wholly and could not be taken back.
+    whole: u64,
     now: fn() -> String,
 }
 
@@ -203,22 +205,22 @@ impl Journal {
     pub fn create(path: PathBuf, now: fn() -> String) -> Result<Journal, JournalError> {
         // Private: it holds the last lines of what scripts print.
         match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => Ok(Journal { path, file, now }),
+            Ok(file) => Ok(Journal { path, file, whole: 0, now }),
             Err(source) => Err(JournalError::Write { path, source }),
         }
     }
 
     /// Opens the journal of an earlier deployment, to close it. A torn last line is cut off first.
     pub fn reopen(path: PathBuf, now: fn() -> String) -> Result<Journal, JournalError> {
-        let cut = || -> io::Result<File> {
+        let cut = || -> io::Result<(File, u64)> {
             let text = fs::read(&path)?;
-            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1) as u64;
             let file = OpenOptions::new().append(true).open(&path)?;
-            file.set_len(whole as u64)?;
-            Ok(file)
+            file.set_len(whole)?;
+            Ok((file, whole))
         };
         match cut() {
-            Ok(file) => Ok(Journal { path, file, now }),
+            Ok((file, whole)) => Ok(Journal { path, file, whole, now }),
             Err(source) => Err(JournalError::Write { path, source }),
         }
     }
@@ -228,11 +230,14 @@ impl Journal {
         let failed = |source| JournalError::Write { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&Line { at: (self.now)(), entry }).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        let before = self.file.metadata().map_err(failed)?.len();
+        if self.file.metadata().map_err(failed)?.len() > self.whole {
+            self.file.set_len(self.whole).map_err(failed)?;
+        }
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if written.is_err() {
-            // Half a line would damage the next one. What cannot be taken back is a torn last line.
-            let _ = self.file.set_len(before);
+        match &written {
+            Ok(()) => self.whole += line.len() as u64,
+            // It would damage the next one. What cannot be taken back now is taken back before that one.
+            Err(_) => drop(self.file.set_len(self.whole)),
         }
         written.map_err(failed)
     }

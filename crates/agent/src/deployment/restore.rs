@@ -50,7 +50,9 @@ pub fn due(
     if failed.hook.as_ref().is_some_and(|report| report.outcome == HookOutcome::Interrupted) {
         return Err(NotDue::Interrupted);
     }
-    let was_installed = progress.done(&LifecycleEvent::Install) > 0;
+    // Also when its files stand and Install failed only after that.
+    let was_installed = progress.done(&LifecycleEvent::Install) > 0
+        || installed.is_some_and(|installed| installed.deployment == progress.order.deployment);
     let was_stopped =
         progress.done(&LifecycleEvent::ApplicationStop) > 0 && failed.event != LifecycleEvent::ApplicationStop;
     if !was_installed && !was_stopped {

@@ -25,6 +25,7 @@ use crate::install::compat::Records;
 use crate::install::execute::{self, InstallError, Installation};
 use crate::install::listing::Listing;
 use crate::install::plan::CopyAction;
+use crate::install::step::Operation;
 use crate::install::transaction::{Phase, Transaction};
 use crate::layout::DeploymentDir;
 use crate::lock::Lock;
@@ -206,13 +207,28 @@ impl Steps<'_> {
             let left_half_done = matches!(error, InstallError::Stuck { .. });
             StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
         })?;
+        for left in &installed.left {
+            let after = match left.operation {
+                Operation::Record => "it names folders that are gone",
+                Operation::Look
+                | Operation::CreateFolder
+                | Operation::Write
+                | Operation::SetPermissions
+                | Operation::SetAcl
+                | Operation::SetContext
+                | Operation::Sync
+                | Operation::MoveAside
+                | Operation::MoveIntoPlace
+                | Operation::PutBack
+                | Operation::Delete
+                | Operation::Journal => "it is the old release's and can be deleted by hand",
+            };
+            let message = format!("{left}: {}; {after}", left.source);
+            self.events.emit(&Event::Warning { message });
+        }
         release::mark_installed(&self.agent.layout, self.lock, &ready.new.release).map_err(internal)?;
         // It has ended; a file that stays is read only when the journal says otherwise.
         let _ = fs::remove_file(self.directory.installation());
-        for left in &installed.left {
-            let message = format!("{left}: {}; it is the old release's and can be deleted by hand", left.source);
-            self.events.emit(&Event::Warning { message });
-        }
         let count = |action| plan.copies.iter().filter(|copy| copy.action == action).count();
         self.events.emit(&Event::Installed {
             created: count(CopyAction::Create),
@@ -220,6 +236,7 @@ impl Steps<'_> {
             retained: count(CopyAction::Retain),
             removed: installed.removed,
             bytes: installed.bytes,
+            visible_ms: installed.visible.map(|visible| visible.as_millis().try_into().unwrap_or(u64::MAX)),
             elapsed_ms: elapsed(begun),
         });
         Ok(())

@@ -36,6 +36,8 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
         if let (Some(phase), Some(prepared)) = (progress.installing, &progress.prepared) {
             interrupted::end(agent, lock, &directory, &prepared.release, phase)?;
         }
+        // Also one that was written down and not begun.
+        let _ = fs::remove_file(directory.installation());
         let reason = Some("its agent went away; closed by the next deployment".to_owned());
         Journal::reopen(path, agent.now)
             .and_then(|mut journal| {
@@ -78,8 +80,8 @@ fn remove_temporary(folder: &Path, name: &str) {
             continue;
         };
         if name.is_empty() || of == name {
-            // It stays what it is: a file that nobody reads.
-            let _ = fs::remove_file(entry.path());
+            // What stays is what it was: a file, or half an unpacked archive, that nobody reads.
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
         }
     }
 }
@@ -91,12 +93,14 @@ fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[
         let Entry::Planned { steps, .. } = &line.entry else { continue };
         for step in steps {
             let Step::RunHook { location, number, .. } = step else { continue };
-            if watch::is_running(&earlier.hook(*number)).map_err(failed)? {
+            let hook = earlier.hook(*number);
+            if watch::is_running(&hook).map_err(failed)? {
                 let message = format!("script `{location}` of the interrupted deployment {id} still runs");
                 return Err(Failure::new(Exit::Busy, message)
                     .hint("wait for it and finish that deployment: longshore-agent resume")
                     .hint(format!("it writes to {}", earlier.scripts_log().display())));
             }
+            watch::tidy(&hook);
         }
     }
     Ok(())

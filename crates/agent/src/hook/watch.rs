@@ -155,8 +155,8 @@ impl Shim {
         }
         // What an agent left that died before it started a shim.
         folder::tidy(&dir);
-        write_command(command, &dir).map_err(start)?;
-        let mut shim = self.command(&dir).and_then(|mut shim| shim.spawn()).map_err(|source| {
+        let written = write_command(command, &dir).and_then(|()| self.command(&dir));
+        let mut shim = written.and_then(|mut shim| shim.spawn()).map_err(|source| {
             folder::tidy(&dir);
             start(source)
         })?;
