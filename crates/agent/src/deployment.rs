@@ -10,7 +10,7 @@
 //!
 //! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
 //! [`decide`] reads, [`journal`] remembers, `unfinished` ends what a crash left, [`refusal`] says what went wrong, [`drive`]
-//! joins them.
+//! joins them. [`survey`] reads what `plan` shows beside its plan, and [`preview`] puts both together (pure).
 
 pub mod agent;
 pub mod decide;
@@ -18,6 +18,8 @@ pub mod drive;
 pub mod journal;
 pub mod order;
 pub mod plan;
+pub mod preview;
 pub mod refusal;
 pub mod revisions;
+pub mod survey;
 mod unfinished;

@@ -19,7 +19,7 @@ use crate::deployment::plan::Idle;
 use crate::event::Event;
 use crate::hook::{HookOutcome, HookReport};
 
-pub use plan::plan;
+pub use plan::{Detail, plan};
 pub use screen::Screen;
 
 /// The line for an event; `None` for what only a living line shows.

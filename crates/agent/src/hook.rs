@@ -4,6 +4,7 @@
 //! shim.
 
 pub mod command;
+pub mod fault;
 mod folder;
 pub mod policy;
 pub mod shim;

@@ -126,9 +126,10 @@ impl Run<'_> {
         self.refuse_if_stopped()?;
         let archive = self.directory.archive();
         let release = decide::new_release(self.order, &fetched, archive.clone(), (self.agent.now)());
-        let (new, problems) = revisions::of_bundle(bundle, release.clone(), self.order.appspec_name.as_ref())
+        let (mut new, problems) = revisions::of_bundle(bundle, release.clone(), self.order.appspec_name.as_ref())
             .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
         bundle.unpack(&archive).map_err(refused)?;
+        revisions::find_faults_on_disk(&mut new);
         sync(&archive).map_err(refused)?;
         events.emit(&Event::Fetched {
             content_digest: bundle.content_digest,

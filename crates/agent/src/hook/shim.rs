@@ -39,6 +39,7 @@ use super::folder::{self, Running};
 use super::{HookOutcome, HookReport, Stream, tree};
 
 pub(in crate::hook) use self::output::ProgressLine;
+pub(in crate::hook) use self::script::{interpreter_words, windows_line_end};
 
 /// The hidden subcommand, followed by the hook's folder.
 pub const SUBCOMMAND: &str = "hook-shim";
