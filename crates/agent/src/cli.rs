@@ -59,8 +59,9 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Show what a deployment would do, without doing it
     ///
-    /// Takes the arguments of `deploy`, reads the bundle and the disk, and touches nothing. What comes after scripts
-    /// have run is marked "expected": they may change what it finds.
+    /// Takes the arguments of `deploy`, compares the bundle with what stands on disk, and touches nothing. Many changes
+    /// are counted by folder. What comes after scripts have run is marked "expected": they may change what it finds.
+    /// Exits as the deployment would if it were refused.
     #[command(after_help = "Example:\n  longshore-agent plan dist/shop-0f3c…9a.zip --group dev")]
     Plan(PlanArgs),
     /// Finish what an agent that was killed left unfinished

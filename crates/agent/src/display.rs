@@ -172,9 +172,9 @@ pub fn look() -> Look {
     if is_able_terminal() && !asked_not_to { Look::Coloured } else { Look::Plain }
 }
 
-/// Whether standard error is a terminal that can be drawn on.
+/// Whether standard error is a terminal that can be drawn on: it says what it is, and not that it can do nothing.
 fn is_able_terminal() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Rows of equal length as columns, the first row as the heading; the last column is not padded.

@@ -86,13 +86,18 @@ impl Terminal {
         rows
     }
 
-    /// Waits until the screen says something below its finished lines.
+    /// Whether the last frame is there to its end: one may arrive in two pieces.
+    fn is_whole(&self) -> bool {
+        !self.bytes.windows(5).any(|five| five == b"\x1b[?7l") || self.bytes.ends_with(b"\x1b[?7h\r")
+    }
+
+    /// Waits until the screen says something.
     #[track_caller]
     fn wait_for(&mut self, part: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let text = self.text();
-            if text.contains(part) {
+            if text.contains(part) && self.is_whole() {
                 return text;
             }
             assert!(Instant::now() < deadline, "{part:?} did not come:\n{text}");

@@ -95,6 +95,7 @@ pub enum Underway {
         /// The script as the appspec writes it.
         script: String,
         /// Where its output goes.
+        #[serde(with = "lossless::path")]
         log: PathBuf,
     },
     /// The agent of a deployment is gone.
