@@ -323,3 +323,31 @@ fn agent_id(host: &Sandbox) -> String {
     let lock = fs::read_to_string(host.root().join("groups/shop~dev/lock")).unwrap();
     lock.trim_start_matches("process ").split(',').next().unwrap().to_owned()
 }
+
+#[test]
+fn a_file_system_without_room_is_told_and_the_plan_ends_as_the_deployment_would() {
+    let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\n";
+    // The archive does not fit; the files do not fit; both fit alone, but not together.
+    for (place, room, code) in [("root", "64k", 1), ("www", "64k", 6), (".", "300k", 6)] {
+        let host = Sandbox::new();
+        let big = "x".repeat(100_000);
+        let revision = host.revision("big", &[("appspec.yml", appspec), ("site/big", &big), ("site/more", &big)]);
+        let small = host.path().join("small");
+        fs::create_dir(&small).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={room}"), "tmpfs"]).arg(&small);
+        assert!(mount.status().unwrap().success(), "this test needs root and the right to mount a tmpfs");
+        for name in ["root", "www"] {
+            if place == "." || place == name {
+                let there = small.join(name);
+                fs::create_dir(&there).unwrap();
+                symlink(there, host.path().join(name)).unwrap();
+            }
+        }
+        let (planned, deployed) = (host.plan(&revision, &[]), host.deploy(&revision, &[]));
+        assert!(std::process::Command::new("umount").arg(&small).status().unwrap().success());
+        let planned = planned.exits(code).tells("not enough space");
+        assert!(planned.out.contains("\nWarning: there is not enough space") || place == "www", "{}", planned.out);
+        deployed.exits(code);
+    }
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use longshore_core::bundle::{BundlePath, Entry, EntryKind};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::size;
 use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use serde::Serialize;
@@ -35,12 +36,14 @@ pub struct Host {
 /// A file system and what a deployment writes to it.
 #[derive(Debug)]
 pub struct FileSystem {
-    /// The folder by which it is named.
+    /// Where it begins.
     pub folder: PathBuf,
     /// What it has left.
     pub free: FreeSpace,
-    /// Bytes that the deployment writes to it, whole blocks counted.
-    pub needed: u64,
+    /// Bytes of the archive and of what it unpacks to, whole blocks counted. Written before the first event.
+    pub unpacked: u64,
+    /// Bytes of what is installed, whole blocks counted.
+    pub installed: u64,
 }
 
 /// What stands at one place.
@@ -171,11 +174,13 @@ pub struct ScriptChange {
 /// What a deployment needs of one file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Space {
-    /// A folder on it.
+    /// Where it begins.
     #[serde(with = "lossless::path")]
     pub folder: PathBuf,
     /// Bytes needed, whole blocks counted.
     pub bytes_needed: u64,
+    /// Those of them that are needed before the first event: the archive, and what it unpacks to.
+    pub bytes_to_unpack: u64,
     /// Bytes free.
     pub bytes_free: u64,
 }
@@ -245,10 +250,14 @@ pub fn preview(plan: Plan, host: Host, entries: &[Entry]) -> Preview {
             too_long.push(TooLong { event: planned.event.clone(), limit_s });
         }
     }
-    let space = host.file_systems.into_iter().filter(|system| system.needed > 0);
-    let space =
-        space.map(|system| Space { folder: system.folder, bytes_needed: system.needed, bytes_free: system.free.bytes });
-    Preview { underway: host.underway, changes, scripts, space: space.collect(), too_long, sum, plan }
+    let space = host.file_systems.into_iter().map(|system| Space {
+        folder: system.folder,
+        bytes_needed: system.unpacked.saturating_add(system.installed),
+        bytes_to_unpack: system.unpacked,
+        bytes_free: system.free.bytes,
+    });
+    let space: Vec<Space> = space.filter(|space| space.bytes_needed > 0).collect();
+    Preview { underway: host.underway, changes, scripts, space, too_long, sum, plan }
 }
 
 impl Preview {
@@ -268,7 +277,24 @@ impl Preview {
             ),
             Underway::Unfinished { .. } => None,
         });
-        busy.or_else(|| refusal::blocked(&self.plan))
+        // In the order in which a deployment meets them.
+        busy.or_else(|| self.no_room(Exit::Failed, |space| space.bytes_to_unpack))
+            .or_else(|| refusal::blocked(&self.plan))
+            .or_else(|| {
+                let may_change = self.plan.events.iter().any(|planned| {
+                    planned.event == LifecycleEvent::BeforeInstall && matches!(planned.action, Action::Hooks { .. })
+                });
+                if may_change { None } else { self.no_room(Exit::InstallFailed, |space| space.bytes_needed) }
+            })
+    }
+
+    fn no_room(&self, exit: Exit, needed: fn(&Space) -> u64) -> Option<Failure> {
+        let full = self.space.iter().find(|space| needed(space) > space.bytes_free)?;
+        let (folder, needed, free) = (full.folder.display(), size(needed(full)), size(full.bytes_free));
+        let message = format!("not enough space on the file system at {folder}: {needed} needed, {free} free");
+        Some(
+            Failure::new(exit, message).hint("remove what is not needed, or keep fewer deployments: `--max-revisions`"),
+        )
     }
 }
 

@@ -35,7 +35,9 @@ pub fn survey(layout: &Layout, order: &Order, plan: &Plan, bundle: &Bundle) -> R
             Action::Install { plan: Some(install) } => {
                 look.at_install(install, &mut host.standing).map_err(failed)?;
                 for copy in install.copies.iter().filter(|copy| copy.action != CopyAction::Retain) {
-                    needs.file(copy.place.parent().unwrap_or(&copy.place), copy.size).map_err(failed)?;
+                    needs
+                        .file(copy.place.parent().unwrap_or(&copy.place), copy.size, Purpose::Install)
+                        .map_err(failed)?;
                 }
             }
             Action::Hooks { hooks, .. } => {
@@ -51,10 +53,10 @@ pub fn survey(layout: &Layout, order: &Order, plan: &Plan, bundle: &Bundle) -> R
     // The archive and what it unpacks to, both kept below the root.
     if bundle.format != Format::Directory {
         let size = fs::metadata(&bundle.path).map_err(|source| failed(cannot_look(&bundle.path, source)))?.len();
-        needs.file(layout.root(), size).map_err(failed)?;
+        needs.file(layout.root(), size, Purpose::Unpack).map_err(failed)?;
     }
     for entry in &bundle.entries {
-        needs.file(layout.root(), entry.size).map_err(failed)?;
+        needs.file(layout.root(), entry.size, Purpose::Unpack).map_err(failed)?;
     }
     host.file_systems = needs.systems.into_values().collect();
     Ok(host)
@@ -196,6 +198,15 @@ impl Look {
     }
 }
 
+/// What a file is written for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// It is kept below the root.
+    Unpack,
+    /// It is installed.
+    Install,
+}
+
 /// What is written to which file system.
 #[derive(Default)]
 struct Needs {
@@ -205,7 +216,7 @@ struct Needs {
 
 impl Needs {
     /// Adds a file in a folder that may not be there yet.
-    fn file(&mut self, folder: &Path, size: u64) -> Result<(), CannotLook> {
+    fn file(&mut self, folder: &Path, size: u64, purpose: Purpose) -> Result<(), CannotLook> {
         let device = match self.devices.get(folder) {
             Some(device) => *device,
             None => {
@@ -215,8 +226,12 @@ impl Needs {
             }
         };
         if let Some(system) = self.systems.get_mut(&device) {
+            let needed = match purpose {
+                Purpose::Unpack => &mut system.unpacked,
+                Purpose::Install => &mut system.installed,
+            };
             let block = system.free.block;
-            system.needed = system.needed.saturating_add(size.div_ceil(block).saturating_mul(block));
+            *needed = needed.saturating_add(size.div_ceil(block).saturating_mul(block));
         }
         Ok(())
     }
@@ -227,7 +242,9 @@ impl Needs {
         let device = metadata.dev();
         if let Entry::Vacant(entry) = self.systems.entry(device) {
             let free = FreeSpace::around(nearest).map_err(|source| cannot_look(nearest, source))?;
-            entry.insert(FileSystem { folder: nearest.to_owned(), free, needed: 0 });
+            let is_on_it = |folder: &&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.dev() == device);
+            let top = nearest.ancestors().take_while(is_on_it).last().unwrap_or(nearest);
+            entry.insert(FileSystem { folder: top.to_owned(), free, unpacked: 0, installed: 0 });
         }
         Ok(device)
     }

@@ -55,9 +55,9 @@ pub fn plan(order: &Order, preview: &Preview, detail: Detail) -> String {
     text.line(&format!("Sum: {}", sum(plan, &preview.sum)));
     for space in &preview.space {
         let (folder, needed, free) = (space.folder.display(), size(space.bytes_needed), size(space.bytes_free));
-        text.line(&format!("Space: {needed} needed around {folder}, {free} free"));
+        text.line(&format!("Space: {needed} needed on the file system at {folder}, {free} free"));
         if space.bytes_needed > space.bytes_free {
-            text.line(&format!("Warning: there is not enough space around {folder}"));
+            text.line(&format!("Warning: there is not enough space on the file system at {folder}"));
         }
     }
     if plan.events.iter().any(|planned| planned.expected) {
