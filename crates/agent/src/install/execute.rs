@@ -185,6 +185,9 @@ fn enter(phase: Phase, transaction: &mut Transaction, journal: Journal<'_>, reco
 fn undo(installation: &Installation<'_>, transaction: &Transaction) -> Vec<StepError> {
     let mut left = swap::undo(transaction, installation.programs);
     left.extend(installation.records.discard().err().map(put_back));
+    // Before anybody writes down that it was undone. A folder that somebody removed needs nothing.
+    let synced = stage::sync(transaction).err();
+    left.extend(synced.filter(|error| error.source.kind() != io::ErrorKind::NotFound));
     left
 }
 
