@@ -1,7 +1,7 @@
 //! Carries out a plan, wholly or not at all.
 //!
-//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced. Decides nothing: what happens is in the
-//! plan.
+//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced.
+//! Decides nothing: what happens is in the plan.
 //!
 //! The commit is one rename: that of the record which names the deployment as the last successful installation. Before it
 //! everything is undone, after a failure and after a crash alike, whatever the journal could or could not say; after it

@@ -146,9 +146,9 @@ fn a_destination_that_becomes_a_mount_point_leaves_the_host_as_it_was() {
         host.install(&one);
         let other = host.dir.path().join("other");
         if host.disk(name).is_dir() {
-            fs::create_dir(&other).unwrap()
+            fs::create_dir(&other).unwrap();
         } else {
-            fs::write(&other, "x").unwrap()
+            fs::write(&other, "x").unwrap();
         }
         undone(&host, &two, "os error 16)", || Box::new(Bind::new(&other, &host.disk(name))));
     }
