@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use longshore_core::fsx;
 use serde::{Deserialize, Serialize};
 
 use super::HookReport;
@@ -52,6 +53,7 @@ pub(super) fn result(dir: &Path) -> io::Result<Option<HookReport>> {
 pub(super) fn tidy(dir: &Path) {
     let _ = fs::remove_file(dir.join(COMMAND));
     let _ = fs::remove_file(dir.join(RUNNING));
+    fsx::remove_temporaries(&dir.join(RESULT));
 }
 
 /// Now, as it stands in reports.
