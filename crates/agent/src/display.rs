@@ -18,7 +18,7 @@ use crate::deployment::journal::Outcome;
 use crate::deployment::order::Cause;
 use crate::deployment::plan::Idle;
 use crate::event::{Event, Restored};
-use crate::hook::{HookOutcome, HookReport};
+use crate::hook::{HookOutcome, HookReport, Stream};
 use crate::layout::Layout;
 
 pub use plan::plan;
@@ -236,7 +236,12 @@ fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> Stri
             text.push_str(&verb("Warning", &format!("`{script}`: {note}")));
         }
         for process in &report.left_running {
-            let holds = if process.holds_output { ", which holds its output open" } else { "" };
+            let holds = match process.holds.as_slice() {
+                [] => "",
+                [Stream::Stdout] => ", which holds its standard output open",
+                [Stream::Stderr] => ", which holds its error output open",
+                [_, _, ..] => ", which holds its output open",
+            };
             let line = format!("`{script}` left process {} running{holds}: {}", process.pid, process.command);
             text.push('\n');
             text.push_str(&verb("Warning", &line));
@@ -275,6 +280,8 @@ pub fn outcome(outcome: &HookOutcome) -> String {
         HookOutcome::NotExecutable { reason } => format!("could not be made executable: {reason}"),
         HookOutcome::NoSuchUser { user } => format!("could not run as `{user}`: no such user"),
         HookOutcome::NotStarted { reason } => format!("could not be started: {reason}"),
+        HookOutcome::LeftRunning { holds_output: true } => "left processes running that hold its output".to_owned(),
+        HookOutcome::LeftRunning { holds_output: false } => "left processes running".to_owned(),
         HookOutcome::Interrupted => "was interrupted, and nobody knows how far it got".to_owned(),
     }
 }

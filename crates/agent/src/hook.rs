@@ -1,12 +1,16 @@
 //! One hook script: what it is run as, and how it ended.
 //!
-//! [`policy`] is what the user may choose. [`command`] decides (pure), [`user`] looks up whom it runs as, [`shim`] owns the running process, [`watch`] follows a
-//! shim.
+//! [`policy`] is what the user may choose. [`command`] decides (pure), [`user`] looks up whom it runs as, [`shim`] owns
+//! the running process, [`watch`] follows a shim, [`diagnostics`] is what CodeDeploy is told of the end (pure).
 
+mod cgroup;
 pub mod command;
+pub mod diagnostics;
+mod escape;
 mod folder;
 pub mod policy;
 pub mod shim;
+mod tail;
 mod tree;
 pub mod user;
 pub mod watch;
@@ -53,6 +57,11 @@ pub enum HookOutcome {
         /// Why, and what to change.
         reason: String,
     },
+    /// Exited with 0 and left processes running, which the user calls a failure ([`policy::Leftovers::Fail`]).
+    LeftRunning {
+        /// Whether one of them holds the script's output.
+        holds_output: bool,
+    },
     /// Nobody knows how it ended: the host went down while it ran, or its shim was killed.
     Interrupted,
 }
@@ -64,8 +73,9 @@ pub struct Process {
     pub pid: i32,
     /// Its command line.
     pub command: String,
-    /// Whether it holds the hook's output open.
-    pub holds_output: bool,
+    /// Which of the script's outputs it holds open. None of them also when we may not look.
+    #[serde(default)]
+    pub holds: Vec<Stream>,
 }
 
 /// What a finished hook says of itself.
@@ -122,61 +132,23 @@ impl HookOutcome {
     pub fn code(&self) -> u8 {
         match self {
             HookOutcome::Passed => 0,
+            HookOutcome::LeftRunning { holds_output: true } => 6,
             HookOutcome::Missing => 1,
             HookOutcome::NotExecutable { .. } => 2,
             HookOutcome::TimedOut { .. } => 3,
             HookOutcome::Exited { .. }
             | HookOutcome::Killed { .. }
             | HookOutcome::NoSuchUser { .. }
-            | HookOutcome::NotStarted { .. } => 4,
+            | HookOutcome::NotStarted { .. }
+            | HookOutcome::LeftRunning { holds_output: false } => 4,
             HookOutcome::Interrupted => 7,
         }
-    }
-}
-
-/// The `log` of the diagnostics that are sent to the service: the longest run of whole lines up to the last one that,
-/// line ends counted, is shorter than 2048 characters (AWS agent 1.8.1). Where AWS sends nothing because the last line
-/// alone is longer, the end of that line is sent.
-pub fn diagnostics_log(lines: &[String]) -> String {
-    const MOST: usize = 2047;
-    let length = |line: &String| line.chars().count() + 1;
-    let mut room = MOST;
-    let mut first = lines.len();
-    while let Some(line) = first.checked_sub(1).and_then(|i| lines.get(i)) {
-        let Some(left) = room.checked_sub(length(line)) else { break };
-        (room, first) = (left, first - 1);
-    }
-    match lines.last() {
-        Some(last) if first == lines.len() => {
-            let skip = length(last) + 1 - MOST;
-            format!("…{}\n", last.chars().skip(skip).collect::<String>())
-        }
-        Some(_) | None => lines[first..].iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_diagnostics_log_is_the_longest_run_of_whole_lines_below_2048_characters() {
-        let line = |n: usize| "é".repeat(n - 1);
-        assert_eq!(diagnostics_log(&[]), "");
-        for (lengths, kept) in [(vec![2047], 1), (vec![1, 2047], 1), (vec![1000, 1047], 2), (vec![1000, 1048], 1)] {
-            let lines: Vec<String> = lengths.iter().copied().map(line).collect();
-            let expected: String = lines[lines.len() - kept..].iter().map(|line| format!("{line}\n")).collect();
-            assert_eq!(diagnostics_log(&lines), expected, "{lengths:?}");
-        }
-    }
-
-    #[test]
-    fn a_last_line_that_is_too_long_loses_its_head_and_is_never_nothing() {
-        let lines = ["[stdout]before".to_owned(), format!("[stderr]{}end", "x".repeat(4000))];
-        let log = diagnostics_log(&lines);
-        assert_eq!(log, format!("…{}end\n", "x".repeat(2042)));
-        assert_eq!(log.chars().count(), 2047);
-    }
 
     #[test]
     fn outcomes_have_the_codes_of_the_aws_agent() {
@@ -190,6 +162,8 @@ mod tests {
             (HookOutcome::Killed { signal: 9 }, 4),
             (HookOutcome::NoSuchUser { user: reason() }, 4),
             (HookOutcome::NotStarted { reason: reason() }, 4),
+            (HookOutcome::LeftRunning { holds_output: false }, 4),
+            (HookOutcome::LeftRunning { holds_output: true }, 6),
             (HookOutcome::Interrupted, 7),
         ] {
             assert_eq!((outcome.code(), outcome.is_success()), (code, code == 0), "{outcome:?}");

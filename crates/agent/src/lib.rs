@@ -4,11 +4,14 @@
 //! things that change a host; [`layout`] says where everything stands.
 
 pub mod cli;
+pub mod codedeploy_local;
 pub mod commands;
+pub mod config;
 pub mod deployment;
 pub mod display;
 pub mod event;
 pub mod fetch;
+pub mod github;
 pub mod history;
 pub mod hook;
 pub mod install;
@@ -35,6 +38,9 @@ use layout::Layout;
 pub fn run() -> ExitCode {
     // Before anything else: a shim has to be small and quick.
     if let Some(code) = hook::shim::dispatch(std::env::args_os()) {
+        return code;
+    }
+    if let Some(code) = codedeploy_local::dispatch(std::env::args_os()) {
         return code;
     }
     let cli = Cli::parse();

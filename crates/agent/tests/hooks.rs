@@ -5,8 +5,12 @@
 #[path = "hooks/fixture.rs"]
 mod fixture;
 
+#[path = "hooks/cgroups.rs"]
+mod cgroups;
 #[path = "hooks/ending.rs"]
 mod ending;
+#[path = "hooks/leftovers.rs"]
+mod leftovers;
 #[path = "hooks/output.rs"]
 mod output;
 #[path = "hooks/start.rs"]

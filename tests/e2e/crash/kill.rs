@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use e2e::tracer::{Change, Deed, Fault, Follow, Trace, Tracer};
+use e2e::tracer::{Call, Change, Deed, Fault, Follow, Trace, Tracer};
 
 use crate::check;
 use crate::host::{Host, Ran, Stage};
@@ -151,12 +151,7 @@ fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, while_starting: 
 
 /// Whether a killed agent had made the lock of a shim that did not start.
 fn was_starting(trace: &Trace) -> bool {
-    match trace.calls.last().map(|call| (&call.change, call.succeeded)) {
-        Some((Change::Open(path), false)) => path.ends_with("shim.log"),
-        Some((Change::Spawn, false)) => {
-            let before = trace.calls.iter().rev().nth(1).map(|call| &call.change);
-            matches!(before, Some(Change::Open(path)) if path.ends_with("shim.log"))
-        }
-        Some(_) | None => false,
-    }
+    let is_lock = |call: &Call| matches!(&call.change, Change::Open(path) if path.ends_with("shim.lock"));
+    let Some(lock) = trace.calls.iter().rposition(|call| is_lock(call) && call.succeeded) else { return false };
+    !trace.calls[lock..].iter().any(|call| call.change == Change::Spawn && call.succeeded)
 }

@@ -20,7 +20,7 @@ use crate::deployment::order::{self, Cause, Group, Order, Policy, Revision};
 use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::fetch::{self, Request};
+use crate::fetch::{self, FetchError, Request};
 use crate::hook::policy::HookPolicy;
 use crate::layout::{DEFAULT_PROGRAM, Layout};
 
@@ -96,6 +96,7 @@ fn policy(args: &DeployArgs, layout: &Layout) -> Policy {
             leftovers: args.leftovers,
             environment: args.hook_env,
             deployments_log: Some(layout.deployments_log(DEFAULT_PROGRAM)),
+            told_names: None,
         },
         limits: Limits { total: args.max_unpacked_size, entries: args.max_entries, ratio: args.max_ratio },
         keep: args.max_revisions,
@@ -113,24 +114,34 @@ fn revision(text: &str) -> Result<Revision, Failure> {
     Ok(Revision::Local(path))
 }
 
-/// The application that the revision itself names: by its manifest, or by the key under which `longshore push` put it.
 fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
-    let named = match revision {
-        Revision::Local(_) => {
-            let request = Request { revision, content_digest: None, limits, stop: &AtomicUsize::new(0) };
-            let fetched = fetch::look(&request, Path::new(""), &|_| ()).map_err(refusal::fetch_failure)?;
-            fetched.bundle.manifest.map(|manifest| manifest.application)
-        }
-        Revision::Object(url) => {
-            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
-            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
-            commit.and_then(|_| parts.next()?.parse().ok())
-        }
-    };
+    let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
     named.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
             Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",
             Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
+            Revision::GitHub(_) => "name it with `--application NAME`",
         })
     })
+}
+
+/// The application that a revision itself names: by its manifest, or by the key under which `longshore push` put it.
+pub(crate) fn named_by(
+    revision: &Revision,
+    limits: &Limits,
+    stop: &AtomicUsize,
+) -> Result<Option<ApplicationName>, FetchError> {
+    match revision {
+        Revision::Local(_) => {
+            let request = Request { revision, content_digest: None, limits, stop };
+            let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
+            Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
+        }
+        Revision::Object(url) => {
+            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
+            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
+            Ok(commit.and_then(|_| parts.next()?.parse().ok()))
+        }
+        Revision::GitHub(_) => Ok(None),
+    }
 }

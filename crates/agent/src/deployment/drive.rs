@@ -453,7 +453,7 @@ impl Run<'_> {
         // What stays is read by nobody.
         let _ = fs::remove_file(self.directory.installation());
         let hooks = (1..).map(|number| self.directory.hook(number));
-        hooks.take_while(|hook| hook.exists()).for_each(|hook| watch::forget(&hook));
+        hooks.take_while(|hook| hook.exists()).for_each(|hook| watch::tidy(&hook));
     }
 
     /// Removes old deployments that nobody needs any more. Nothing is removed when it cannot be told what is needed.

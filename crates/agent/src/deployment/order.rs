@@ -9,6 +9,7 @@ use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use serde::{Deserialize, Serialize};
 
+use crate::github::GitHub;
 use crate::hook::policy::HookPolicy;
 use crate::lossless;
 use crate::retention::DEFAULT_KEEP;
@@ -107,6 +108,9 @@ pub enum Revision {
     Local(PathBuf),
     /// An object of a store, as its URL.
     Object(String),
+    /// A commit on GitHub.
+    #[serde(rename = "github")]
+    GitHub(GitHub),
 }
 
 impl std::fmt::Display for Revision {
@@ -114,6 +118,7 @@ impl std::fmt::Display for Revision {
         match self {
             Revision::Local(path) => write!(f, "{}", path.display()),
             Revision::Object(url) => f.write_str(url),
+            Revision::GitHub(github) => write!(f, "{github}"),
         }
     }
 }

@@ -86,6 +86,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) => Exit::Failed,
         FetchError::Url(_) => Exit::Usage,
         FetchError::Store { source, .. } => source.exit(),
+        FetchError::GitHub { source, .. } => source.exit(),
         FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
     };
     let hint = match &error {
@@ -97,6 +98,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         ),
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
+        FetchError::GitHub { source, .. } => source.hint(),
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) | FetchError::Url(_) => None,
     };
     let failure = Failure::new(exit, error);
@@ -176,6 +178,7 @@ impl LastLines {
                 | HookOutcome::Exited { .. }
                 | HookOutcome::Killed { .. }
                 | HookOutcome::TimedOut { .. }
+                | HookOutcome::LeftRunning { .. }
                 | HookOutcome::Interrupted => "it printed nothing".to_owned(),
             },
             count => format!("its last {} of output:", plural(count, "line")),

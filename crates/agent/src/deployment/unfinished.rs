@@ -100,7 +100,7 @@ fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[
                     .hint("wait for it and finish that deployment: longshore-agent resume")
                     .hint(format!("it writes to {}", earlier.scripts_log().display())));
             }
-            watch::forget(&hook);
+            watch::tidy(&hook);
         }
     }
     Ok(())

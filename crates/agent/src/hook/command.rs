@@ -14,7 +14,7 @@ use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, Gr
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
-use super::policy::{HookPolicy, Leftovers};
+use super::policy::{HookEnvironment, HookPolicy, Leftovers, ToldNames};
 use crate::lossless;
 
 /// Every variable that we may set for a hook. An inherited value of one of them never reaches a hook.
@@ -57,6 +57,15 @@ pub const AGENT_CREDENTIALS: [&str; 14] = [
     "AWS_SHARED_CREDENTIALS_FILE",
 ];
 
+/// What a hook inherits of the agent's environment with [`HookEnvironment::Clean`], besides everything that begins with
+/// `LC_`. Where the language comes from, what time it is, and which AWS region this host is in: nothing of it is secret,
+/// and scripts behave oddly without.
+pub const CLEAN_VARIABLES: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// The `PATH` of a clean environment when the agent has none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Everything a shim needs to run one script. Written to disk as JSON, so that a shim outlives the agent that wrote it.
 ///
 /// Paths, and names and values of variables, stand in the JSON as a string, or as a list of bytes when they are not
@@ -90,11 +99,25 @@ pub struct HookCommand {
     pub grace: Duration,
     /// What happens to what the script leaves running.
     pub leftovers: Leftovers,
+    /// What `env` was made of.
+    pub environment: HookEnvironment,
     /// `scripts.log` of the deployment; absolute.
     #[serde(with = "lossless::path")]
     pub log: PathBuf,
+    /// The log of all deployments.
+    pub deployments_log: Option<DeploymentsLog>,
     /// Whether this is the first script of its event, which writes the event's line to the log.
     pub first_of_event: bool,
+}
+
+/// The log of all deployments of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentsLog {
+    /// Its path; absolute.
+    #[serde(with = "lossless::path")]
+    pub path: PathBuf,
+    /// The deployment that its lines name.
+    pub deployment: String,
 }
 
 /// Whom a script runs as.
@@ -171,6 +194,12 @@ pub struct HookContext {
 pub enum BundleSource {
     /// From a folder of this host: no variables (AWS agent 1.8.1).
     Local,
+    /// From GitHub.
+    #[serde(rename = "github")]
+    GitHub {
+        /// `BUNDLE_COMMIT`.
+        commit: String,
+    },
     /// From S3.
     S3 {
         /// `BUNDLE_BUCKET`.
@@ -187,7 +216,10 @@ pub enum BundleSource {
 impl HookCommand {
     /// What to run for the script at place `index` (from 0) of its event.
     pub fn new(hook: &Hook, index: usize, user: RunAs, context: &HookContext) -> HookCommand {
-        let mut env = without_credentials(&context.agent_env);
+        let mut env = match context.policy.environment {
+            HookEnvironment::Inherit => without_credentials(&context.agent_env),
+            HookEnvironment::Clean => minimum(&context.agent_env),
+        };
         env.retain(|name, _| !DEPLOYMENT_VARIABLES.iter().any(|ours| name == ours));
         let ours = deployment_variables(context);
         env.extend(ours.into_iter().map(|(name, value)| (OsString::from(name), value)));
@@ -211,9 +243,20 @@ impl HookCommand {
             timeout: hook.timeout,
             grace: context.policy.grace,
             leftovers: context.policy.leftovers,
+            environment: context.policy.environment,
             log: context.log.clone(),
+            deployments_log: context
+                .policy
+                .deployments_log
+                .as_ref()
+                .map(|path| DeploymentsLog { path: path.clone(), deployment: context.deployment.to_string() }),
             first_of_event: index == 0,
         }
+    }
+
+    /// Sets what a login of this user would set. For a user that the appspec names that is done already.
+    pub fn log_in(&mut self, user: &HookUser) {
+        self.env.extend(login_variables(user));
     }
 }
 
@@ -223,18 +266,34 @@ pub fn without_credentials(env: &BTreeMap<OsString, OsString>) -> BTreeMap<OsStr
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// The little that [`HookEnvironment::Clean`] keeps.
+fn minimum(env: &BTreeMap<OsString, OsString>) -> BTreeMap<OsString, OsString> {
+    let is_kept = |name: &OsString| {
+        CLEAN_VARIABLES.iter().any(|kept| name == kept) || name.as_encoded_bytes().starts_with(b"LC_")
+    };
+    let kept = env.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (name.clone(), value.clone()));
+    let mut kept: BTreeMap<OsString, OsString> = kept.collect();
+    kept.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+    kept
+}
+
 fn deployment_variables(context: &HookContext) -> Vec<(&'static str, OsString)> {
+    let (application, group) = match &context.policy.told_names {
+        Some(ToldNames { application, group }) => (application.as_str(), group.as_str()),
+        None => (context.application.as_str(), context.group.as_str()),
+    };
     let mut variables: Vec<(&'static str, OsString)> = vec![
         ("LIFECYCLE_EVENT", context.event.name().into()),
         ("DEPLOYMENT_ID", context.deployment.as_str().into()),
-        ("APPLICATION_NAME", context.application.as_str().into()),
-        ("DEPLOYMENT_GROUP_NAME", context.group.as_str().into()),
+        ("APPLICATION_NAME", application.into()),
+        ("DEPLOYMENT_GROUP_NAME", group.into()),
         ("DEPLOYMENT_GROUP_ID", context.group_id.as_str().into()),
         ("LONGSHORE_ARCHIVE_DIR", context.archive.clone().into()),
     ];
     let mut known = |name, value: Option<String>| variables.extend(value.map(|value| (name, value.into())));
     match &context.bundle {
         BundleSource::Local => {}
+        BundleSource::GitHub { commit } => known("BUNDLE_COMMIT", Some(commit.clone())),
         BundleSource::S3 { bucket, key, version, etag } => {
             known("BUNDLE_BUCKET", Some(bucket.clone()));
             known("BUNDLE_KEY", Some(key.clone()));

@@ -16,6 +16,19 @@ pub struct HookPolicy {
     pub environment: HookEnvironment,
     /// The log of all deployments, absolute (AWS: `enable_deployments_log`); `None`: none is written.
     pub deployments_log: Option<PathBuf>,
+    /// What scripts are told as names instead of the order's; `None`: the order's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_names: Option<ToldNames>,
+}
+
+/// APPLICATION_NAME and DEPLOYMENT_GROUP_NAME as texts of any kind, such as a path: `codedeploy-local` takes them. Nothing
+/// but a script's environment gets them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldNames {
+    /// APPLICATION_NAME.
+    pub application: String,
+    /// DEPLOYMENT_GROUP_NAME.
+    pub group: String,
 }
 
 /// What happens to processes that a script leaves running when it exits with 0. They are named in any case.
@@ -25,9 +38,10 @@ pub enum Leftovers {
     /// They go on running, and the script has passed.
     #[default]
     Warn,
-    /// They go on running, and the script has failed (with code 6, as the AWS agent, when they hold its output).
+    /// They go on running, and the script has failed: code 6 when one holds its output (as the AWS agent after the whole
+    /// timeout), else 4.
     Fail,
-    /// They are ended, TERM first, and the script has passed.
+    /// They are ended, TERM first, and the script has passed. They are ended after a script that fails too.
     Kill,
 }
 
@@ -38,7 +52,7 @@ pub enum HookEnvironment {
     /// The agent's own, less its credentials (AWS agent 1.8.1: all of it).
     #[default]
     Inherit,
-    /// A documented minimum.
+    /// `PATH`, the user's `HOME`, `USER`, `LOGNAME` and `SHELL`, language, time zone and AWS region, and nothing else.
     Clean,
 }
 
@@ -49,6 +63,7 @@ impl Default for HookPolicy {
             leftovers: Leftovers::default(),
             environment: HookEnvironment::default(),
             deployments_log: None,
+            told_names: None,
         }
     }
 }

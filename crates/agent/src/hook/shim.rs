@@ -7,22 +7,22 @@
 //! background jobs and double forks lie between.
 
 mod child;
-mod escape;
 mod log;
 mod output;
+mod raw;
+mod rotated;
 mod script;
 mod supervisor;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use longshore_core::fsx;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -32,13 +32,18 @@ use nix::unistd::{self, ForkResult, Pid};
 use self::child::{Failed, Launch, Stage, Started};
 use self::log::ScriptsLog;
 use self::output::{Output, Progress};
+use self::raw::Raw;
 use self::script::{Script, not_started};
 use self::supervisor::Supervisor;
+use super::cgroup::Cgroup;
 use super::command::{DEPLOYMENT_VARIABLES, HookCommand, RunAs};
-use super::folder::{self, Running};
-use super::{HookOutcome, HookReport, Stream, tree};
+use super::folder::{self, CgroupDir, Position, Running};
+use super::policy::{HookEnvironment, Leftovers};
+use super::{HookOutcome, HookReport, Stream, tree, user};
 
+pub(in crate::hook) use self::log::ROTATED;
 pub(in crate::hook) use self::output::ProgressLine;
+pub(in crate::hook) use self::rotated::rotated;
 
 /// The hidden subcommand, followed by the hook's folder.
 pub const SUBCOMMAND: &str = "hook-shim";
@@ -81,13 +86,34 @@ enum ShimError {
 
 fn own(dir: &Path) -> Result<(), ShimError> {
     let (signals, progress) = detach().map_err(|source| ShimError::Detach { source })?;
-    let command = read_command(dir)?;
-    let mut output = Output::new(ScriptsLog::open(&command.log), Some(progress));
-    let report = follow(&command, dir, &signals, &mut output);
+    let mut command = read_command(dir)?;
+    if let (RunAs::Agent, HookEnvironment::Clean) = (&command.user, command.environment)
+        // An agent without an entry in the user database hands on what it has.
+        && let Ok(Some(user)) = user::own()
+    {
+        command.log_in(&user);
+    }
+    let log = ScriptsLog::new(&command.log, command.deployments_log.as_ref());
+    let mut output = Output::new(log, Raw::new(dir.join(folder::OUTPUT)), Some(progress));
+    let cgroup = own_cgroup(&command);
+    let report = follow(&command, dir, &signals, cgroup.as_ref(), &mut output);
     write_result(dir, &report)?;
     folder::tidy(dir);
-    stay(output);
+    // What runs on keeps it; the reader or the next hook's shim removes it then.
+    let cgroup = cgroup.filter(|cgroup| cgroup.remove().is_err());
+    stay(output, cgroup.as_ref());
     Ok(())
+}
+
+/// Without one, what belongs to the script is known by parents and sessions alone.
+fn own_cgroup(command: &HookCommand) -> Option<Cgroup> {
+    match Cgroup::create() {
+        Ok(cgroup) => Some(cgroup),
+        Err(error) => {
+            eprintln!("{}`{}` has no cgroup of its own: {error}", folder::DEBUG, command.location);
+            None
+        }
+    }
 }
 
 /// Leaves the agent's session and everything else inherited from it, becomes the ancestor of all that follows, and blocks
@@ -124,11 +150,19 @@ fn close_inherited() -> io::Result<()> {
 fn read_command(dir: &Path) -> Result<HookCommand, ShimError> {
     let path = dir.join(folder::COMMAND);
     let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
+    // At once: it holds the environment, and nobody may come who would remove it later.
+    let _ = fs::remove_file(&path);
     read.map_err(|source| ShimError::Command { path, source })
 }
 
 /// From the first line in the log to the last.
-fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Output) -> HookReport {
+fn follow(
+    command: &HookCommand,
+    dir: &Path,
+    signals: &SignalFd,
+    cgroup: Option<&Cgroup>,
+    output: &mut Output,
+) -> HookReport {
     if command.first_of_event {
         output.log.entry(&format!("LifecycleEvent - {}", command.event));
     }
@@ -145,18 +179,34 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
         last_lines: Vec::new(),
     };
     let clock = Instant::now();
-    report.outcome = match start(command, dir, &mut report, output) {
+    report.outcome = match start(command, dir, cgroup, &mut report, output) {
         Err(outcome) => outcome,
         Ok(pid) => {
             report.pid = Some(pid.as_raw());
-            let mut hook =
-                Supervisor { command, clock, pid, status: None, is_childless: false, is_told: false, signals, output };
+            let mut hook = Supervisor {
+                command,
+                clock,
+                pid,
+                cgroup,
+                status: None,
+                is_childless: false,
+                is_told: false,
+                signals,
+                output,
+            };
             let outcome = hook.until_it_ends();
             report.left_running = hook.left_running();
-            if matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told {
+            let is_told = matches!(outcome, HookOutcome::Killed { .. }) && hook.is_told;
+            let notes = match command.leftovers {
+                // Of what we ended ourselves only that is left which we cannot end.
+                Leftovers::Kill if hook.status.is_some() => end_leftovers(&mut hook, &mut report),
+                Leftovers::Kill | Leftovers::Warn | Leftovers::Fail => Vec::new(),
+            };
+            notes.into_iter().for_each(|text| note(&mut report, output, text));
+            if is_told {
                 note(&mut report, output, "somebody sent TERM to the process that watches the script".to_owned());
             }
-            outcome
+            judged(outcome, command.leftovers, &report)
         }
     };
     report.duration = clock.elapsed();
@@ -167,17 +217,65 @@ fn follow(command: &HookCommand, dir: &Path, signals: &SignalFd, output: &mut Ou
     report
 }
 
+/// Ends what the script left running, and says what that was.
+fn end_leftovers(hook: &mut Supervisor<'_>, report: &mut HookReport) -> Vec<String> {
+    let left = std::mem::take(&mut report.left_running);
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let forced = hook.end_all();
+    report.left_running = hook.left_running();
+    let ended = left.iter().filter(|process| !report.left_running.iter().any(|still| still.pid == process.pid));
+    let mut notes: Vec<String> = ended
+        .map(|process| format!("ended what it left running: {} (process {})", process.command, process.pid))
+        .collect();
+    if forced {
+        notes.push("some of that did not end on TERM and was killed".to_owned());
+    }
+    notes
+}
+
+/// What the user thinks of a script that has passed and left something running.
+fn judged(outcome: HookOutcome, leftovers: Leftovers, report: &HookReport) -> HookOutcome {
+    match (outcome, leftovers) {
+        (HookOutcome::Passed, Leftovers::Fail) if !report.left_running.is_empty() => {
+            HookOutcome::LeftRunning { holds_output: report.left_running.iter().any(|p| !p.holds.is_empty()) }
+        }
+        (outcome, Leftovers::Warn | Leftovers::Fail | Leftovers::Kill) => outcome,
+    }
+}
+
 /// Checks and starts the script.
-fn start(command: &HookCommand, dir: &Path, report: &mut HookReport, output: &mut Output) -> Result<Pid, HookOutcome> {
+fn start(
+    command: &HookCommand,
+    dir: &Path,
+    cgroup: Option<&Cgroup>,
+    report: &mut HookReport,
+    output: &mut Output,
+) -> Result<Pid, HookOutcome> {
     let script = script::prepare(command)?;
     if let Some(mode) = script.old_mode {
         report.made_executable = true;
         note(report, output, format!("`{}` was not executable (mode {mode:04o}): made so", command.location));
     }
     let launch = launch(command, &script)?;
-    let announce = |pid: Pid| announce(dir, pid, report.started.as_deref());
-    let started = launch.start(announce).map_err(|failed| why_not_started(&failed, command, &script))?;
-    let Started { pid, stdout, stderr, by_sh } = started;
+    let place = output.log.place();
+    let running = |pid: Pid| Running {
+        shim: unistd::getpid().as_raw(),
+        pid: pid.as_raw(),
+        ticks: tree::entry(pid.as_raw()).map_or(0, |entry| entry.ticks),
+        started: report.started.clone().unwrap_or_default(),
+        boot: folder::boot(),
+        cgroup: cgroup.map(|cgroup| CgroupDir(cgroup.dir().to_owned())),
+        grace: command.grace,
+        output: place.map(|(inode, offset)| Position { log: command.log.clone(), inode, offset }),
+    };
+    let started = launch.start(cgroup, |pid| announce(dir, &running(pid)));
+    let started = started.map_err(|failed| why_not_started(&failed, command, &script))?;
+    let Started { pid, stdout, stderr, by_sh, outside } = started;
+    if let Some(error) = outside {
+        eprintln!("{}`{}` is not in its cgroup: {error}", folder::DEBUG, command.location);
+    }
     if by_sh {
         note(report, output, script.why_sh(&command.location));
     }
@@ -250,14 +348,10 @@ fn why_not_started(failed: &Failed, command: &HookCommand, script: &Script) -> H
     })
 }
 
-/// Says what runs, for an agent that finds the shim dead. Not synced: after a crash of the host nothing runs.
-fn announce(dir: &Path, pid: Pid, started: Option<&str>) {
-    let pid = pid.as_raw();
-    let ticks = tree::entry(pid).map_or(0, |entry| entry.ticks);
-    let started = started.unwrap_or_default().to_owned();
-    let running = Running { shim: unistd::getpid().as_raw(), pid, ticks, started };
+/// Says what runs, for an agent that did not start it. Not synced: after a crash of the host nothing runs.
+fn announce(dir: &Path, running: &Running) {
     // Without it an agent knows less, and nothing else changes.
-    let _ = serde_json::to_vec(&running).map(|json| fs::write(dir.join(folder::RUNNING), json));
+    let _ = serde_json::to_vec(running).map(|json| write_private(&dir.join(folder::RUNNING), &json));
 }
 
 /// A sentence for the report and for `scripts.log`.
@@ -280,19 +374,31 @@ fn conclude(command: &HookCommand, report: &mut HookReport, output: &mut Output)
         HookOutcome::Missing => Some(format!("`{location}` is not in the bundle")),
         HookOutcome::NoSuchUser { user } => Some(format!("user `{user}` of `{location}` does not exist")),
         HookOutcome::NotExecutable { reason } | HookOutcome::NotStarted { reason } => Some(reason.clone()),
+        HookOutcome::LeftRunning { .. } => Some(format!("`{location}` failed because it left something running")),
     };
     if let Some(text) = text {
         output.log.entry(&format!("Longshore - {text}"));
     }
     for process in &report.left_running {
-        output.log.entry(&format!("Longshore - left running: {} (process {})", process.command, process.pid));
+        let holds = match process.holds.as_slice() {
+            [] => "",
+            [Stream::Stdout] => ", holds stdout",
+            [Stream::Stderr] => ", holds stderr",
+            [_, _, ..] => ", holds stdout and stderr",
+        };
+        output.log.entry(&format!("Longshore - left running: {} (process {}{holds})", process.command, process.pid));
     }
     output.log.flush();
     if output.is_closed() {
-        output.log.finish();
+        output.finish();
     }
-    if let Some(error) = output.log.error() {
-        report.notes.push(format!("`{}` is not whole: {error}", command.log.display()));
+    let deployments = command.deployments_log.as_ref().map(|log| log.path.as_path());
+    let [of_scripts, of_deployments] = output.log.errors();
+    let raw = (Some(Path::new(folder::OUTPUT)), output.raw.error());
+    for (path, error) in [(Some(command.log.as_path()), of_scripts), (deployments, of_deployments), raw] {
+        if let (Some(path), Some(error)) = (path, error) {
+            report.notes.push(format!("`{}` is not whole: {error}", path.display()));
+        }
     }
 }
 
@@ -302,7 +408,9 @@ fn write_result(dir: &Path, report: &HookReport) -> Result<(), ShimError> {
     let until = Instant::now() + WRITE_LIMIT;
     loop {
         let written = match &json {
-            Ok(json) => fsx::write_atomic(&path, json),
+            // Neither synced nor renamed into place: whoever finds our lock free and half a result takes it for none, and
+            // the agent syncs what it makes of it.
+            Ok(json) => write_private(&path, json),
             Err(error) => Err(io::Error::other(error.to_string())),
         };
         match written {
@@ -311,9 +419,11 @@ fn write_result(dir: &Path, report: &HookReport) -> Result<(), ShimError> {
             Err(_) => std::thread::sleep(Duration::from_millis(500)),
         }
     }
-    // It holds the script's last lines. The folder is private already, so a failure opens nothing.
-    let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
     Ok(())
+}
+
+fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(contents)
 }
 
 /// Reads on for what the script left running, so that it neither blocks on a full pipe nor dies of SIGPIPE.
@@ -322,7 +432,7 @@ fn write_result(dir: &Path, report: &HookReport) -> Result<(), ShimError> {
 /// what is left running gets the parent it would have without us. It ignores all signals (they stay blocked) and ends
 /// when the last holder of the output does.
 #[expect(unsafe_code, reason = "fork is unsafe by nature")]
-fn stay(mut output: Output) {
+fn stay(mut output: Output, cgroup: Option<&Cgroup>) {
     output.close_progress();
     if output.is_closed() {
         return;
@@ -344,5 +454,8 @@ fn stay(mut output: Output) {
         let _ = poll(&mut watched, PollTimeout::NONE);
         output.read();
     }
-    output.log.finish();
+    output.finish();
+    if let Some(cgroup) = cgroup {
+        let _ = cgroup.remove();
+    }
 }

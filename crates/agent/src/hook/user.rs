@@ -26,6 +26,14 @@ pub fn resolve(run_as: Option<&str>) -> io::Result<RunAs> {
     }
 }
 
+/// The user that this process runs as.
+///
+/// # Errors
+/// When the user database cannot be read.
+pub fn own() -> io::Result<Option<HookUser>> {
+    User::from_uid(Uid::effective())?.map(with_groups).transpose()
+}
+
 fn with_groups(user: User) -> io::Result<HookUser> {
     let name = CString::new(user.name.as_str())?;
     let groups = getgrouplist(&name, user.gid)?;

@@ -1,4 +1,5 @@
-//! Starts a shim and follows it, also one that an earlier agent started. Never touches the script itself.
+//! Starts a shim and follows it, also one that an earlier agent started. Touches the script only when its shim is dead:
+//! then nobody keeps its time any more, and it is ended.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -8,18 +9,28 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::cgroup::Cgroup;
 use super::command::{HookCommand, without_credentials};
 use super::folder::{self, Running};
 use super::shim::{ProgressLine, SUBCOMMAND};
-use super::{HookOutcome, HookReport, Stream, tree};
+use super::tail::Tail;
+use super::tree::{self, Kin};
+use super::{HookOutcome, HookReport, Process, Stream};
+use longshore_core::fsx;
 
 /// How often to look for the end of a hook that another agent started.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a shim may take from its start until it says what it runs.
+const ANNOUNCE: Duration = Duration::from_secs(5);
+/// How long to go on killing what a dead shim left. Whatever lives then hangs in the kernel, or is not ours to kill.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How often to look whether it has ended.
+const ENDED: Duration = Duration::from_millis(10);
 
 /// Why a hook could not be followed. A script that fails is not an error here; it is a [`HookReport`].
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +75,18 @@ pub fn run(command: &HookCommand, dir: &Path, on_line: &mut dyn FnMut(Stream, &s
 /// Waits for the end of a hook that an earlier agent started in `dir`. Returns at once when it has ended. `on_line` sees
 /// output as it comes, and may miss lines.
 ///
-/// A hook without result and without living shim is [`HookOutcome::Interrupted`]; what still runs of it is named.
-pub fn follow(dir: &Path, _on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookReport, HookError> {
+/// A hook without result and without living shim is [`HookOutcome::Interrupted`]. What still runs of it is ended, TERM
+/// first, and named: without a shim it has no time limit, and nobody reads what it prints.
+pub fn follow(dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookReport, HookError> {
+    let mut tail = None;
     loop {
         let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
+        let position = || Some(Tail::new(&Running::read(dir)?.output?));
+        if let Some(tail) = tail.as_mut() {
+            Tail::read(tail, on_line);
+        } else if is_alive {
+            tail = position();
+        }
         // Only now: a shim writes the result before it gives up the lock.
         if let Some(report) = result(dir)? {
             folder::tidy(dir);
@@ -85,23 +104,33 @@ pub fn is_running(dir: &Path) -> Result<bool, HookError> {
     is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })
 }
 
-/// Whether a script may ever have run in this folder. `false`: certainly not, so that [`run`] is safe.
+/// Whether a script may ever have run in this folder. `false`: certainly not, also when the host has gone down since, so
+/// that [`run`] is safe.
 pub fn was_started(dir: &Path) -> Result<bool, HookError> {
     let exists = |name| dir.join(name).try_exists().map_err(|source| HookError::Result { dir: dir.to_owned(), source });
     Ok(exists(folder::LOCK)? || exists(folder::RESULT)?)
 }
 
-/// Removes the environment of a hook that does not run and that nobody will follow.
-pub fn forget(dir: &Path) {
-    folder::tidy(dir);
+/// Asks the shim of this folder to end its script and everything the script started. Does not wait for that; the report
+/// comes as always. Nothing happens when no script runs.
+pub fn stop(dir: &Path) {
+    let until = Instant::now() + ANNOUNCE;
+    while let (Ok(true), true) = (is_locked(dir), Instant::now() < until) {
+        if let Some(running) = Running::read(dir) {
+            // Gone since: then there is nothing to end.
+            let _ = kill(Pid::from_raw(running.shim), Signal::SIGTERM);
+            return;
+        }
+        // It is just about to start its script.
+        thread::sleep(ENDED);
+    }
 }
 
-/// Asks the shim of this folder to end its script and everything the script started. Does not wait; the report comes as
-/// always. Nothing happens when no script runs.
-pub fn stop(dir: &Path) {
-    if let (Ok(true), Some(running)) = (is_locked(dir), Running::read(dir)) {
-        // Gone since: then there is nothing to end.
-        let _ = kill(Pid::from_raw(running.shim), Signal::SIGTERM);
+/// Removes what nobody needs of a hook that was interrupted and will not be followed; above all its environment. Nothing
+/// happens while it runs. Not to be called while somebody is about to start it.
+pub fn tidy(dir: &Path) {
+    if let Ok(false) = is_locked(dir) {
+        folder::tidy(dir);
     }
 }
 
@@ -145,9 +174,15 @@ impl Shim {
         let private = || File::options().write(true).create_new(true).mode(0o600).to_owned();
         let lock = private().open(dir.join(folder::LOCK))?;
         // Locked here and not by the shim: from the first moment on at which a script could run, `follow` waits. The shim
-        // inherits the locked file as its standard input, and our copy is closed with the command.
-        lock.try_lock()?;
-        let log = private().open(dir.join(folder::SHIM_LOG))?;
+        // inherits the locked file as its standard input, and our copy is closed with the command. Somebody may just be
+        // looking whether it is locked, so this may take a moment.
+        lock.lock()?;
+        let log =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(dir.join(folder::SHIM_LOG))?;
+        // The file must be there after a crash of the host too: it says that the script may have run.
+        for folder in dir.ancestors().take(3) {
+            fsx::sync_dir(folder)?;
+        }
         let env: BTreeMap<_, _> = std::env::vars_os().collect();
         let mut shim = Command::new(&self.exe);
         shim.arg0("longshore-agent").arg(SUBCOMMAND).arg(dir);
@@ -206,9 +241,10 @@ fn interrupted(dir: &Path, status: Option<ExitStatus>) -> HookReport {
         notes.push(format!("the process that watched the script was ended by signal {signal}"));
     }
     let said = fs::read_to_string(dir.join(folder::SHIM_LOG)).unwrap_or_default();
-    notes.extend(said.lines().map(str::to_owned));
-    let left = running.as_ref().map(|running| tree::session(running.pid, running.ticks)).unwrap_or_default();
-    let mut left_running = tree::describe(&left, &[]);
+    notes.extend(said.lines().filter(|line| !line.starts_with(folder::DEBUG)).map(str::to_owned));
+    let (found, mut left_running) = running.as_ref().map(end_orphans).unwrap_or_default();
+    let ended = found.iter().filter(|process| !left_running.iter().any(|still| still.pid == process.pid));
+    notes.extend(ended.map(|process| format!("ended what still ran: {} (process {})", process.command, process.pid)));
     left_running.truncate(HookReport::MOST_LEFT_RUNNING);
     folder::tidy(dir);
     HookReport {
@@ -222,4 +258,38 @@ fn interrupted(dir: &Path, status: Option<ExitStatus>) -> HookReport {
         notes,
         last_lines: Vec::new(),
     }
+}
+
+/// Ends what a dead shim left: TERM, grace, KILL. What ran, and what could not be ended.
+///
+/// Only what certainly belongs to the hook: its cgroup, and its session and descendants as long as the script's own
+/// process lives. Without both, a session of that number may be somebody else's by now: what is in it is only named.
+fn end_orphans(running: &Running) -> (Vec<Process>, Vec<Process>) {
+    if running.boot != folder::boot() {
+        return Default::default();
+    }
+    let cgroup = running.cgroup.as_ref().map(|dir| Cgroup::at(dir.0.clone()));
+    let leader = tree::entry(running.pid);
+    let is_it = leader.as_ref().is_some_and(|leader| leader.ticks == running.ticks);
+    let pid = is_it.then_some(running.pid);
+    let ours = Kin { root: pid, session: pid, cgroup: cgroup.as_ref() };
+    let suspects = Kin { session: leader.is_none().then_some(running.pid).or(pid), ..ours };
+    let found = tree::describe(&suspects.living(), &[]);
+    let ended_by = |until: Instant, act: &dyn Fn()| {
+        while !ours.living().is_empty() && Instant::now() < until {
+            act();
+            thread::sleep(ENDED);
+        }
+    };
+    if !ours.living().is_empty() {
+        ours.signal(Signal::SIGTERM);
+        ours.signal(Signal::SIGCONT);
+        let now = Instant::now();
+        ended_by(now.checked_add(running.grace).unwrap_or(now), &|| {});
+        ended_by(Instant::now() + KILL_LIMIT, &|| ours.kill());
+    }
+    if let Some(cgroup) = &cgroup {
+        let _ = cgroup.remove();
+    }
+    (found, tree::describe(&suspects.living(), &[]))
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_agent::hook::HookOutcome;
+use longshore_agent::hook::{HookOutcome, HookReport, Stream};
 
 use crate::fixture::{Fixture, eventually, is_running, kill, mkfifo, plain, steady, texts};
 
@@ -15,7 +15,7 @@ fn a_script_that_exits_with_3_says_so() {
     let report = fixture.run_text("#!/bin/sh\necho bye\nexit 3\n");
     let expected = plain(HookOutcome::Exited { status: 3 });
     let last_lines = texts(&["[stdout]bye"]);
-    assert_eq!(steady(&report), longshore_agent::hook::HookReport { last_lines, ..expected });
+    assert_eq!(steady(&report), HookReport { last_lines, ..expected });
     assert!(report.pid.is_some() && report.started <= report.ended && report.duration > Duration::ZERO, "{report:?}");
     assert_eq!(
         fixture.log(),
@@ -34,7 +34,7 @@ fn a_script_that_dies_by_a_signal_names_the_signal() {
 
 #[test]
 fn a_script_that_ends_on_term_is_not_killed() {
-    let fixture = Fixture { timeout: Duration::from_millis(500), ..Fixture::new() };
+    let fixture = Fixture::timed(500, 60_000);
     let report = fixture.run_text("#!/bin/sh\necho up\nsleep 1000\n");
     assert_eq!(report.outcome, HookOutcome::TimedOut { forced: false });
     assert!(report.duration >= Duration::from_millis(500), "{report:?}");
@@ -42,14 +42,14 @@ fn a_script_that_ends_on_term_is_not_killed() {
 
 #[test]
 fn a_stopped_script_ends_on_term() {
-    let fixture = Fixture { timeout: Duration::from_millis(500), ..Fixture::new() };
+    let fixture = Fixture::timed(500, 60_000);
     let report = fixture.run_text("#!/bin/sh\nkill -STOP $$\n");
     assert_eq!(report.outcome, HookOutcome::TimedOut { forced: false });
 }
 
 #[test]
 fn a_script_that_ignores_term_is_killed_after_grace() {
-    let fixture = Fixture { timeout: Duration::from_millis(500), grace: Duration::from_millis(300), ..Fixture::new() };
+    let fixture = Fixture::timed(500, 300);
     let report = fixture
         .run_text("#!/bin/sh\nexec 2>/dev/null\ntrap 'echo no' TERM\necho $$ >pid\nwhile :; do sleep 0.1; done\n");
     assert_eq!(report.outcome, HookOutcome::TimedOut { forced: true });
@@ -65,7 +65,7 @@ fn a_script_that_ignores_term_is_killed_after_grace() {
 
 #[test]
 fn a_timeout_ends_descendants_in_other_sessions_and_with_dead_parents() {
-    let fixture = Fixture { timeout: Duration::from_secs(3), grace: Duration::from_millis(300), ..Fixture::new() };
+    let fixture = Fixture::timed(3000, 300);
     let report = fixture.run_text(
         "#!/bin/sh\n\
          setsid sh -c 'trap \"\" TERM; echo $$ >session; while :; do sleep 0.1; done' &\n\
@@ -81,7 +81,7 @@ fn a_timeout_ends_descendants_in_other_sessions_and_with_dead_parents() {
 
 #[test]
 fn a_timeout_ends_a_tree_that_keeps_forking() {
-    let fixture = Fixture { timeout: Duration::from_secs(1), grace: Duration::from_millis(100), ..Fixture::new() };
+    let fixture = Fixture::timed(1000, 100);
     fixture.script("spawn.sh", "#!/bin/sh\ntrap '' TERM\necho $$ >>pids\nsleep 0.02\nsetsid \"$0\" &\n");
     let report = fixture.run_text("#!/bin/sh\nfor i in 1 2 3 4 5; do setsid archive/spawn.sh & done\nsleep 1000\n");
     assert_eq!(report.outcome, HookOutcome::TimedOut { forced: true });
@@ -106,11 +106,11 @@ fn a_script_that_leaves_a_daemon_with_its_output_is_finished_at_once_and_the_dae
     assert!(report.duration < Duration::from_secs(30), "{:?}", report.duration);
     assert_eq!(report.last_lines, ["[stdout]started"]);
     let [daemon] = report.left_running.as_slice() else { panic!("{:?}", report.left_running) };
-    assert_eq!((daemon.pid, daemon.holds_output), (pid, true));
+    assert_eq!((daemon.pid, daemon.holds.as_slice()), (pid, &[Stream::Stdout, Stream::Stderr][..]));
     assert!(daemon.command.starts_with("sh -c echo $$ >pid;"), "{}", daemon.command);
     let before = format!(
         "LifecycleEvent - AfterInstall\nScript - hook.sh\n[stdout]started\n\
-         Longshore - left running: {} (process {pid})\n",
+         Longshore - left running: {} (process {pid}, holds stdout and stderr)\n",
         daemon.command
     );
     assert_eq!(fixture.log(), before);
@@ -135,7 +135,7 @@ fn a_background_process_with_its_output_elsewhere_is_named_and_lives() {
     let pid = fixture.pid("pid");
     assert_eq!(report.outcome, HookOutcome::Passed);
     let [left] = report.left_running.as_slice() else { panic!("{:?}", report.left_running) };
-    assert_eq!((left.pid, left.command.as_str(), left.holds_output), (pid, "sleep 1000", false));
+    assert_eq!((left.pid, left.command.as_str(), left.holds.as_slice()), (pid, "sleep 1000", &[][..]));
     assert!(is_running(pid));
     kill(pid, "KILL");
 }
@@ -146,7 +146,8 @@ fn a_script_that_fails_leaves_its_background_process_running_too() {
     let report = fixture.run_text("#!/bin/sh\nsleep 1000 &\necho $! >pid\nexit 1\n");
     let pid = fixture.pid("pid");
     assert_eq!(report.outcome, HookOutcome::Exited { status: 1 });
-    assert_eq!(report.left_running.iter().map(|p| (p.pid, p.holds_output)).collect::<Vec<_>>(), [(pid, true)]);
+    let both = vec![Stream::Stdout, Stream::Stderr];
+    assert_eq!(report.left_running.iter().map(|p| (p.pid, p.holds.clone())).collect::<Vec<_>>(), [(pid, both)]);
     assert!(is_running(pid));
     kill(pid, "KILL");
 }

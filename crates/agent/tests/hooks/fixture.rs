@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_agent::hook::command::{BundleSource, HookCommand, HookContext, RunAs};
-use longshore_agent::hook::policy::HookPolicy;
+use longshore_agent::hook::policy::{HookPolicy, Leftovers};
 use longshore_agent::hook::watch::Shim;
 use longshore_agent::hook::{HookOutcome, HookReport, Process, Stream};
 use longshore_core::appspec::Hook;
@@ -24,7 +24,7 @@ pub(crate) struct Fixture {
     pub(crate) sudo: bool,
     pub(crate) agent_uid: u32,
     pub(crate) timeout: Duration,
-    pub(crate) grace: Duration,
+    pub(crate) policy: HookPolicy,
     pub(crate) env: BTreeMap<OsString, OsString>,
 }
 
@@ -41,10 +41,23 @@ impl Fixture {
             sudo: false,
             agent_uid: 0,
             timeout: Duration::from_secs(3600),
-            grace: Duration::from_secs(60),
+            policy: HookPolicy { grace: Duration::from_secs(60), ..HookPolicy::default() },
             env: env.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             dir,
         }
+    }
+
+    /// A script may run for `timeout`, and has `grace` between TERM and KILL. In milliseconds.
+    pub(crate) fn timed(timeout: u64, grace: u64) -> Fixture {
+        let policy = HookPolicy { grace: Duration::from_millis(grace), ..HookPolicy::default() };
+        Fixture { timeout: Duration::from_millis(timeout), policy, ..Fixture::new() }
+    }
+
+    /// With this treatment of what scripts leave running.
+    pub(crate) fn leaving(leftovers: Leftovers) -> Fixture {
+        let mut fixture = Fixture::new();
+        fixture.policy.leftovers = leftovers;
+        fixture
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -83,7 +96,7 @@ impl Fixture {
             previous_commit: None,
             cwd: self.dir.path().into(),
             log: self.path("logs/scripts.log"),
-            policy: HookPolicy { grace: self.grace, ..HookPolicy::default() },
+            policy: self.policy.clone(),
         };
         HookCommand::new(&hook, 0, self.user.clone(), &context)
     }
@@ -111,9 +124,15 @@ impl Fixture {
         self.run("hook.sh")
     }
 
+    /// `scripts.log` and what it was before it was full, oldest first.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        let numbered = (1..100).rev().map(|number| self.path(&format!("logs/scripts.log.{number}")));
+        numbered.filter(|log| log.exists()).chain([self.path("logs/scripts.log")]).collect()
+    }
+
     /// `scripts.log` without its time stamps, whose form is checked on the way.
     pub(crate) fn log_bytes(&self) -> Vec<u8> {
-        let log = fs::read(self.path("logs/scripts.log")).unwrap();
+        let log: Vec<u8> = self.logs().iter().flat_map(|log| fs::read(log).unwrap()).collect();
         let mut text = Vec::new();
         for line in log.split_inclusive(|byte| *byte == b'\n') {
             let (stamp, rest) = line.split_at(20.min(line.len()));

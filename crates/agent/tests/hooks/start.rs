@@ -215,10 +215,11 @@ fn the_working_folder_is_the_one_asked_for() {
 }
 
 #[test]
-fn what_the_shim_is_told_is_private_while_the_script_runs_and_gone_afterwards() {
+fn the_environment_is_off_the_disk_before_the_script_runs_and_everything_else_is_private() {
     let fixture = Fixture::new();
-    let report = fixture.run_text("#!/bin/sh\nstat -c '%a %n' hooks/1 hooks/1/command.json\n");
-    assert_eq!(report.last_lines, ["[stdout]700 hooks/1", "[stdout]600 hooks/1/command.json"]);
+    let report = fixture.run_text("#!/bin/sh\nstat -c '%a %n' hooks/1 hooks/1/*\n");
+    let files = ["700 hooks/1", "600 hooks/1/running.json", "600 hooks/1/shim.lock", "600 hooks/1/shim.log"];
+    assert_eq!(report.last_lines, files.map(|file| format!("[stdout]{file}")));
     assert_eq!(fixture.hook_files(), ["result.json", "shim.lock", "shim.log"]);
     assert_eq!(mode(&fixture.hook_dir().join("result.json")), 0o600);
 }

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use longshore_agent::hook::watch::{HookError, follow, was_started};
-use longshore_agent::hook::{HookOutcome, HookReport};
+use longshore_agent::hook::watch::{HookError, follow, stop, tidy, was_started};
+use longshore_agent::hook::{HookOutcome, HookReport, Stream};
 
-use crate::fixture::{Fixture, eventually, is_running, kill, mkfifo, plain, steady, texts};
+use crate::fixture::{Fixture, is_running, mkfifo, plain, steady, texts};
 
 /// Set in the process that plays the agent in the next test.
 const AGENT: &str = "LONGSHORE_TEST_AGENT";
@@ -50,24 +50,81 @@ fn a_hook_outlives_a_killed_agent_and_the_next_agent_finds_its_result() {
 }
 
 #[test]
-fn a_hook_whose_shim_is_killed_is_interrupted_and_what_runs_on_is_named() {
+fn a_hook_whose_shim_is_killed_is_interrupted_and_what_runs_on_is_ended_and_named() {
     let fixture = Fixture::new();
     fixture.script("hook.sh", "#!/bin/sh\nsleep 1000 &\necho $! >child\necho $$ >pid\nkill -KILL $PPID\nwait\n");
     let report = fixture.run("hook.sh");
     let (pid, child) = (fixture.pid("pid"), fixture.pid("child"));
     assert_eq!(report.outcome, HookOutcome::Interrupted);
-    assert_eq!(report.notes, ["the process that watched the script was ended by signal 9"]);
     assert_eq!((report.pid, report.ended.as_ref()), (Some(pid), None));
     assert!(report.started.is_some());
-    let mut left: Vec<i32> = report.left_running.iter().map(|process| process.pid).collect();
-    left.sort_unstable();
-    let mut expected = [pid, child];
-    expected.sort_unstable();
-    assert_eq!(left, expected);
+    let mut notes = report.notes.clone();
+    notes[1..].sort();
+    let mut expected = [
+        "the process that watched the script was ended by signal 9".to_owned(),
+        format!("ended what still ran: /bin/sh {} (process {pid})", fixture.path("archive/hook.sh").display()),
+        format!("ended what still ran: sleep 1000 (process {child})"),
+    ];
+    expected[1..].sort();
+    assert_eq!((notes.as_slice(), report.left_running.as_slice()), (&expected[..], &[][..]));
+    assert!(!is_running(pid) && !is_running(child));
     assert_eq!(steady(&follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap()), plain(HookOutcome::Interrupted));
     assert_eq!(fixture.hook_files(), ["shim.lock", "shim.log"]);
-    kill(child, "KILL");
-    eventually("the script has ended", || (!is_running(pid)).then_some(()));
+}
+
+#[test]
+fn a_hook_whose_script_has_said_how_it_ended_only_in_half_is_interrupted() {
+    let fixture = Fixture::new();
+    fixture.run_text("#!/bin/sh\n");
+    fs::write(fixture.hook_dir().join("result.json"), "{\"outcome\":").unwrap();
+    assert_eq!(steady(&follow(&fixture.hook_dir(), &mut |_, _| {}).unwrap()), plain(HookOutcome::Interrupted));
+}
+
+#[test]
+fn a_hook_that_is_followed_shows_its_output_and_can_be_stopped() {
+    let fixture = Fixture::new();
+    fixture.script("hook.sh", "#!/bin/sh\necho $$ >pid\necho before\nread word <go\necho \"got $word\"\nsleep 1000\n");
+    mkfifo(&fixture.path("go"));
+    let dir = fixture.hook_dir();
+    let (reports, seen) = thread::scope(|scope| {
+        let first = scope.spawn(|| fixture.shim.run(&fixture.command("hook.sh"), &dir, &mut |_, _| {}).unwrap());
+        fixture.pid("pid");
+        let second = scope.spawn(|| {
+            let mut seen = Vec::new();
+            let report = follow(&dir, &mut |stream, line| {
+                seen.push((stream, line.to_owned()));
+                match seen.len() {
+                    1 => fs::write(fixture.path("go"), "it\n").unwrap(),
+                    _ => stop(&dir),
+                }
+            });
+            (report.unwrap(), seen)
+        });
+        let (report, seen) = second.join().unwrap();
+        ([first.join().unwrap(), report], seen)
+    });
+    assert_eq!(seen, ["before", "got it"].map(|line| (Stream::Stdout, line.to_owned())));
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0].outcome, HookOutcome::Killed { signal: 15 });
+}
+
+#[test]
+fn a_hook_that_nobody_follows_is_tidied_once_it_does_not_run() {
+    let fixture = Fixture::new();
+    mkfifo(&fixture.path("go"));
+    fixture.script("hook.sh", "#!/bin/sh\necho $$ >pid\nread word <go\n");
+    thread::scope(|scope| {
+        let hook = scope.spawn(|| fixture.run("hook.sh").outcome);
+        fixture.pid("pid");
+        tidy(&fixture.hook_dir());
+        assert_eq!(fixture.hook_files(), ["running.json", "shim.lock", "shim.log"]);
+        fs::write(fixture.path("go"), "on\n").unwrap();
+        assert_eq!(hook.join().unwrap(), HookOutcome::Passed);
+    });
+    fs::write(fixture.hook_dir().join("command.json"), "secret").unwrap();
+    fs::write(fixture.hook_dir().join("running.json"), "old").unwrap();
+    tidy(&fixture.hook_dir());
+    assert_eq!(fixture.hook_files(), ["result.json", "shim.lock", "shim.log"]);
 }
 
 #[test]

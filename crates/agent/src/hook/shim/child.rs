@@ -1,4 +1,4 @@
-//! Starts the script's process: fork, become the hook's user in its own session, exec.
+//! Starts the script's process: fork, join the hook's cgroup, become the hook's user in its own session, exec.
 //!
 //! `std::process::Command` cannot do this: it does not say which step failed, leaves the fall-back to `/bin/sh` to the C
 //! library, and wants to reap what a subreaper must reap itself.
@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -17,9 +17,12 @@ use nix::libc;
 use nix::sys::signal::SigSet;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
+use crate::hook::cgroup::Cgroup;
 use crate::hook::command::{HookUser, RunAs};
 
 const SH: &CStr = c"/bin/sh";
+/// The kernel's; the constant of `libc` has a type that is too small for it.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// Everything the new process needs, in the form in which the kernel wants it: nothing is allocated after the fork.
 pub(super) struct Launch {
@@ -46,6 +49,8 @@ pub(super) struct Started {
     pub(super) stderr: OwnedFd,
     /// Whether the kernel knew no interpreter, and `/bin/sh` runs it.
     pub(super) by_sh: bool,
+    /// Why it is not in the cgroup that it should be in.
+    pub(super) outside: Option<io::Error>,
 }
 
 /// The step at which a start failed.
@@ -111,10 +116,10 @@ impl Launch {
         self
     }
 
-    /// Starts it. Returns when the kernel runs the program, or it is certain that it will not. `announce` is called
-    /// before the program has done anything.
+    /// Starts it, in this cgroup. Returns when the kernel runs the program, or it is certain that it will not. `announce`
+    /// is called before the program has done anything.
     #[expect(unsafe_code, reason = "fork is unsafe by nature")]
-    pub(super) fn start(&self, announce: impl FnOnce(Pid)) -> Result<Started, Failed> {
+    pub(super) fn start(&self, cgroup: Option<&Cgroup>, announce: impl FnOnce(Pid)) -> Result<Started, Failed> {
         let process = |errno| Failed { stage: Stage::Process, errno };
         let null = File::open("/dev/null").map_err(|error| process(errno_of(&error)))?;
         let pipe = || unistd::pipe2(OFlag::O_CLOEXEC).map_err(process);
@@ -122,7 +127,12 @@ impl Launch {
         let ((told, tell), (wait, go)) = (pipe()?, pipe()?);
         // SAFETY: a shim has one thread, so the child starts with consistent memory and no lock held; it calls only
         // system calls and ends in `execve` or `_exit`.
-        match unsafe { unistd::fork() }.map_err(process)? {
+        let (forked, is_inside) = match cgroup.and_then(|cgroup| unsafe { fork_into(cgroup) }) {
+            Some(forked) => (forked, true),
+            // SAFETY: as above.
+            None => (unsafe { unistd::fork() }.map_err(process)?, false),
+        };
+        match forked {
             ForkResult::Child => {
                 drop(go);
                 // Nothing to read: the shim died before it could announce us.
@@ -137,6 +147,7 @@ impl Launch {
             }
             ForkResult::Parent { child } => {
                 drop((child_stdout, child_stderr, tell));
+                let outside = cgroup.filter(|_| !is_inside).and_then(|cgroup| cgroup.add(child.as_raw()).err());
                 announce(child);
                 let _ = unistd::write(&go, &[1]);
                 let mut by_sh = false;
@@ -148,7 +159,7 @@ impl Launch {
                     // It exits on its own; the shim reaps it like every other child.
                     return Err(Failed { stage: Stage::from_byte(stage), errno });
                 }
-                Ok(Started { pid: child, stdout, stderr, by_sh })
+                Ok(Started { pid: child, stdout, stderr, by_sh, outside })
             }
         }
     }
@@ -196,6 +207,27 @@ impl Switch {
         let is_group = Gid::current() == self.gid && Gid::effective() == self.gid;
         let can_return = !self.uid.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok();
         if is_user && is_group && !can_return { Ok(()) } else { Err(Errno::EPERM) }
+    }
+}
+
+/// A fork that is born in the cgroup. To move it there afterwards makes the kernel wait for all processors, which takes
+/// milliseconds. `None` where that is not offered: before Linux 5.7, in v1, or when something filters system calls.
+///
+/// # Safety
+/// As `fork`; and unlike that it tells the C library nothing, so the child may only call the kernel.
+#[expect(unsafe_code, reason = "the C library has no call for it")]
+unsafe fn fork_into(cgroup: &Cgroup) -> Option<ForkResult> {
+    let dir = cgroup.open().ok()?;
+    // SAFETY: a structure of integers, for which zero means "as usual".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP;
+    args.exit_signal = u64::try_from(libc::SIGCHLD).ok()?;
+    args.cgroup = u64::try_from(dir.as_raw_fd()).ok()?;
+    // SAFETY: the structure lives during the call and is as long as we say; without CLONE_VM the child has memory of its own.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) } {
+        ..0 => None,
+        0 => Some(ForkResult::Child),
+        pid => Some(ForkResult::Parent { child: Pid::from_raw(i32::try_from(pid).ok()?) }),
     }
 }
 

@@ -10,9 +10,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::fstat;
 use serde::{Deserialize, Serialize};
 
-use super::escape;
 use super::log::ScriptsLog;
-use crate::hook::{HookReport, Stream};
+use super::raw::Raw;
+use crate::hook::{HookReport, Stream, escape};
 
 /// A longer line is split.
 const LINE: usize = 16 * 1024;
@@ -36,6 +36,7 @@ pub(in crate::hook) struct ProgressLine {
 /// The output of one script.
 pub(super) struct Output {
     pub(super) log: ScriptsLog,
+    pub(super) raw: Raw,
     sources: Vec<Source>,
     sink: Sink,
     chunk: Vec<u8>,
@@ -55,9 +56,9 @@ struct Sink {
 }
 
 impl Output {
-    pub(super) fn new(log: ScriptsLog, progress: Option<Progress>) -> Output {
+    pub(super) fn new(log: ScriptsLog, raw: Raw, progress: Option<Progress>) -> Output {
         let sink = Sink { last: VecDeque::with_capacity(HookReport::LAST_LINES + 1), progress };
-        Output { log, sources: Vec::new(), sink, chunk: vec![0; CHUNK] }
+        Output { log, raw, sources: Vec::new(), sink, chunk: vec![0; CHUNK] }
     }
 
     /// Reads from this pipe from now on.
@@ -77,8 +78,8 @@ impl Output {
     }
 
     /// The inodes of those pipes, by which a holder is known.
-    pub(super) fn inodes(&self) -> Vec<u64> {
-        self.sources.iter().map(|source| source.inode).collect()
+    pub(super) fn inodes(&self) -> Vec<(Stream, u64)> {
+        self.sources.iter().map(|source| (source.stream, source.inode)).collect()
     }
 
     /// Whether nobody can write any more.
@@ -97,8 +98,9 @@ impl Output {
     }
 
     fn read_up_to(&mut self, most: usize) {
-        let Output { log, sources, sink, chunk } = self;
-        sources.retain_mut(|source| source.read_up_to(most, chunk, &mut |stream, line| sink.take(stream, line, log)));
+        let Output { log, raw, sources, sink, chunk } = self;
+        sources
+            .retain_mut(|source| source.read_up_to(most, chunk, raw, &mut |stream, line| sink.take(stream, line, log)));
         log.flush();
         sink.flush();
     }
@@ -118,6 +120,12 @@ impl Output {
         self.sink.progress = None;
     }
 
+    /// Nothing more will come: writes what was kept back for the end.
+    pub(super) fn finish(&mut self) {
+        self.log.finish();
+        self.raw.finish();
+    }
+
     /// The last lines, for the report.
     pub(super) fn last_lines(&self) -> Vec<String> {
         let text = |(stream, line): &(Stream, Vec<u8>)| {
@@ -133,7 +141,13 @@ impl Output {
 
 impl Source {
     /// Whether more may come.
-    fn read_up_to(&mut self, most: usize, chunk: &mut [u8], each: &mut dyn FnMut(Stream, &[u8])) -> bool {
+    fn read_up_to(
+        &mut self,
+        most: usize,
+        chunk: &mut [u8],
+        raw: &mut Raw,
+        each: &mut dyn FnMut(Stream, &[u8]),
+    ) -> bool {
         let mut total = 0;
         while total < most {
             match self.pipe.read(chunk) {
@@ -143,6 +157,7 @@ impl Source {
                 }
                 Ok(count) => {
                     total += count;
+                    raw.take(&chunk[..count]);
                     self.split(&chunk[..count], each);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -10,14 +10,18 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::{self, Pid};
 
 use super::output::Output;
+use crate::hook::cgroup::Cgroup;
 use crate::hook::command::HookCommand;
-use crate::hook::{HookOutcome, HookReport, Process, tree};
+use crate::hook::tree::{self, Kin};
+use crate::hook::{HookOutcome, HookReport, Process};
 
 /// What the script started may take this long to end after the script itself before it counts as left running. Long
 /// enough for the `tee` of a script that logs through one.
 const SETTLE: Duration = Duration::from_millis(200);
 /// How long to go on killing. Whatever lives then hangs in the kernel, or is not ours to kill.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// The longest wait for a child to end, after which its state is looked at anyway.
+const TURN: Duration = Duration::from_secs(60);
 /// How often to kill what was forked in the meantime.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
 
@@ -26,9 +30,11 @@ pub(super) struct Supervisor<'a> {
     pub(super) command: &'a HookCommand,
     pub(super) clock: Instant,
     pub(super) pid: Pid,
+    /// Where everything that the script starts belongs.
+    pub(super) cgroup: Option<&'a Cgroup>,
     /// How the script's own process ended, once it has.
     pub(super) status: Option<HookOutcome>,
-    /// Whether nothing of it runs any more.
+    /// Whether nothing that it started is our child any more.
     pub(super) is_childless: bool,
     /// Whether somebody sent TERM to the shim.
     pub(super) is_told: bool,
@@ -96,43 +102,54 @@ impl Supervisor<'_> {
     /// Reads what the script wrote, and gives what it started a moment to end by itself.
     fn settle(&mut self) {
         let until = Instant::now() + SETTLE;
-        while !self.is_childless && Instant::now() < until {
-            self.turn(Some(until));
+        while !self.is_over() && Instant::now() < until {
+            self.turn(Some(self.look_again(Some(until))));
         }
         self.output.drain();
     }
 
+    /// Whether nothing of it runs any more. Whatever it started becomes our child when its parent ends, unless something
+    /// else adopts it; the cgroup knows that too.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_childless && self.cgroup.is_none_or(|cgroup| cgroup.members().is_empty())
+    }
+
+    /// When to look again: no child tells us of its end when all that is left is in the cgroup alone.
+    fn look_again(&self, until: Option<Instant>) -> Instant {
+        let soon = Instant::now() + if self.is_childless { KILL_AGAIN } else { TURN };
+        until.map_or(soon, |until| until.min(soon))
+    }
+
     /// TERM, grace, KILL, for everything the script started. Whether KILL was needed.
-    fn end_all(&mut self) -> bool {
-        self.signal(Signal::SIGTERM);
+    pub(super) fn end_all(&mut self) -> bool {
+        self.kin().signal(Signal::SIGTERM);
         // A stopped process gets TERM only when it goes on.
-        self.signal(Signal::SIGCONT);
+        self.kin().signal(Signal::SIGCONT);
         let grace = Instant::now().checked_add(self.command.grace);
-        while !self.is_childless && grace.is_none_or(|grace| Instant::now() < grace) {
-            self.turn(grace);
+        while !self.is_over() && grace.is_none_or(|grace| Instant::now() < grace) {
+            self.turn(Some(self.look_again(grace)));
         }
-        let forced = !self.is_childless;
+        let forced = !self.is_over();
         let limit = Instant::now() + KILL_LIMIT;
-        while !self.is_childless && Instant::now() < limit {
+        while !self.is_over() && Instant::now() < limit {
             // Again and again: what was forked after we looked is in the next look.
-            self.signal(Signal::SIGKILL);
+            self.kin().kill();
             self.turn(Some(Instant::now() + KILL_AGAIN));
         }
         self.output.drain();
         forced
     }
 
-    fn signal(&self, signal: Signal) {
-        tree::signal(unistd::getpid().as_raw(), self.pid.as_raw(), signal);
+    fn kin(&self) -> Kin<'_> {
+        Kin { root: Some(unistd::getpid().as_raw()), session: Some(self.pid.as_raw()), cgroup: self.cgroup }
     }
 
     /// What is left of it.
     pub(super) fn left_running(&self) -> Vec<Process> {
-        if self.is_childless {
+        if self.is_over() {
             return Vec::new();
         }
-        let all = tree::descendants(unistd::getpid().as_raw(), self.pid.as_raw());
-        let mut left = tree::describe(&all, &self.output.inodes());
+        let mut left = tree::describe(&self.kin().entries(), &self.output.inodes());
         left.truncate(HookReport::MOST_LEFT_RUNNING);
         left
     }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-const ESC: u8 = 0x1b;
+pub(in crate::hook) const ESC: u8 = 0x1b;
 
 /// The line without escape sequences (ECMA-48: CSI, OSC and other control strings, single functions). Every other byte
 /// stays as it is. A control string that does not end within the line loses only its introducer: output is never lost to
 /// a sequence that somebody left open.
-pub(super) fn strip(line: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::hook) fn strip(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.contains(&ESC) {
         return Cow::Borrowed(line);
     }
@@ -51,7 +51,7 @@ fn sequence(bytes: &[u8]) -> usize {
 
 /// A stripped line as people get to see it: what a terminal would show last of a line that was drawn over with carriage
 /// returns, invalid UTF-8 replaced, control characters but tabs left out, at most `most` characters.
-pub(super) fn for_people(line: &[u8], most: usize) -> String {
+pub(in crate::hook) fn for_people(line: &[u8], most: usize) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let shown = line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line);
     // No character has more than four bytes; the rest need not be looked at.
