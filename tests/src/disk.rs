@@ -260,7 +260,9 @@ impl Disk {
         let mut names = Vec::new();
         for (folder, node) in &self.nodes {
             if let What::Folder(inside) = &node.what {
-                names.extend(inside.iter().filter(|(_, inside)| **inside == id).map(|(name, _)| (*folder, name.clone())));
+                names.extend(
+                    inside.iter().filter(|(_, inside)| **inside == id).map(|(name, _)| (*folder, name.clone())),
+                );
             }
         }
         names

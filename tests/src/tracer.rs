@@ -89,15 +89,15 @@ impl Tracer<'_> {
             matches!(waitpid(leader, None), Ok(WaitStatus::Stopped(_, Signal::SIGTRAP))),
             "the program stops when it is started under ptrace"
         );
-        let mut options =
-            Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE;
+        let mut options = Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE;
         options |= Options::PTRACE_O_TRACEEXEC;
         if self.follow == Follow::Everything {
             options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
         }
         ptrace::setoptions(leader, options).expect("the stopped program takes options");
         ptrace::syscall(leader, None).expect("the stopped program goes on");
-        let mut run = Run { tracer: self, leader, inside: HashMap::new(), trace: Trace { calls: Vec::new(), code: None } };
+        let mut run =
+            Run { tracer: self, leader, inside: HashMap::new(), trace: Trace { calls: Vec::new(), code: None } };
         run.inside.insert(leader, None);
         run.until_all_ended(seen);
         run.trace

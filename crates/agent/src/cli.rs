@@ -59,10 +59,11 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Show what a deployment would do, without doing it
     ///
-    /// Takes the arguments of `deploy`, reads the bundle and the disk, and touches nothing. What comes after scripts
-    /// have run is marked "expected": they may change what it finds.
+    /// Takes the arguments of `deploy`, compares the bundle with what stands on disk, and touches nothing. Many changes
+    /// are counted by folder. What comes after scripts have run is marked "expected": they may change what it finds.
+    /// Exits as the deployment would if it were refused.
     #[command(after_help = "Example:\n  longshore-agent plan dist/shop-0f3c…9a.zip --group dev")]
-    Plan(DeployArgs),
+    Plan(PlanArgs),
     /// Finish what an agent that was killed left unfinished
     ///
     /// A script that still runs is waited for, a result that is waiting is taken, and the deployment goes on where it
@@ -169,6 +170,17 @@ pub struct DeployArgs {
     /// Refuse an archive that unpacks to more than this many times its size
     #[arg(long, value_name = "RATIO", default_value_t = longshore_core::bundle::Limits::default().ratio)]
     pub max_ratio: u64,
+}
+
+/// What is shown of what would happen.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What would be deployed.
+    #[command(flatten)]
+    pub deploy: DeployArgs,
+    /// List every path, also those that stay the same and those that a long plan counts by folder
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `file_exists_behavior` on the command line.

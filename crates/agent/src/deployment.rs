@@ -14,7 +14,8 @@
 //! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
 //! [`decide`] reads, [`journal`] remembers, [`progress`] tells from it how far a deployment got, [`restore`] decides what
 //! follows a failure. `prepare` fetches, `step` carries out, `interrupted` ends the installation that a crash interrupted,
-//! `unfinished` closes other deployments, [`refusal`] says what went wrong, [`drive`] joins them.
+//! `unfinished` closes other deployments, [`refusal`] says what went wrong, [`drive`] joins them. [`survey`] reads what the
+//! command `plan` shows beside its plan, and [`preview`] puts both together (pure).
 
 pub mod agent;
 pub mod decide;
@@ -24,9 +25,11 @@ pub mod journal;
 pub mod order;
 pub mod plan;
 mod prepare;
+pub mod preview;
 pub mod progress;
 pub mod refusal;
 pub mod restore;
 pub mod revisions;
 mod step;
+pub mod survey;
 mod unfinished;

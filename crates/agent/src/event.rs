@@ -147,7 +147,10 @@ pub enum Event {
         removed: usize,
         /// Bytes written.
         bytes: u64,
-        /// How long, milliseconds.
+        /// How long a reader could meet files of both releases: from the first rename to the last, milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        visible_ms: Option<u64>,
+        /// How long in all, milliseconds.
         elapsed_ms: u64,
     },
     /// A lifecycle event was done.

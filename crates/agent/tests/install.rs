@@ -19,3 +19,5 @@ mod records;
 mod releases;
 #[path = "install/steps.rs"]
 mod steps;
+#[path = "install/unprivileged.rs"]
+mod unprivileged;

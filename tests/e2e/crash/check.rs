@@ -108,7 +108,10 @@ pub(crate) fn ran_once(host: &Host<'_>, deployment: &str, events: &[&str], succe
     let trace = fs::read_to_string(host.trace()).unwrap_or_default();
     let ran: Vec<&str> = trace.lines().filter_map(|line| line.strip_prefix(deployment)?.strip_prefix(' ')).collect();
     let mut left = events.iter();
-    assert!(ran.iter().all(|event| left.any(|expected| expected == event)), "scripts ran twice or out of order: {ran:?}");
+    assert!(
+        ran.iter().all(|event| left.any(|expected| expected == event)),
+        "scripts ran twice or out of order: {ran:?}"
+    );
     if succeeded {
         assert_eq!(ran, events, "a deployment that succeeded ran all of its scripts");
     }
@@ -140,7 +143,8 @@ pub(crate) fn is_tidy(host: &Host<'_>) {
 /// A deployment after all that goes as if nothing had happened.
 pub(crate) fn goes_on(host: &Host<'_>) {
     Ran::of(&mut host.deploy("next", NEXT)).succeeds();
-    let files: Vec<(PathBuf, String)> = tree(&host.www()).into_iter().filter(|(_, what)| !what.ends_with("folder")).collect();
+    let files: Vec<(PathBuf, String)> =
+        tree(&host.www()).into_iter().filter(|(_, what)| !what.ends_with("folder")).collect();
     let next = |path: &str| (PathBuf::from(path), "644 next\n".to_owned());
     assert_eq!(files, [next("guarded"), next("kept/same")]);
     is_tidy(host);

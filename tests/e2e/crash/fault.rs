@@ -28,15 +28,15 @@ fn jobs(stage: &Stage, deed: fn(Errno) -> Deed, errno: Errno, step: usize) -> Ve
     let removes_old = |change: &Change| matches!(change, Change::RemoveFolder(path) if path.starts_with(&gone));
     let plausible = |call: &Call| call.change.can_fail_with(errno) && !removes_old(&call.change);
     // After the commit a read-only disk keeps all that was replaced, which is told.
-    let committed = |call: &Call| matches!(&call.change, Change::Rename(_, to) if to.ends_with("shop~dev-install.json"));
+    let committed =
+        |call: &Call| matches!(&call.change, Change::Rename(_, to) if to.ends_with("shop~dev-install.json"));
     let last = match errno {
         Errno::EROFS => trace.calls.iter().position(committed).unwrap(),
         _ => trace.calls.len(),
     };
     let plausible = trace.calls[..last].iter().enumerate().filter(|(_, call)| plausible(call));
-    let job = |(at, call): (usize, &Call)| {
-        (Fault { at, deed: deed(errno) }, format!("{errno} at {at}: {}", call.change))
-    };
+    let job =
+        |(at, call): (usize, &Call)| (Fault { at, deed: deed(errno) }, format!("{errno} at {at}: {}", call.change));
     plausible.map(job).step_by(step).collect()
 }
 
@@ -103,16 +103,24 @@ fn sweep(deed: fn(Errno) -> Deed, for_how_long: ForHowLong, errnos: &[(Errno, us
     let stage = Stage::new();
     let expected = Expected::of(&stage, &EVENTS, true);
     let jobs: Vec<_> = errnos.iter().flat_map(|(errno, step)| jobs(&stage, deed, *errno, *step)).collect();
-    stage.each(&jobs, |job| job.1.clone(), |host, (fault, _)| {
-        let (_, ran) = run(host, Some(*fault));
-        settled(host, &expected, &ran, for_how_long);
-        check::goes_on(host);
-    });
+    stage.each(
+        &jobs,
+        |job| job.1.clone(),
+        |host, (fault, _)| {
+            let (_, ran) = run(host, Some(*fault));
+            settled(host, &expected, &ran, for_how_long);
+            check::goes_on(host);
+        },
+    );
 }
 
 #[test]
 fn when_any_one_call_fails_either_release_stands_whole_and_the_next_deployment_succeeds() {
-    sweep(Deed::Fail, ForHowLong::Once, &[(Errno::ENOSPC, 1), (Errno::EIO, 5), (Errno::EROFS, 11), (Errno::EACCES, 11)]);
+    sweep(
+        Deed::Fail,
+        ForHowLong::Once,
+        &[(Errno::ENOSPC, 1), (Errno::EIO, 5), (Errno::EROFS, 11), (Errno::EACCES, 11)],
+    );
 }
 
 #[test]
@@ -142,15 +150,19 @@ fn full_disk(folder: fn(&Host<'_>) -> std::path::PathBuf) {
     let stage = Stage::new();
     let expected = Expected::of(&stage, &EVENTS, true);
     let rooms: Vec<u64> = (0..48).collect();
-    stage.each(&rooms, |room| format!("{room} blocks left"), |host, room| {
-        let folder = folder(host);
-        load_with_own_disk(host, &folder);
-        leave(&folder, *room);
-        let ran = Ran::of(&mut host.deploy("new.tar", NEW));
-        remount(&folder, "size=64m");
-        settled(host, &expected, &ran, ForHowLong::AllTheTime);
-        check::goes_on(host);
-    });
+    stage.each(
+        &rooms,
+        |room| format!("{room} blocks left"),
+        |host, room| {
+            let folder = folder(host);
+            load_with_own_disk(host, &folder);
+            leave(&folder, *room);
+            let ran = Ran::of(&mut host.deploy("new.tar", NEW));
+            remount(&folder, "size=64m");
+            settled(host, &expected, &ran, ForHowLong::AllTheTime);
+            check::goes_on(host);
+        },
+    );
 }
 
 #[test]

@@ -84,23 +84,31 @@ fn a_script_whose_agent_is_killed_is_found_again_and_runs_once() {
 fn a_script_that_a_reboot_ends_fails_its_deployment_and_never_runs_again() {
     let stage = Stage::new();
     let expected = Expected::of(&stage, &EVENTS, true);
-    stage.each(&EVENTS, |event| (*event).to_owned(), |host, event| {
-        kill_during(host, event);
-        kill_script(host);
-        fs::remove_file(host.gate(event)).unwrap();
-        host.after_reboot(|| {
-            let restart = Ran::of(&mut host.resume()).exits(5);
-            assert!(restart.told.contains("interrupted") && restart.told.contains("hint: "), "{}", restart.told);
-            assert_eq!(check::ended(host).outcome.as_deref(), Some("interrupted"));
-            assert_eq!(check::has_one_release(host, &expected), check::done(host, "Install"));
-            let until = EVENTS.iter().position(|other| other == event).unwrap();
-            check::ran_once(host, NEW, &EVENTS[..=until], true);
-            check::is_tidy(host);
-            let again = Ran::of(&mut host.resume()).succeeds();
-            assert_eq!(check::journal(host, NEW).iter().filter(|line| line["entry"] == "closed").count(), 1, "{again:?}");
-            check::goes_on(host);
-        });
-    });
+    stage.each(
+        &EVENTS,
+        |event| (*event).to_owned(),
+        |host, event| {
+            kill_during(host, event);
+            kill_script(host);
+            fs::remove_file(host.gate(event)).unwrap();
+            host.after_reboot(|| {
+                let restart = Ran::of(&mut host.resume()).exits(5);
+                assert!(restart.told.contains("interrupted") && restart.told.contains("hint: "), "{}", restart.told);
+                assert_eq!(check::ended(host).outcome.as_deref(), Some("interrupted"));
+                assert_eq!(check::has_one_release(host, &expected), check::done(host, "Install"));
+                let until = EVENTS.iter().position(|other| other == event).unwrap();
+                check::ran_once(host, NEW, &EVENTS[..=until], true);
+                check::is_tidy(host);
+                let again = Ran::of(&mut host.resume()).succeeds();
+                assert_eq!(
+                    check::journal(host, NEW).iter().filter(|line| line["entry"] == "closed").count(),
+                    1,
+                    "{again:?}"
+                );
+                check::goes_on(host);
+            });
+        },
+    );
 }
 
 #[test]
@@ -110,7 +118,11 @@ fn a_new_deployment_waits_for_the_script_of_a_killed_one() {
     stage.on_host(|host| {
         kill_during(host, "AfterInstall");
         let refused = Ran::of(&mut host.deploy("next", "d-EARLY")).exits(9);
-        assert!(refused.told.contains("script `hook.sh` of the interrupted deployment d-NEW still runs"), "{}", refused.told);
+        assert!(
+            refused.told.contains("script `hook.sh` of the interrupted deployment d-NEW still runs"),
+            "{}",
+            refused.told
+        );
         open_gate(host, "AfterInstall");
         check::no_script_runs(host, NEW);
         check::goes_on(host);

@@ -94,10 +94,8 @@ impl Stage {
         });
         let mut failures = failures.into_inner().unwrap();
         failures.sort();
-        let list: Vec<String> = failures
-            .iter()
-            .map(|(number, text)| format!("── {number}: {}\n{text}\n", name(&jobs[*number])))
-            .collect();
+        let list: Vec<String> =
+            failures.iter().map(|(number, text)| format!("── {number}: {}\n{text}\n", name(&jobs[*number]))).collect();
         let numbers: Vec<String> = failures.iter().map(|(number, _)| number.to_string()).collect();
         assert!(
             failures.is_empty(),

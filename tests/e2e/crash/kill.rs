@@ -55,17 +55,21 @@ fn after_a_kill_at_any_call_a_new_deployment_closes_the_old_one_and_succeeds() {
     // What it had to make depends on what stood.
     let again = expected.new.by(AGAIN, NEW).without_instructions();
     let points: Vec<Point> = points(&without_fault(&stage)).into_iter().step_by(7).collect();
-    stage.each(&points, |point| point.name.clone(), |host, point| {
-        kill(host, point.fault);
-        check::no_script_runs(host, NEW);
-        Ran::of(&mut host.deploy("new.tar", AGAIN)).succeeds();
-        assert_eq!(Standing::of(host).without_instructions(), again, "the new release stands");
-        check::ended(host);
-        check::ran_once(host, NEW, &EVENTS, false);
-        check::ran_once(host, AGAIN, &EVENTS, true);
-        check::is_tidy(host);
-        check::goes_on(host);
-    });
+    stage.each(
+        &points,
+        |point| point.name.clone(),
+        |host, point| {
+            kill(host, point.fault);
+            check::no_script_runs(host, NEW);
+            Ran::of(&mut host.deploy("new.tar", AGAIN)).succeeds();
+            assert_eq!(Standing::of(host).without_instructions(), again, "the new release stands");
+            check::ended(host);
+            check::ran_once(host, NEW, &EVENTS, false);
+            check::ran_once(host, AGAIN, &EVENTS, true);
+            check::is_tidy(host);
+            check::goes_on(host);
+        },
+    );
 }
 
 #[test]
@@ -77,17 +81,21 @@ fn after_a_kill_at_any_call_a_restart_finishes_the_deployment() {
     assert!(points.len() > 300, "{} points", points.len());
     // After which journal lines a kill came, directly.
     let covered = Mutex::new(Vec::new());
-    stage.each(&points, |point| point.name.clone(), |host, point| {
-        let trace = kill(host, point.fault);
-        let lines = check::journal(host, NEW).len();
-        let last = trace.calls.iter().rev().nth(1).map(|call| call.change.to_string());
-        if last.is_some_and(|last| last.starts_with("sync") && last.ends_with("journal.jsonl")) {
-            covered.lock().unwrap().push(lines);
-        }
-        let restart = Ran::of(&mut host.resume());
-        settled(host, &expected, &restart, was_starting(&trace));
-        check::goes_on(host);
-    });
+    stage.each(
+        &points,
+        |point| point.name.clone(),
+        |host, point| {
+            let trace = kill(host, point.fault);
+            let lines = check::journal(host, NEW).len();
+            let last = trace.calls.iter().rev().nth(1).map(|call| call.change.to_string());
+            if last.is_some_and(|last| last.starts_with("sync") && last.ends_with("journal.jsonl")) {
+                covered.lock().unwrap().push(lines);
+            }
+            let restart = Ran::of(&mut host.resume());
+            settled(host, &expected, &restart, was_starting(&trace));
+            check::goes_on(host);
+        },
+    );
     if std::env::var_os("LONGSHORE_CRASH_POINT").is_none() {
         let mut covered = covered.into_inner().unwrap();
         covered.sort_unstable();
@@ -110,16 +118,20 @@ fn a_restart_that_is_killed_is_finished_by_the_next_one() {
             jobs.push((Point { fault: point.fault, name }, Fault { at, deed: Deed::KillBefore }));
         }
     }
-    stage.each(&jobs, |job| job.0.name.clone(), |host, (first, second)| {
-        let trace = kill(host, first.fault);
-        let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
-        let (again, _) = host.trace_run(&tracer, &mut host.resume());
-        let restart = Ran::of(&mut host.resume());
-        // It may have ended before it was killed.
-        let restart = Ran { code: again.code.filter(|code| *code != 0).or(restart.code), ..restart };
-        settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
-        check::goes_on(host);
-    });
+    stage.each(
+        &jobs,
+        |job| job.0.name.clone(),
+        |host, (first, second)| {
+            let trace = kill(host, first.fault);
+            let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
+            let (again, _) = host.trace_run(&tracer, &mut host.resume());
+            let restart = Ran::of(&mut host.resume());
+            // It may have ended before it was killed.
+            let restart = Ran { code: again.code.filter(|code| *code != 0).or(restart.code), ..restart };
+            settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
+            check::goes_on(host);
+        },
+    );
 }
 
 /// What must hold after a restart that nothing disturbed. No script failed, so the deployment has succeeded, or it was

@@ -53,14 +53,18 @@ fn after_a_power_cut_at_any_moment_a_restart_finishes_the_deployment_or_says_wha
     let expected = Expected::of(&stage, &EVENTS, false);
     let cuts = cuts(&stage);
     assert!(cuts.len() > 200, "{} disks", cuts.len());
-    stage.each(&cuts, |cut| cut.name.clone(), |host, cut| {
-        cut.disk.write(host.path()).unwrap();
-        host.after_reboot(|| {
-            let restart = Ran::of(&mut host.resume());
-            settled(host, &expected, &restart, cut.loss);
-            check::goes_on(host);
-        });
-    });
+    stage.each(
+        &cuts,
+        |cut| cut.name.clone(),
+        |host, cut| {
+            cut.disk.write(host.path()).unwrap();
+            host.after_reboot(|| {
+                let restart = Ran::of(&mut host.resume());
+                settled(host, &expected, &restart, cut.loss);
+                check::goes_on(host);
+            });
+        },
+    );
 }
 
 /// What must hold after the restart. A script that had begun may not run again: its deployment is interrupted.

@@ -90,7 +90,8 @@ fn revision(host: &Host<'_>, name: &str, files: &[(&str, &str)], events: &[&str]
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let hooks: String = events.iter().map(|event| format!("  {event}: [{{location: hook.sh, timeout: 30}}]\n")).collect();
+    let hooks: String =
+        events.iter().map(|event| format!("  {event}: [{{location: hook.sh, timeout: 30}}]\n")).collect();
     let www = host.www().display().to_string();
     let appspec = format!(
         "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\n{}hooks:\n{hooks}",

@@ -61,7 +61,9 @@ impl Change {
     /// Whether the kernel may answer this call with this error when a disk is full, gone or read-only.
     pub fn can_fail_with(&self, errno: Errno) -> bool {
         match self {
-            Change::Open(_) | Change::MakeFolder(_) | Change::Symlink(..) | Change::Link(..) | Change::Rename(..) => true,
+            Change::Open(_) | Change::MakeFolder(_) | Change::Symlink(..) | Change::Link(..) | Change::Rename(..) => {
+                true
+            }
             Change::Write(_) | Change::Resize(_) => matches!(errno, Errno::ENOSPC | Errno::EIO),
             Change::Sync(_) | Change::SyncAll(_) => matches!(errno, Errno::ENOSPC | Errno::EIO),
             Change::Attributes(_) | Change::Unlink(_) | Change::RemoveFolder(_) => errno != Errno::ENOSPC,

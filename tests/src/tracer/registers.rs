@@ -66,8 +66,7 @@ impl Registers {
     pub(super) fn skip(&mut self, thread: Pid) -> nix::Result<()> {
         const NT_ARM_SYSTEM_CALL: usize = 0x404;
         let mut number = -1_i32;
-        let mut data =
-            nix::libc::iovec { iov_base: (&raw mut number).cast(), iov_len: std::mem::size_of_val(&number) };
+        let mut data = nix::libc::iovec { iov_base: (&raw mut number).cast(), iov_len: std::mem::size_of_val(&number) };
         let (request, pid) = (nix::libc::PTRACE_SETREGSET, thread.as_raw());
         // SAFETY: `data` and `number` outlive the call, which reads them.
         let done = unsafe { nix::libc::ptrace(request, pid, NT_ARM_SYSTEM_CALL, &raw mut data) };

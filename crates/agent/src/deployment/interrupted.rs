@@ -50,14 +50,14 @@ pub(super) fn end(
     phase: Phase,
 ) -> Result<Ended, Failure> {
     let path = directory.installation();
+    let records = Records { dir: agent.layout.instructions(), group: lock.group.clone() };
     let Written { plan, mut transaction } = match read(&path) {
         Ok(written) => written,
         // Removed when it had ended, one way or the other; the journal's own line was what the crash took.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(match phase {
-                Phase::Staging | Phase::Swapping | Phase::Adjusting => Ended::Undone,
-                Phase::Committing => Ended::Completed,
-            });
+            let last = records.last_successful_install().map_err(|error| Failure::new(Exit::Failed, error))?;
+            let is_committed = phase == Phase::Committing && last.as_deref() == Some(directory.path());
+            return Ok(if is_committed { Ended::Completed } else { Ended::Undone });
         }
         Err(source) => return Err(Failure::new(Exit::Failed, CannotRead { path, source })),
     };
@@ -66,7 +66,7 @@ pub(super) fn end(
         plan: &plan,
         archive: &release.archive,
         deployment_root: directory.path(),
-        records: &Records { dir: agent.layout.instructions(), group: lock.group.clone() },
+        records: &records,
         programs: &Programs::find(
             agent.environment.get(std::ffi::OsStr::new("PATH")).map(std::ffi::OsString::as_os_str),
         ),

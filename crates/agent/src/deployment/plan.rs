@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Order, StopFrom};
 use crate::hook::command::RunAs;
+use crate::hook::fault::Fault;
 use crate::install::conflict::{Conflict, ConflictKind};
 use crate::install::listing::{ItemKind, Listing};
 use crate::install::plan::InstallPlan;
@@ -34,6 +35,8 @@ pub struct Revision {
     pub appspec: Result<AppSpec, String>,
     /// The scripts that its appspec names and what stands in their place.
     pub scripts: BTreeMap<PathBuf, Script>,
+    /// Scripts that could not be started.
+    pub faults: BTreeMap<PathBuf, Fault>,
 }
 
 /// The revisions that a plan concerns.
@@ -191,6 +194,17 @@ pub enum Blocker {
         /// Whose script it is.
         from: ScriptsFrom,
     },
+    /// The kernel could not start a script.
+    NotStartable {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        location: String,
+        /// Why.
+        reason: String,
+        /// Whose script it is.
+        from: ScriptsFrom,
+    },
     /// A script should run as somebody whom this host does not know.
     NoUser {
         /// The event.
@@ -285,7 +299,7 @@ impl Blocker {
         match self {
             Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::InstalledUnreadable { .. } => Exit::Invalid,
             Blocker::NoSuchEvent { .. } => Exit::Usage,
-            Blocker::NoUser { .. } | Blocker::NotRoot { .. } => Exit::HookFailed,
+            Blocker::NotStartable { .. } | Blocker::NoUser { .. } | Blocker::NotRoot { .. } => Exit::HookFailed,
             Blocker::Install { .. } => Exit::InstallFailed,
         }
     }
@@ -294,10 +308,16 @@ impl Blocker {
     pub fn hint(&self) -> String {
         match self {
             Blocker::WrongOs => "deploy it with the AWS agent on Windows, or write `os: linux`".to_owned(),
-            Blocker::NoScript { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. } => {
+            Blocker::NoScript { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. }
+            | Blocker::NotStartable { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. } => {
                 way_round(std::slice::from_ref(event))
             }
             Blocker::InstalledUnreadable { events, .. } => way_round(events),
+            Blocker::NotStartable { location, from: ScriptsFrom::Current, .. } => {
+                format!(
+                    "mend `{location}` in the repository and build again; `longshore check` finds much of this before"
+                )
+            }
             Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
                 format!(
                     "add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build"
@@ -328,6 +348,7 @@ impl fmt::Display for Blocker {
                 };
                 write!(f, "{event}: script `{location}` is not a file in {whose} (looked for {})", script.display())
             }
+            Blocker::NotStartable { event, reason, .. } => write!(f, "{event}: {reason}"),
             Blocker::NoUser { event, location, user } => {
                 write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
             }
@@ -462,6 +483,7 @@ fn plan_hooks(
                 Blocker::WrongOs
                 | Blocker::NoScript { .. }
                 | Blocker::NoSuchEvent { .. }
+                | Blocker::NotStartable { .. }
                 | Blocker::NoUser { .. }
                 | Blocker::NotRoot { .. }
                 | Blocker::Install { .. } => None,
@@ -501,6 +523,10 @@ fn plan_hooks(
                 from,
             }),
         }
+        if let Some(fault) = revision.faults.get(&script) {
+            let precedes = Precedes { before_install: prepared_by_script, script: !planned.is_empty() };
+            plan_fault(plan, fault, event, hook, from, precedes);
+        }
         if let Some(RunAs::User(user)) = hook.run_as.as_ref().and_then(|user| users.get(user))
             && plan.agent.uid != 0
             && user.uid != plan.agent.uid
@@ -533,4 +559,59 @@ fn plan_hooks(
         });
     }
     Action::Hooks { from, revision: Box::new(revision.release.clone()), hooks: planned }
+}
+
+/// What runs before a script in its deployment.
+#[derive(Clone, Copy)]
+struct Precedes {
+    /// Scripts of BeforeInstall.
+    before_install: bool,
+    /// Another script of the same event.
+    script: bool,
+}
+
+/// A script that could not be started as things are now. A script before it may change that: by mending it where it stands,
+/// or by installing its interpreter, as the Install event may too.
+fn plan_fault(
+    plan: &mut Plan,
+    fault: &Fault,
+    event: &LifecycleEvent,
+    hook: &Hook,
+    from: ScriptsFrom,
+    precedes: Precedes,
+) {
+    let location = &hook.location;
+    let (reason, may_change) = match fault {
+        Fault::WindowsLineEnd { reason } => (reason.clone(), precedes.before_install),
+        Fault::NoInterpreter { interpreter } => {
+            let earlier = plan.events.iter().any(|earlier| match &earlier.action {
+                Action::Hooks { .. } => true,
+                Action::Install { plan: None } => true,
+                Action::Install { plan: Some(install) } => {
+                    // A link of the release may stand for a folder that has it.
+                    install.copies.iter().any(|copy| interpreter.starts_with(&copy.destination))
+                }
+                Action::Nothing { .. } | Action::Download { .. } => false,
+            });
+            let interpreter = interpreter.display();
+            (
+                format!(
+                    "the interpreter `{interpreter}` of `{location}` does not exist; install it, or change the `#!` line"
+                ),
+                earlier || precedes.script,
+            )
+        }
+        Fault::NotInPath { program } => {
+            plan.warnings.push(format!(
+                "{event}: `{location}` runs with `{program}`, which is in no folder of the agent's PATH"
+            ));
+            return;
+        }
+    };
+    if may_change {
+        plan.warnings.push(format!("{event}: {reason}; it will fail unless a script before it changes that"));
+    } else {
+        let (event, location) = (event.clone(), location.clone());
+        plan.blockers.push(Blocker::NotStartable { event, location, reason, from });
+    }
 }

@@ -63,9 +63,10 @@ pub(super) fn prepare(
     refuse_if_stopped(agent)?;
     let archive = directory.archive();
     let release = decide::new_release(order, &fetched, archive.clone(), (agent.now)());
-    let (new, problems) =
+    let (mut new, problems) =
         revisions::of_bundle(bundle, release, order.appspec_name.as_ref()).map_err(refusal::revision_failure)?;
     bundle.unpack(&archive).map_err(internal)?;
+    revisions::find_faults_on_disk(&mut new);
     sync(&archive).map_err(internal)?;
     events.emit(&Event::Fetched {
         content_digest: bundle.content_digest,

@@ -236,6 +236,7 @@ impl Steps<'_> {
             retained: count(CopyAction::Retain),
             removed: installed.removed,
             bytes: installed.bytes,
+            visible_ms: installed.visible.map(|visible| visible.as_millis().try_into().unwrap_or(u64::MAX)),
             elapsed_ms: elapsed(begun),
         });
         Ok(())

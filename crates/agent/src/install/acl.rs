@@ -22,8 +22,8 @@ pub fn owning_group(getfacl: &str) -> Option<u32> {
 }
 
 /// The argument of `setfacl --set` for an object whose owner, group and others have the permissions of `mode`, as the AWS
-/// agent 1.8.1 makes it, anew for every object: the base entries from the mode, a mask as wide as the group where a named entry needs one, and, once
-/// there is a default entry, all the default ones that must be there.
+/// agent 1.8.1 makes it, anew for every object: the base entries from the mode, a mask as wide as the group where a named
+/// entry needs one, and, once there is a default entry, all the default ones that must be there.
 pub fn argument(entries: &[Acl], mode: u32) -> String {
     let has = |default: bool, tag: AclTag| {
         entries.iter().any(|entry| entry.default == default && entry.tag == tag && entry.name.is_empty())

@@ -1,7 +1,7 @@
 //! Carries out a plan, wholly or not at all.
 //!
-//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced. Decides nothing: what happens is in the
-//! plan.
+//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced.
+//! Decides nothing: what happens is in the plan.
 //!
 //! The commit is one rename: that of the record which names the deployment as the last successful installation. Before it
 //! everything is undone, after a failure and after a crash alike, whatever the journal could or could not say; after it
@@ -185,6 +185,9 @@ fn enter(phase: Phase, transaction: &mut Transaction, journal: Journal<'_>, reco
 fn undo(installation: &Installation<'_>, transaction: &Transaction) -> Vec<StepError> {
     let mut left = swap::undo(transaction, installation.programs);
     left.extend(installation.records.discard().err().map(put_back));
+    // Before anybody writes down that it was undone. A folder that somebody removed needs nothing.
+    let synced = stage::sync(transaction).err();
+    left.extend(synced.filter(|error| error.source.kind() != io::ErrorKind::NotFound));
     left
 }
 

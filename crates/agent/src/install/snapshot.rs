@@ -232,7 +232,6 @@ impl Snapshot {
     }
 
     fn find_space(&mut self) -> Result<(), SnapshotError> {
-        let root = unistd::geteuid().is_root();
         for (path, found) in &self.found {
             if self.file_systems.contains_key(&found.device) {
                 continue;
@@ -243,15 +242,7 @@ impl Snapshot {
                 let Some(parent) = folder.parent() else { break };
                 folder = parent;
             }
-            let space = statvfs(folder).map_err(|errno| cannot_look(path, errno.into()))?;
-            let blocks = if root { space.blocks_free() } else { space.blocks_available() };
-            let files = if root { space.files_free() } else { space.files_available() };
-            let free = FreeSpace {
-                bytes: blocks.saturating_mul(space.fragment_size()),
-                block: space.fragment_size().max(1),
-                files: (space.files() > 0).then_some(files),
-                read_only: space.flags().contains(FsFlags::ST_RDONLY),
-            };
+            let free = FreeSpace::around(folder).map_err(|source| cannot_look(path, source))?;
             self.file_systems.insert(found.device, free);
         }
         Ok(())
@@ -267,6 +258,22 @@ fn unprivileged() -> Result<Option<Unprivileged>, SnapshotError> {
         unistd::getgroups().map_err(|errno| SnapshotError::Account { name: user.to_string(), source: errno.into() })?;
     let groups = groups.into_iter().chain([unistd::getegid()]).map(unistd::Gid::as_raw).collect();
     Ok(Some(Unprivileged { user: user.as_raw(), groups }))
+}
+
+impl FreeSpace {
+    /// What the agent's user may still write to the file system of a folder.
+    pub fn around(folder: &Path) -> io::Result<FreeSpace> {
+        let space = statvfs(folder)?;
+        let root = unistd::geteuid().is_root();
+        let blocks = if root { space.blocks_free() } else { space.blocks_available() };
+        let files = if root { space.files_free() } else { space.files_available() };
+        Ok(FreeSpace {
+            bytes: blocks.saturating_mul(space.fragment_size()),
+            block: space.fragment_size().max(1),
+            files: (space.files() > 0).then_some(files),
+            read_only: space.flags().contains(FsFlags::ST_RDONLY),
+        })
+    }
 }
 
 fn cannot_look(path: &Path, source: io::Error) -> SnapshotError {

@@ -90,7 +90,8 @@ pub(super) fn sync(transaction: &Transaction) -> Result<(), StepError> {
     let trees = transaction.trees.iter().map(|tree| &tree.place);
     let files = transaction.files.iter().filter(|file| file.arrival != Arrival::InTree).map(|file| &file.place);
     let removals = transaction.removals.iter().map(|moved| &moved.place);
-    let folders: BTreeSet<&Path> = trees.chain(files).chain(removals).filter_map(|place| place.parent()).collect();
+    let mut folders: BTreeSet<&Path> = trees.chain(files).chain(removals).filter_map(|place| place.parent()).collect();
+    folders.extend(transaction.kept.iter().map(|folder| folder.place.as_path()));
     let mut devices = BTreeSet::new();
     for folder in folders {
         let failed = |error| StepError { operation: Operation::Sync, path: folder.to_owned(), source: error };

@@ -101,6 +101,10 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
     if transaction.phase >= Phase::Adjusting {
         for (path, _) in transaction.contexts.after.iter().rev() {
             programs.forget_context(path);
+            // A folder may be one that stays, and what it had is what the policy says now. Files are other files again.
+            if path.is_dir() {
+                let _ = programs.restore_context(path);
+            }
         }
         for (path, context) in &transaction.contexts.before {
             if let Some(context) = context {

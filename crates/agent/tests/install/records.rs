@@ -253,7 +253,7 @@ fn a_record_with_names_that_are_not_utf8_is_obeyed_and_kept_to_the_byte() {
     host.records.write_cleanup(&Cleanup { paths, contexts: Vec::new() }).unwrap();
     let installed = host.install(&host.release("one", &[("a", "x")], &[("/", "app")]));
     assert_eq!(installed.removed, 1);
-    assert_eq!(installed.remembered, [folder.clone()]);
+    assert_eq!(installed.remembered, std::slice::from_ref(&folder));
     let expected = [folder.clone(), host.disk("app"), host.disk("app/a")];
     assert_eq!(host.records.cleanup().unwrap().paths, expected);
     fs::remove_file(folder.join("users")).unwrap();

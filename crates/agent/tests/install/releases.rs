@@ -3,6 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use longshore_agent::install::compat::Records;
+use longshore_agent::install::listing::Listing;
+use longshore_agent::install::planner;
+use longshore_agent::install::request::Request;
+use longshore_agent::install::snapshot::Snapshot;
 use longshore_core::appspec::{FileExists, Permission};
 
 use super::fixture::{Host, mode, owner, permission};
@@ -192,4 +197,25 @@ fn files_go_through_a_link_to_a_folder_and_are_removed_through_it() {
     host.install(&host.release("two", &[("a", "2")], &[("/", "real/html")]));
     assert_eq!(host.names(), ["real/", "real/html/", "real/html/a", "www -> real"]);
     assert_eq!(fs::read_to_string(host.disk("real/html/a")).unwrap(), "2");
+}
+
+#[test]
+fn two_groups_with_one_destination_are_told_and_neither_touches_the_others_files() {
+    let host = Host::new();
+    host.install(&host.release("one", &[("a", "1"), ("only", "1")], &[("/", "app")]));
+    let other = Records { group: "other".parse().unwrap(), ..host.records.clone() };
+    let two = host.release("two", &[("a", "2"), ("b", "2")], &[("/", "app")]);
+    let plan_for = |records: &Records| {
+        let listing = Listing::read(&two.archive).unwrap();
+        let previous = records.cleanup().unwrap();
+        let (appspec, file_exists) = (&two.appspec, FileExists::Disallow);
+        let request = Request { appspec, listing: &listing, previous: &previous, file_exists };
+        planner::plan(&request, &Snapshot::take(&request).unwrap())
+    };
+    let before = host.tree();
+    let conflicts: Vec<String> = plan_for(&other).unwrap_err().iter().map(ToString::to_string).collect();
+    let expected =
+        format!("`{}` exists and was not installed by this group's previous deployment", host.disk("app/a").display());
+    assert_eq!(conflicts, [expected]);
+    assert_eq!(host.tree(), before);
 }

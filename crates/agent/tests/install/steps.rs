@@ -1,7 +1,7 @@
 //! A real failure at each kind of step: the host is as it was, to the last ACL, and the same plan goes through afterwards.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -61,6 +61,35 @@ fn a_file_system_that_runs_out_of_files_leaves_the_host_as_it_was() {
     assert_eq!(ended, BTreeSet::from(["make the folder", "write `", "move aside"]));
 }
 
+#[test]
+fn a_disk_that_gets_full_at_any_file_leaves_the_host_as_it_was() {
+    const PAGE: u64 = 4096;
+    let mut room = 0;
+    loop {
+        let host = Host::new();
+        let mount = Mount::new(host.disk("app"), "size=1m,mode=755");
+        let (one, two) = two_releases(&host);
+        host.install(&one);
+        let plan = host.plan(&two).unwrap();
+        let filler = mount.0.join("filler");
+        fs::write(&filler, vec![0; 2 << 20]).unwrap_err();
+        let full = filler.metadata().unwrap().len();
+        OpenOptions::new().write(true).open(&filler).unwrap().set_len(full - room * PAGE).unwrap();
+        let before = host.tree();
+        match host.execute(&two, &plan) {
+            Ok(_) => break,
+            Err(error) => {
+                let text = chain(&error);
+                assert!(matches!(&error, InstallError::Undone { .. }) && text.contains("os error 28"), "{text}");
+                assert_eq!(host.tree(), before, "{room}");
+            }
+        }
+        room += 1;
+    }
+    // Each of the seven new files takes a page, and nothing else takes any.
+    assert_eq!(room, 7);
+}
+
 struct Remove(PathBuf);
 
 impl Drop for Remove {
@@ -117,9 +146,9 @@ fn a_destination_that_becomes_a_mount_point_leaves_the_host_as_it_was() {
         host.install(&one);
         let other = host.dir.path().join("other");
         if host.disk(name).is_dir() {
-            fs::create_dir(&other).unwrap()
+            fs::create_dir(&other).unwrap();
         } else {
-            fs::write(&other, "x").unwrap()
+            fs::write(&other, "x").unwrap();
         }
         undone(&host, &two, "os error 16)", || Box::new(Bind::new(&other, &host.disk(name))));
     }

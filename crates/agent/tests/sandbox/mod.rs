@@ -208,6 +208,10 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
 fn replace_figures(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
+        if line.starts_with("Space: ") {
+            out.push_str("Space: {space}\n");
+            continue;
+        }
         for word in line.split_inclusive([' ', ',', '\n', ')', '/']) {
             let bare = word.trim_end_matches([' ', ',', '\n', ')', '/', ';', '.']);
             let tail = &word[bare.len()..];
