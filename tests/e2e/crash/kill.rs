@@ -125,9 +125,11 @@ fn a_restart_that_is_killed_is_finished_by_the_next_one() {
             let trace = kill(host, first.fault);
             let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
             let (again, _) = host.trace_run(&tracer, &mut host.resume());
+            let closed = check::journal(host, NEW).iter().find_map(|line| line["outcome"].as_str().map(str::to_owned));
             let restart = Ran::of(&mut host.resume());
-            // It may have ended before it was killed.
-            let restart = Ran { code: again.code.filter(|code| *code != 0).or(restart.code), ..restart };
+            // It may have ended the deployment, and itself, before it was killed.
+            let ended = closed.and_then(|outcome| (outcome != "succeeded").then_some(5));
+            let restart = Ran { code: ended.or(restart.code), ..restart };
             settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
             check::goes_on(host);
         },

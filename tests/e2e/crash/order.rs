@@ -28,12 +28,13 @@ fn of_two_agents_started_at_once_on_one_group_one_deploys_and_the_other_is_told_
             agent.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
         };
         let (mut one, mut two) = (start("d-ONE"), start("d-TWO"));
-        let (first, busy) = eventually("one of them ends", || match (one.try_wait().unwrap(), two.try_wait().unwrap()) {
-            (None, None) => None,
-            (Some(status), None) => Some(("d-TWO", status.code())),
-            (None, Some(status)) => Some(("d-ONE", status.code())),
-            (Some(one), Some(two)) => panic!("one waits for its script: {one:?} {two:?}"),
-        });
+        let (first, busy) =
+            eventually("one of them ends", || match (one.try_wait().unwrap(), two.try_wait().unwrap()) {
+                (None, None) => None,
+                (Some(status), None) => Some(("d-TWO", status.code())),
+                (None, Some(status)) => Some(("d-ONE", status.code())),
+                (Some(one), Some(two)) => panic!("one waits for its script: {one:?} {two:?}"),
+            });
         assert_eq!(busy, Some(9));
         eventually("the other one runs its script", || {
             fs::read_to_string(host.trace()).unwrap().ends_with(&format!("{first} BeforeInstall\n")).then_some(())
@@ -59,7 +60,8 @@ fn agents_of_two_groups_deploy_side_by_side() {
         eventually("the first one runs its script", || {
             fs::read_to_string(host.trace()).unwrap().ends_with("d-ONE BeforeInstall\n").then_some(())
         });
-        let mut other = host.agent(&["deploy", "--group", "stg", "--application", "shop", "--events", "DownloadBundle"]);
+        let mut other =
+            host.agent(&["deploy", "--group", "stg", "--application", "shop", "--events", "DownloadBundle"]);
         Ran::of(other.arg(host.path().join("revisions/next"))).succeeds();
         assert!(first.try_wait().unwrap().is_none(), "the first one still waits");
         fs::write(host.gate("BeforeInstall"), "go\n").unwrap();
@@ -123,9 +125,13 @@ fn order_retention_status_and_rollback_do_not_depend_on_the_clock() {
             assert_eq!(status[0][mark]["deployment"], NEXT, "{mark}");
         }
         assert_eq!(status[0]["last"]["order"]["deployment"], NEXT);
-        let list = Ran::of(&mut host.agent(&["rollback", "--group", "dev", "--list", "--output", "json"])).succeeds().out;
+        let list =
+            Ran::of(&mut host.agent(&["rollback", "--group", "dev", "--list", "--output", "json"])).succeeds().out;
         assert!(list.find("d-C").unwrap() < list.find("d-B").unwrap(), "{list}");
         Ran::of(&mut host.agent(&["rollback", "--group", "dev"])).succeeds();
-        assert!(tree(&host.www()).contains_key(&PathBuf::from("folder-then-file/inside/file")), "the release of d-C is back");
+        assert!(
+            tree(&host.www()).contains_key(&PathBuf::from("folder-then-file/inside/file")),
+            "the release of d-C is back"
+        );
     });
 }
