@@ -1,6 +1,6 @@
 //! The agent is killed, its disk fills, its host loses power: at every step of a deployment, one after the other.
 //!
-//! Needs root: each host is a file system of its own. `docs/decisions/0006-crash-tests.md` says what is tested and what
+//! Needs root: each host is a file system of its own. `docs/decisions/0007-crash-tests.md` says what is tested and what
 //! the disk is believed to keep.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -15,6 +15,8 @@ mod hook;
 mod host;
 #[path = "crash/kill.rs"]
 mod kill;
+#[path = "crash/order.rs"]
+mod order;
 #[path = "crash/power.rs"]
 mod power;
 #[path = "crash/release.rs"]

@@ -1,7 +1,7 @@
 //! What a disk may hold after a power cut, by the calls that changed it until then.
 //!
 //! Follows the calls of a traced program in two copies of its folder: as every program sees it *now*, and what is
-//! *durable*, because a sync has reached it. The model and its limits: `docs/decisions/0006-crash-tests.md`.
+//! *durable*, because a sync has reached it. The model and its limits: `docs/decisions/0007-crash-tests.md`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};

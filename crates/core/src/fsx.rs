@@ -37,6 +37,19 @@ pub fn temporary_beside(path: &Path) -> PathBuf {
     parent(path).join(format!(".{}.longshore-{}-{count}", &name[..cut], std::process::id()))
 }
 
+/// Removes what writers of `path` left that did not live to its end. To be called when nobody writes it. What cannot be
+/// removed stays: it is read by nobody.
+pub fn remove_temporaries(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let of = file_name.to_str().and_then(|name| name.strip_prefix('.')?.split_once(".longshore-"));
+        if of.is_some_and(|(of, _)| of == name) {
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use e2e::tracer::{Change, Deed, Fault, Follow, Trace, Tracer};
+use e2e::tracer::{Call, Change, Deed, Fault, Follow, Trace, Tracer};
 
 use crate::check;
 use crate::host::{Host, Ran, Stage};
@@ -125,9 +125,11 @@ fn a_restart_that_is_killed_is_finished_by_the_next_one() {
             let trace = kill(host, first.fault);
             let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
             let (again, _) = host.trace_run(&tracer, &mut host.resume());
+            let closed = check::journal(host, NEW).iter().find_map(|line| line["outcome"].as_str().map(str::to_owned));
             let restart = Ran::of(&mut host.resume());
-            // It may have ended before it was killed.
-            let restart = Ran { code: again.code.filter(|code| *code != 0).or(restart.code), ..restart };
+            // It may have ended the deployment, and itself, before it was killed.
+            let ended = closed.and_then(|outcome| (outcome != "succeeded").then_some(5));
+            let restart = Ran { code: ended.or(restart.code), ..restart };
             settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
             check::goes_on(host);
         },
@@ -163,12 +165,7 @@ fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, while_starting: 
 
 /// Whether a killed agent had made the lock of a shim that did not start.
 fn was_starting(trace: &Trace) -> bool {
-    match trace.calls.last().map(|call| (&call.change, call.succeeded)) {
-        Some((Change::Open(path), false)) => path.ends_with("shim.log"),
-        Some((Change::Spawn, false)) => {
-            let before = trace.calls.iter().rev().nth(1).map(|call| &call.change);
-            matches!(before, Some(Change::Open(path)) if path.ends_with("shim.log"))
-        }
-        Some(_) | None => false,
-    }
+    let is_lock = |call: &Call| matches!(&call.change, Change::Open(path) if path.ends_with("shim.lock"));
+    let Some(lock) = trace.calls.iter().rposition(|call| is_lock(call) && call.succeeded) else { return false };
+    !trace.calls[lock..].iter().any(|call| call.change == Change::Spawn && call.succeeded)
 }

@@ -27,7 +27,7 @@ use super::step::{CannotWrite, Place, StepFailure, Steps, boot_id, elapsed};
 use super::unfinished;
 use crate::event::{Event, Restored};
 use crate::history;
-use crate::hook::HookOutcome;
+use crate::hook::{HookOutcome, watch};
 use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
@@ -353,8 +353,7 @@ impl Run<'_> {
                 .push("its journal could not be closed; when its cause is gone: longshore-agent resume".to_owned());
         }
         if !stuck && closed.is_ok() {
-            // Of an installation that was undone, or whose end could not be marked. Nobody reads it any more.
-            let _ = fs::remove_file(self.directory.installation());
+            self.remove_scratch();
         }
         let (installed, tidied) = self.tidy(outcome);
         if let Err(failure) = tidied {
@@ -446,6 +445,15 @@ impl Run<'_> {
         }
         let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
         command.join(" ")
+    }
+
+    /// Removes what scripts and installations wrote down for a restart. A power cut may have brought back what they removed
+    /// themselves.
+    fn remove_scratch(&self) {
+        // What stays is read by nobody.
+        let _ = fs::remove_file(self.directory.installation());
+        let hooks = (1..).map(|number| self.directory.hook(number));
+        hooks.take_while(|hook| hook.exists()).for_each(|hook| watch::tidy(&hook));
     }
 
     /// Removes old deployments that nobody needs any more. Nothing is removed when it cannot be told what is needed.
