@@ -217,7 +217,7 @@ fn a_restore_after_a_failure_begins_anew_and_the_end_leaves_nothing() {
     assert!(!shown(&live, WIDE, 30).contains("AfterInstall"));
     let end = Event::DeploymentFinished {
         outcome: crate::deployment::journal::Outcome::Failed,
-        cause: crate::deployment::order::Cause::Asked,
+        cause: Cause::Asked,
         reason: None,
         installed: None,
         restored: None,
