@@ -2,6 +2,7 @@
 
 pub(crate) mod bottom;
 pub mod live;
+pub mod explain;
 pub mod past;
 mod plan;
 mod screen;

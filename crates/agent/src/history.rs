@@ -201,6 +201,53 @@ pub fn select(layout: &Layout, selection: Selection<'_>) -> Result<Vec<(GroupId,
     Ok(selected)
 }
 
+/// A deployment of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its group.
+    pub group: GroupId,
+    /// Its id.
+    pub deployment: DeploymentId,
+    /// Whether it has a journal: the AWS agent's have none.
+    pub has_journal: bool,
+}
+
+/// The deployment that is named, or else the latest one of ours, of the groups that are meant.
+pub fn find(
+    layout: &Layout,
+    selection: Selection<'_>,
+    deployment: Option<&DeploymentId>,
+) -> Result<Option<Found>, HistoryError> {
+    let mut latest: Option<(String, Found)> = None;
+    for group in all_groups(layout)? {
+        let past = past(layout, &group)?;
+        if let Some(id) = deployment {
+            let directory = layout.deployment(&group, id);
+            if selection.means(&group, past.last().and_then(Past::order)) && directory.path().is_dir() {
+                let has_journal = directory.journal().is_file();
+                return Ok(Some(Found { group, deployment: id.clone(), has_journal }));
+            }
+            continue;
+        }
+        let Some(last) = past.last() else { continue };
+        let is_later = latest.as_ref().is_none_or(|(started, _)| started.as_str() <= last.started());
+        if selection.means(&group, last.order()) && is_later {
+            let found = Found { deployment: last.deployment().clone(), has_journal: true, group };
+            latest = Some((last.started().to_owned(), found));
+        }
+    }
+    Ok(latest.map(|(_, found)| found))
+}
+
+/// The names of the groups that have a deployment of ours.
+pub fn group_names(layout: &Layout) -> Result<BTreeSet<String>, HistoryError> {
+    let mut known = BTreeSet::new();
+    for group in groups(layout)? {
+        known.extend(past(layout, &group)?.iter().filter_map(|past| Some(past.order()?.group.name.to_string())));
+    }
+    Ok(known)
+}
+
 /// The deployments of a group that have a journal, oldest first. Fails when one of the journals is damaged; see [`past`].
 pub fn deployments(layout: &Layout, group: &GroupId) -> Result<Vec<Record>, HistoryError> {
     let mut records = Vec::new();

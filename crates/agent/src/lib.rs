@@ -10,6 +10,7 @@ pub mod config;
 pub mod deployment;
 pub mod display;
 pub mod event;
+pub mod explain;
 pub mod fetch;
 pub mod github;
 pub mod history;

@@ -1,7 +1,5 @@
 //! `history`: what was deployed, and how it ended.
 
-use std::collections::BTreeSet;
-
 use longshore_core::failure::{Exit, Failure};
 
 use super::print;
@@ -17,8 +15,7 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
     for group in history::groups(layout).map_err(failed)? {
         all.extend(history::past(layout, &group).map_err(failed)?);
     }
-    let known: BTreeSet<String> =
-        all.iter().filter_map(|past| past.order().map(|order| order.group.name.to_string())).collect();
+    let known = history::group_names(layout).map_err(failed)?;
     // A journal whose order cannot be read may be the one that is looked for.
     all.retain(|past| {
         past.order().is_none_or(|order| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use longshore_core::figures::plural;
 use longshore_core::ids::{ApplicationName, GroupName};
 
+use crate::deployment::journal::Outcome;
 use crate::deployment::order::Cause;
 use crate::history::{GroupStatus, Past, Record};
 use crate::release::Release;
@@ -126,5 +127,15 @@ pub fn cause(cause: &Cause) -> String {
         Cause::Asked => String::new(),
         Cause::Rollback { to } => format!(" (rollback to {to})"),
         Cause::Restore { failed, to } => format!(" (restore of {to} after {failed})"),
+    }
+}
+
+/// How a deployment ended, as the end of a sentence.
+pub fn ended(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "failed",
+        Outcome::Refused => "was refused",
+        Outcome::Interrupted => "was interrupted",
     }
 }
