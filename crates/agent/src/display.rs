@@ -2,7 +2,9 @@
 
 pub(crate) mod bottom;
 pub mod live;
+pub mod doctor;
 pub mod explain;
+pub mod logs;
 pub mod past;
 mod plan;
 mod screen;

@@ -180,6 +180,11 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
+    /// Whether it means less than everything.
+    pub fn is_narrow(&self) -> bool {
+        self.group.is_some() || self.application.is_some() || self.id.is_some()
+    }
+
     /// Whether a group with this id, whose latest order is this one, is meant.
     pub fn means(&self, id: &GroupId, latest: Option<&Order>) -> bool {
         self.id.is_none_or(|wanted| wanted == id)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use longshore_core::figures::{duration, plural};
 use longshore_core::ids::DeploymentId;
-use longshore_core::lifecycle::ScriptsFrom;
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 
 use super::{outcome, past};
 use crate::deployment::journal::{Outcome, Step};
@@ -55,7 +55,12 @@ fn head(it: &Explanation) -> String {
             format!("{id} succeeded; it left events out, so its release does not count as good")
         }
         Standing::Ended { outcome: Outcome::Refused, .. } => {
-            format!("{id} was refused before anything was changed{because}")
+            let because = it.reason.as_deref().map(first).unwrap_or_default();
+            let twice = "the deployment was refused before anything was changed";
+            match because.strip_prefix(twice) {
+                Some(rest) => format!("{id} was refused before anything was changed{rest}"),
+                None => format!("{id} was refused before anything was changed: {because}"),
+            }
         }
         Standing::Ended { outcome: Outcome::Failed, .. } => format!("{id} failed{because}"),
         Standing::Ended { outcome: Outcome::Interrupted, .. } => format!("{id} was interrupted{because}"),
@@ -74,6 +79,10 @@ fn ran(text: &mut String, it: &Explanation) {
         let what = match run.state {
             EventState::Done | EventState::Failed | EventState::Unfinished => steps(run),
             EventState::Idle { reason: Some(Idle::NoScripts) | None } | EventState::NotReached => continue,
+            // Said once: it holds for all three events that take the old release out of service.
+            EventState::Idle { reason: Some(Idle::FirstDeployment) } if run.event != LifecycleEvent::ApplicationStop => {
+                continue;
+            }
             EventState::Idle { reason: Some(reason) } => vec![format!("nothing: {reason}")],
         };
         let mut name = run.event.name();
@@ -120,6 +129,8 @@ fn step_text(run: &StepRun) -> String {
                     let took = duration(report.duration.as_millis().try_into().unwrap_or(u64::MAX));
                     if report.outcome.is_success() {
                         format!("`{location}` passed in {took}")
+                    } else if report.ended.is_none() {
+                        format!("FAILED: `{location}` {}", outcome(&report.outcome))
                     } else {
                         format!("FAILED: `{location}` {} after {took}", outcome(&report.outcome))
                     }
@@ -211,7 +222,7 @@ fn causes(text: &mut String, it: &Explanation) {
         Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } => false,
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => true,
     };
-    if !is_wrong {
+    if !is_wrong || (it.causes.is_empty() && it.standing == Standing::Unknown) {
         return;
     }
     if it.causes.is_empty() {

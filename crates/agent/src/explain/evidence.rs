@@ -76,9 +76,9 @@ pub fn causes(evidence: &Evidence<'_>, remedy: &Remedy) -> Vec<Likely> {
     let by = |wanted: fn(&Sign) -> Option<fn(&Evidence<'_>) -> bool>| {
         rules::all().filter(move |rule| rule.signs.iter().filter_map(wanted).any(|fits| fits(evidence)))
     };
-    // What the agent said came last.
+    // The agent's own reasons in its order; of what was printed, the last line tells most.
     let lines: Vec<&str> =
-        evidence.said.iter().rev().copied().chain(evidence.output.iter().rev().map(String::as_str)).collect();
+        evidence.said.iter().copied().chain(evidence.output.iter().rev().map(String::as_str)).collect();
     let says = |rule: &Rule, line: &str| {
         let text = bare(line).to_lowercase();
         rule.signs.iter().any(|sign| sign.is_in(&text))

@@ -44,8 +44,8 @@ pub(super) const RULES: &[Rule] = &[
         commands: &["git ls-files --eol '*.sh'"],
         signs: &[
             // Whatever the shell says after it is of no use.
-            Sure(|it| it.output.iter().any(|line| line.contains("$'\\r'"))),
-            Says(&["windows line end"]), Says(&["$'\\r'"]), Says(&["^m: bad interpreter"]), Says(&["\\r': no such file"])],
+            Sure(|it| it.output.iter().any(|line| line.contains("$'") && line.contains("\\r'"))),
+            Says(&["windows line end"]), Says(&["$'", "\\r'"]), Says(&["^m: bad interpreter"]), Says(&["\\r': no such file"])],
     },
     Rule {
         name: "interpreter-missing",
@@ -190,8 +190,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "interrupted",
         what: "the host went down, or the agent or its script was killed in the middle",
-        fix: "look at what the script had done, and whether the kernel or a reboot ended it; then finish what is left, and deploy again",
-        commands: &["last -x | head", "dmesg --ctime | grep -i -E 'out of memory|oom'", "{resume}", "{deploy}"],
+        fix: "look at what the script had done, and whether the kernel or a reboot ended it",
+        commands: &["last -x | head", "dmesg --ctime | grep -i -E 'out of memory|oom'"],
         signs: &[
             Sure(|it| matches!(it.hook, Some(HookOutcome::Interrupted))),
             Sure(|it| it.outcome == Some(Outcome::Interrupted)),

@@ -81,6 +81,7 @@ pub(super) const RULES: &[Rule] = &[
         signs: &[
             Says(&["no such file or directory"]),
             Says(&["cannot stat"]),
+            Says(&["can't cd to"]),
             Says(&["enoent"]),
             Says(&["filenotfounderror"]),
             Says(&["not a directory"]),
