@@ -38,11 +38,9 @@ fn one(layout: &Layout, deployment: Option<&DeploymentId>, group: &GroupArgs) ->
         let known = past::group_names(layout).unwrap_or_default();
         let message = match deployment {
             Some(id) => format!("there is no deployment {id} below {}", layout.root().display()),
-            None => {
-                display::past::none(layout.root(), group.group.as_ref(), group.application.as_ref(), &known)
-                    .trim_end()
-                    .to_owned()
-            }
+            None => display::past::none(layout.root(), group.group.as_ref(), group.application.as_ref(), &known)
+                .trim_end()
+                .to_owned(),
         };
         Failure::new(Exit::NotFound, message).hint("`longshore-agent history` shows the deployments that are kept")
     })

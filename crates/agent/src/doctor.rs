@@ -83,14 +83,13 @@ impl Finding {
         Finding { check, severity: Severity::Ok, what: what.into(), why: None, fix: None }
     }
 
-    fn warning(check: &'static str, what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Finding {
-        Finding {
-            check,
-            severity: Severity::Warning,
-            what: what.into(),
-            why: Some(why.into()),
-            fix: Some(fix.into()),
-        }
+    fn warning(
+        check: &'static str,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Finding {
+        Finding { check, severity: Severity::Warning, what: what.into(), why: Some(why.into()), fix: Some(fix.into()) }
     }
 
     fn error(check: &'static str, what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Finding {

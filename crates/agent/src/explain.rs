@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::deployment::journal::Outcome;
 use crate::deployment::order::Cause;
+use crate::hook::diagnostics::Diagnostics;
 use crate::hook::{HookOutcome, Process};
 use crate::release::Release;
 use story::EventRun;
@@ -141,19 +142,6 @@ pub struct FailedScript {
     pub left_running: Vec<Process>,
     /// What it printed last, oldest first, as `[stdout]text` or `[stderr]text`.
     pub output: Vec<String>,
-}
-
-/// The diagnostics of the AWS agent 1.8.1, keys in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Diagnostics {
-    /// 0 to 7.
-    pub error_code: u8,
-    /// The script as the appspec writes it; empty when it was none.
-    pub script_name: String,
-    /// What went wrong.
-    pub message: String,
-    /// The last lines of output.
-    pub log: String,
 }
 
 /// What the host has now.

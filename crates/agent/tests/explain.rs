@@ -18,7 +18,8 @@ use serde_json::Value;
 fn stable(host: &Sandbox, text: &str) -> String {
     let mut out = String::new();
     for line in host.stable(text).lines() {
-        let words: Vec<String> = line.split(' ').map(|word| if is_time(word) { "{at}".into() } else { word.to_owned() }).collect();
+        let words: Vec<String> =
+            line.split(' ').map(|word| if is_time(word) { "{at}".into() } else { word.to_owned() }).collect();
         out.push_str(&words.join(" "));
         out.push('\n');
     }
@@ -38,7 +39,9 @@ fn json(host: &Sandbox, more: &[&str]) -> Value {
 }
 
 fn with_hook(host: &Sandbox, name: &str, event: &str, script: &str) -> PathBuf {
-    let appspec = format!("version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {{www}}\nhooks:\n  {event}:\n    - location: run.sh\n      timeout: 2\n");
+    let appspec = format!(
+        "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {{www}}\nhooks:\n  {event}:\n    - location: run.sh\n      timeout: 2\n"
+    );
     host.revision(name, &[("appspec.yml", &appspec), ("run.sh", script), ("site/index.html", name)])
 }
 
@@ -246,10 +249,16 @@ fn what_does_not_exist_is_said_with_what_does() {
     explain(&host, &[]).exits(7).tells("nothing was deployed below");
     let one = host.traced("one", &[("a", "1")]);
     host.deploy(&one, &[]).succeeds();
-    explain(&host, &["--group", "prod"]).exits(7).tells("no deployment of group `prod`").tells("there are deployments of `dev`");
+    explain(&host, &["--group", "prod"])
+        .exits(7)
+        .tells("no deployment of group `prod`")
+        .tells("there are deployments of `dev`");
     explain(&host, &["d-NOSUCHONE"]).exits(7).tells("there is no deployment d-NOSUCHONE below");
     let none = host.run(&["history", "--group", "prod"]).succeeds();
-    assert_eq!(none.out, format!("no deployment of group `prod` below {}; there are deployments of `dev`\n", host.root().display()));
+    assert_eq!(
+        none.out,
+        format!("no deployment of group `prod` below {}; there are deployments of `dev`\n", host.root().display())
+    );
 }
 
 #[test]

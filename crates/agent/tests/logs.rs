@@ -104,7 +104,12 @@ fn json_is_one_object_for_each_line() {
         lines.iter().map(|line| (line["kind"].as_str().unwrap(), line["text"].as_str().unwrap())).collect();
     assert_eq!(
         told,
-        [("event", "AfterInstall"), ("script", "run.sh"), ("stdout", "a\u{fffd}b"), ("agent", "`run.sh` exited with 3")]
+        [
+            ("event", "AfterInstall"),
+            ("script", "run.sh"),
+            ("stdout", "a\u{fffd}b"),
+            ("agent", "`run.sh` exited with 3")
+        ]
     );
     let id = host.history()[0].0.clone();
     assert!(lines.iter().all(|line| line["deployment"] == *id && line["at"].as_str().unwrap().len() == 19));

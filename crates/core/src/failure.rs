@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_usage_error_keeps_its_message_and_its_tips_apart() {
-        let text = "error: unexpected argument '--gruop' found\n\n  tip: a similar argument exists: '--group'\n\nUsage: x\n";
+        let text =
+            "error: unexpected argument '--gruop' found\n\n  tip: a similar argument exists: '--group'\n\nUsage: x\n";
         assert_eq!(
             Failure::of_usage(text).to_json()["error"],
             json!({"message": "unexpected argument '--gruop' found", "causes": [],

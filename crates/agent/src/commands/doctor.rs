@@ -35,7 +35,9 @@ pub fn run(args: &DoctorArgs, layout: &Layout, output: Output) -> Result<(), Fai
     print(&findings, output, |findings| display::doctor::findings(findings))?;
     match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
         0 => Ok(()),
-        errors => Err(Failure::new(Exit::Failed, format!("{} that will make a deployment fail", plural(errors, "finding")))),
+        errors => {
+            Err(Failure::new(Exit::Failed, format!("{} that will make a deployment fail", plural(errors, "finding"))))
+        }
     }
 }
 

@@ -29,7 +29,8 @@ pub fn explanation(it: &Explanation) -> String {
         row(&mut text, "", &identity.join(", "));
     }
     let took = it.elapsed_ms.map(|elapsed| format!(", {}", duration(elapsed))).unwrap_or_default();
-    let resumed = if it.resumed > 0 { format!(", taken up again {}", plural(it.resumed, "time")) } else { String::new() };
+    let resumed =
+        if it.resumed > 0 { format!(", taken up again {}", plural(it.resumed, "time")) } else { String::new() };
     row(&mut text, "When", &format!("{}{took}{resumed}", it.started));
     ran(&mut text, it);
     match (&it.failed, &it.reason) {
@@ -50,7 +51,9 @@ fn head(it: &Explanation) -> String {
     let because = it.reason.as_ref().map(|reason| format!(": {}", first(reason))).unwrap_or_default();
     let id = &it.deployment;
     match &it.standing {
-        Standing::Ended { outcome: Outcome::Succeeded, good: true } => format!("{id} succeeded, and its release is good"),
+        Standing::Ended { outcome: Outcome::Succeeded, good: true } => {
+            format!("{id} succeeded, and its release is good")
+        }
         Standing::Ended { outcome: Outcome::Succeeded, good: false } => {
             format!("{id} succeeded; it left events out, so its release does not count as good")
         }
@@ -80,7 +83,9 @@ fn ran(text: &mut String, it: &Explanation) {
             EventState::Done | EventState::Failed | EventState::Unfinished => steps(run),
             EventState::Idle { reason: Some(Idle::NoScripts) | None } | EventState::NotReached => continue,
             // Said once: it holds for all three events that take the old release out of service.
-            EventState::Idle { reason: Some(Idle::FirstDeployment) } if run.event != LifecycleEvent::ApplicationStop => {
+            EventState::Idle { reason: Some(Idle::FirstDeployment) }
+                if run.event != LifecycleEvent::ApplicationStop =>
+            {
                 continue;
             }
             EventState::Idle { reason: Some(reason) } => vec![format!("nothing: {reason}")],
@@ -226,7 +231,10 @@ fn causes(text: &mut String, it: &Explanation) {
         return;
     }
     if it.causes.is_empty() {
-        line(text, "\nThe cause is none of those that are known here. What was printed last stands above; all of it is in the log.");
+        line(
+            text,
+            "\nThe cause is none of those that are known here. What was printed last stands above; all of it is in the log.",
+        );
         return;
     }
     line(text, "\nLikely causes");

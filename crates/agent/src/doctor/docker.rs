@@ -85,13 +85,18 @@ fn endpoint(host: Option<&str>) -> Endpoint {
 
 fn daemon(endpoint: &Endpoint) -> Finding {
     let (shown, answer) = match endpoint {
-        Endpoint::Unix(path) => (path.display().to_string(), UnixStream::connect(path).and_then(|stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            ping(stream)
-        })),
+        Endpoint::Unix(path) => (
+            path.display().to_string(),
+            UnixStream::connect(path).and_then(|stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                ping(stream)
+            }),
+        ),
         Endpoint::Tcp(address) => (address.clone(), by_network(address)),
-        Endpoint::Other(host) => return Finding::ok(CHECK, format!("the daemon is at {host}, which is not tried here")),
+        Endpoint::Other(host) => {
+            return Finding::ok(CHECK, format!("the daemon is at {host}, which is not tried here"));
+        }
     };
     match answer {
         Ok(()) => Finding::ok(CHECK, format!("the Docker daemon answers at {shown}")),
@@ -142,7 +147,12 @@ fn outsiders(subject: &Subject, socket: &Path) -> Vec<Finding> {
             findings.push(Finding::error(
                 CHECK,
                 format!("`{}` runs as `{}`, who may not talk to the Docker daemon", script.location, user.name),
-                format!("{} is of group {} with mode {:04o}", socket.display(), metadata.gid(), metadata.mode() & 0o7777),
+                format!(
+                    "{} is of group {} with mode {:04o}",
+                    socket.display(),
+                    metadata.gid(),
+                    metadata.mode() & 0o7777
+                ),
                 format!("usermod --append --groups docker {}", user.name),
             ));
         }
@@ -224,12 +234,18 @@ mod tests {
             (
                 (true, false),
                 (false, true),
-                Some((Severity::Error, "scripts call `docker compose`, and this host does not have it; `docker-compose` is there")),
+                Some((
+                    Severity::Error,
+                    "scripts call `docker compose`, and this host does not have it; `docker-compose` is there",
+                )),
             ),
             (
                 (false, true),
                 (true, false),
-                Some((Severity::Error, "scripts call `docker-compose`, and this host does not have it; `docker compose` is there")),
+                Some((
+                    Severity::Error,
+                    "scripts call `docker-compose`, and this host does not have it; `docker compose` is there",
+                )),
             ),
             ((true, true), (true, true), Some((Severity::Ok, "the compose that scripts call is there"))),
         ] {

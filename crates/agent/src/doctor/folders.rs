@@ -22,10 +22,12 @@ pub(super) fn check(layout: &Layout, groups: &[GroupId]) -> Vec<Finding> {
     for group in groups {
         paths.extend([layout.group(group).path().to_owned(), layout.deployments(group)]);
     }
-    let mut findings: Vec<Finding> = paths.iter().filter(|path| fs::symlink_metadata(path).is_ok()).flat_map(|path| folder(path)).collect();
+    let mut findings: Vec<Finding> =
+        paths.iter().filter(|path| fs::symlink_metadata(path).is_ok()).flat_map(|path| folder(path)).collect();
     findings.extend(strays(layout));
     if findings.iter().all(|finding| finding.severity == Severity::Ok) {
-        findings.push(Finding::ok(CHECK, format!("the agent can write below {}, and nobody else can", root.display())));
+        findings
+            .push(Finding::ok(CHECK, format!("the agent can write below {}, and not everybody can", root.display())));
     }
     findings
 }

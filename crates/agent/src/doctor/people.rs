@@ -30,7 +30,10 @@ fn missing(subject: &Subject) -> Vec<Finding> {
         if let Some(user) = &hook.run_as
             && matches!(user::resolve(Some(user)), Ok(RunAs::Unknown(_)))
         {
-            unknown(format!("there is no user `{user}` (runas of `{}`)", hook.location), format!("useradd --system {user}"));
+            unknown(
+                format!("there is no user `{user}` (runas of `{}`)", hook.location),
+                format!("useradd --system {user}"),
+            );
         }
     }
     for permission in &subject.appspec.permissions {
@@ -45,10 +48,16 @@ fn missing(subject: &Subject) -> Vec<Finding> {
         }
         let object = &permission.object;
         for user in permission.owner.iter().chain(users).filter(|user| matches!(user_id(user), Ok(None))) {
-            unknown(format!("there is no user `{user}` (permissions of `{object}`)"), format!("useradd --system {user}"));
+            unknown(
+                format!("there is no user `{user}` (permissions of `{object}`)"),
+                format!("useradd --system {user}"),
+            );
         }
         for group in permission.group.iter().chain(groups).filter(|group| matches!(group_id(group), Ok(None))) {
-            unknown(format!("there is no group `{group}` (permissions of `{object}`)"), format!("groupadd --system {group}"));
+            unknown(
+                format!("there is no group `{group}` (permissions of `{object}`)"),
+                format!("groupadd --system {group}"),
+            );
         }
     }
     findings

@@ -24,7 +24,8 @@ pub(super) fn check(layout: &Layout, groups: &[GroupId]) -> Result<Vec<Finding>,
     }
     if findings.is_empty() {
         let count = plural(groups.len(), "group");
-        findings.push(Finding::ok(CHECK, format!("{count}: every record can be read, and nothing was left unfinished")));
+        findings
+            .push(Finding::ok(CHECK, format!("{count}: every record can be read, and nothing was left unfinished")));
     }
     Ok(findings)
 }
@@ -47,10 +48,7 @@ fn group_records(layout: &Layout, group: &GroupId) -> Result<Vec<Finding>, Histo
                 CHECK,
                 damaged.damage,
                 "the group refuses deployments: what that one left cannot be told",
-                format!(
-                    "look at what it did, then move its folder out of {}",
-                    layout.deployments(group).display()
-                ),
+                format!("look at what it did, then move its folder out of {}", layout.deployments(group).display()),
             )),
             Past::Known(record) if record.outcome.is_none() && !is_held => {
                 is_unfinished = true;

@@ -11,7 +11,8 @@ const CHECK: &str = "scripts";
 
 pub(super) fn check(subjects: &[Subject], path: Option<&OsStr>) -> Vec<Finding> {
     let scripts = subjects.iter().flat_map(|subject| subject.scripts.iter().map(move |script| (subject, script)));
-    let mut findings: Vec<Finding> = scripts.filter_map(|(subject, script)| first_line(subject, script, path)).collect();
+    let mut findings: Vec<Finding> =
+        scripts.filter_map(|(subject, script)| first_line(subject, script, path)).collect();
     findings.dedup();
     if findings.is_empty() && subjects.iter().any(|subject| !subject.scripts.is_empty()) {
         findings.push(Finding::ok(CHECK, "the interpreter of every script is on this host"));

@@ -54,7 +54,11 @@ fn judge(place: &Path, Room { free, files }: Room, needed: u64) -> Option<Findin
     let fix = format!("make room: `df -h {shown}`, `df -i {shown}`, `docker system df`");
     let what = format!("{} are free at {shown}", size(free));
     if free < needed.max(LEAST) {
-        let why = if needed > LEAST { format!("the revision needs {}", size(needed)) } else { "a deployment needs more".to_owned() };
+        let why = if needed > LEAST {
+            format!("the revision needs {}", size(needed))
+        } else {
+            "a deployment needs more".to_owned()
+        };
         return Some(Finding::error(CHECK, what, why, fix));
     }
     let few = |files: u64| format!("{files} more files fit at {shown}");
@@ -63,7 +67,12 @@ fn judge(place: &Path, Room { free, files }: Room, needed: u64) -> Option<Findin
             return Some(Finding::error(CHECK, few(files), "each file of a release needs one, whatever its size", fix));
         }
         Some(files) if files < FEW_FILES => {
-            return Some(Finding::warning(CHECK, few(files), "each file of a release needs one, whatever its size", fix));
+            return Some(Finding::warning(
+                CHECK,
+                few(files),
+                "each file of a release needs one, whatever its size",
+                fix,
+            ));
         }
         Some(_) | None => {}
     }

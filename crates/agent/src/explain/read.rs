@@ -9,10 +9,11 @@ use longshore_core::ids::{DeploymentId, GroupId};
 use super::evidence::{self, Evidence};
 use super::remedy::{self, Remedy};
 use super::story::{EventRun, StepRun, StepState, Story};
-use super::{Diagnostics, Explanation, Failed, FailedScript, Link, Logs, Next, Now, Purpose, Standing};
+use super::{Explanation, Failed, FailedScript, Link, Logs, Next, Now, Purpose, Standing};
 use crate::deployment::journal::{Outcome, Step};
 use crate::history::{self, HistoryError, Past};
-use crate::hook::{HookOutcome, HookReport, diagnostics_log, watch};
+use crate::hook::diagnostics::Diagnostics;
+use crate::hook::{HookOutcome, HookReport, watch};
 use crate::layout::{DeploymentDir, Layout};
 use crate::lock;
 
@@ -151,12 +152,12 @@ fn failed(event: &EventRun, step: &StepRun, directory: &DeploymentDir) -> Failed
         Step::RunHook { location, index, .. } => Some(failed_script(location, *index, event, step, directory)),
         Step::MarkMostRecent | Step::Install => None,
     };
-    let diagnostics = step.message.as_ref().map(|message| Diagnostics {
-        error_code: step.hook.as_ref().map_or(5, |report| report.outcome.code()),
-        script_name: script.as_ref().map(|script| script.location.clone()).unwrap_or_default(),
-        message: message.clone(),
-        log: step.hook.as_ref().map(|report| diagnostics_log(&report.last_lines)).unwrap_or_default(),
-    });
+    let user = script.as_ref().and_then(|script| script.user.as_deref());
+    let diagnostics = match (&step.hook, &script, &step.message) {
+        (Some(report), Some(script), _) => Some(Diagnostics::of_hook(report, &script.location, user)),
+        (_, _, Some(message)) => Some(Diagnostics::unknown(message.clone())),
+        (None, _, None) | (Some(_), None, None) => None,
+    };
     Failed {
         event: event.event.clone(),
         ended: step.state == StepState::Failed,
@@ -262,6 +263,7 @@ fn reason(outcome: &HookOutcome) -> Option<&str> {
         | HookOutcome::TimedOut { .. }
         | HookOutcome::Missing
         | HookOutcome::NoSuchUser { .. }
+        | HookOutcome::LeftRunning { .. }
         | HookOutcome::Interrupted => None,
     }
 }
@@ -279,7 +281,8 @@ fn next(story: &Story, standing: &Standing, now: &Now, root: &Path) -> Vec<Next>
         Standing::Ended { outcome: Outcome::Succeeded, .. } => {}
         Standing::Ended { .. } | Standing::Unknown => {
             add(Purpose::Again, remedy::deploy(order, root));
-            let is_back = now.installed.as_ref().map(|now| &now.deployment) == now.good.as_ref().map(|good| &good.deployment);
+            let is_back =
+                now.installed.as_ref().map(|now| &now.deployment) == now.good.as_ref().map(|good| &good.deployment);
             if now.good.is_some() && !is_back {
                 add(Purpose::Rollback, remedy::on_group("rollback", order, root));
             }

@@ -45,7 +45,11 @@ pub(super) const RULES: &[Rule] = &[
         signs: &[
             // Whatever the shell says after it is of no use.
             Sure(|it| it.output.iter().any(|line| line.contains("$'") && line.contains("\\r'"))),
-            Says(&["windows line end"]), Says(&["$'", "\\r'"]), Says(&["^m: bad interpreter"]), Says(&["\\r': no such file"])],
+            Says(&["windows line end"]),
+            Says(&["$'", "\\r'"]),
+            Says(&["^m: bad interpreter"]),
+            Says(&["\\r': no such file"]),
+        ],
     },
     Rule {
         name: "interpreter-missing",
@@ -143,7 +147,7 @@ pub(super) const RULES: &[Rule] = &[
         what: "the script left processes running, and `--leftovers fail` was asked for",
         fix: "start services with systemd or Docker, or detach them (`setsid`, output to a file); `--leftovers warn` lets them be",
         commands: &["{deploy} --leftovers warn"],
-        signs: &[Sure(|it| it.hook.is_some_and(|hook| hook.code() == 6))],
+        signs: &[Sure(|it| matches!(it.hook, Some(HookOutcome::LeftRunning { .. })))],
     },
     Rule {
         name: "memory",
@@ -286,23 +290,51 @@ pub(super) const RULES: &[Rule] = &[
 /// Whether a line looks like a question.
 fn asks(line: &str) -> bool {
     let line = line.trim_end();
-    ["[y/n]", "(y/n)", "(yes/no)", "[yes/no]", "(yes/no/[fingerprint])", "password", "passphrase", "press enter", "are you sure"]
-        .iter()
-        .any(|word| line.contains(word))
+    [
+        "[y/n]",
+        "(y/n)",
+        "(yes/no)",
+        "[yes/no]",
+        "(yes/no/[fingerprint])",
+        "password",
+        "passphrase",
+        "press enter",
+        "are you sure",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
         || line.ends_with('?')
         || line.ends_with("? ")
 }
 
 /// Whether a line looks like a download under way.
 fn fetches(line: &str) -> bool {
-    ["pulling", "downloading", "download complete", "extracting", "pull complete", "verifying checksum", "fetch", "reading package lists"]
-        .iter()
-        .any(|word| line.contains(word))
+    [
+        "pulling",
+        "downloading",
+        "download complete",
+        "extracting",
+        "pull complete",
+        "verifying checksum",
+        "fetch",
+        "reading package lists",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
 }
 
 /// Whether a line looks like a server's that is ready.
 fn serves(line: &str) -> bool {
-    ["listening", "running on http", "started server", "server started", "ready to accept", "ready for connections", "started application", "press ctrl"]
-        .iter()
-        .any(|word| line.contains(word))
+    [
+        "listening",
+        "running on http",
+        "started server",
+        "server started",
+        "ready to accept",
+        "ready for connections",
+        "started application",
+        "press ctrl",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
 }

@@ -71,7 +71,10 @@ pub(super) const RULES: &[Rule] = &[
         name: "image-pull-denied",
         what: "the registry does not let this host pull the image",
         fix: "log in before the pull (a login to ECR lasts twelve hours), and give the host's role the right to read the repository",
-        commands: &["aws ecr get-login-password | docker login --username AWS --password-stdin REGISTRY", "aws sts get-caller-identity"],
+        commands: &[
+            "aws ecr get-login-password | docker login --username AWS --password-stdin REGISTRY",
+            "aws sts get-caller-identity",
+        ],
         signs: &[
             Says(&["pull access denied"]),
             Says(&["no basic auth credentials"]),

@@ -21,7 +21,9 @@ pub(super) const RULES: &[Rule] = &[
         name: "metadata-service",
         what: "the metadata service of the instance cannot be used",
         fix: "this host is no EC2 instance, has no role, or asks for a token first (IMDSv2); in a container the hop limit must be 2",
-        commands: &["curl -i -X PUT http://169.254.169.254/latest/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'"],
+        commands: &[
+            "curl -i -X PUT http://169.254.169.254/latest/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'",
+        ],
         signs: &[Says(&["169.254.169.254"]), Says(&["instance metadata"]), Says(&["imds"])],
     },
     Rule {
