@@ -1,7 +1,7 @@
 //! `logs`: what the scripts of a deployment printed.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -136,23 +136,23 @@ impl Reader {
 
     /// The part after the one that is being read.
     fn next_part(&self) -> io::Result<Option<File>> {
-        let mut parts = parts(&self.log)?.into_iter();
-        if let Some(now) = &self.at {
-            let now = now.metadata()?;
-            let all: Vec<(PathBuf, u64)> = parts.collect();
-            let place = all.iter().position(|(_, inode)| *inode == now.ino());
-            // One that is gone was the oldest.
-            parts = all[place.map_or(0, |place| place + 1)..].to_vec().into_iter();
-        }
-        for (path, inode) in parts {
-            let mut file = match File::open(path) {
+        let parts = parts(&self.log)?;
+        let first = match &self.at {
+            None => 0,
+            Some(now) => {
+                let now = now.metadata()?.ino();
+                // One that is gone was the oldest.
+                parts.iter().position(|(_, inode)| *inode == now).map_or(0, |place| place + 1)
+            }
+        };
+        for (path, inode) in &parts[first..] {
+            let file = match File::open(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             // Renamed since it was listed: the next look finds it at its new place.
-            if file.metadata()?.ino() == inode {
-                file.seek(SeekFrom::Start(0))?;
+            if file.metadata()?.ino() == *inode {
                 return Ok(Some(file));
             }
         }

@@ -38,11 +38,11 @@ pub(super) fn check(layout: &Layout, environment: &Environment) -> Vec<Finding> 
 
 /// `root_dir` of the configuration, whose keys are Ruby symbols or plain words; the last one counts.
 fn root_dir(config: &str) -> Option<PathBuf> {
-    let values = config.lines().filter_map(|line| {
+    let mut values = config.lines().filter_map(|line| {
         let (key, value) = line.trim_start_matches(':').split_once(':')?;
         (key == "root_dir").then(|| value.split(" #").next().unwrap_or(value).trim().trim_matches(['\'', '"']))
     });
-    values.last().filter(|value| !value.is_empty()).map(PathBuf::from)
+    values.next_back().filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn other_root(theirs: Option<&Path>, ours: &Path) -> Option<Finding> {

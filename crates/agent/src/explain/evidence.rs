@@ -7,7 +7,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 
 use super::Likely;
 use super::remedy::Remedy;
-use super::rules::{self, Rule, Sign};
+use super::rules::{self, Fits, Rule, Sign};
 use crate::deployment::journal::Outcome;
 use crate::hook::{HookOutcome, Process};
 
@@ -73,7 +73,7 @@ pub fn causes(evidence: &Evidence<'_>, remedy: &Remedy) -> Vec<Likely> {
             fits.push(Fit { rule, seen });
         }
     };
-    let by = |wanted: fn(&Sign) -> Option<fn(&Evidence<'_>) -> bool>| {
+    let by = |wanted: fn(&Sign) -> Option<Fits>| {
         rules::all().filter(move |rule| rule.signs.iter().filter_map(wanted).any(|fits| fits(evidence)))
     };
     // The agent's own reasons in its order; of what was printed, the last line tells most.

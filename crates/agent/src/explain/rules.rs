@@ -29,26 +29,29 @@ pub struct Rule {
     pub signs: &'static [Sign],
 }
 
+/// Whether something speaks for a cause.
+pub type Fits = fn(&Evidence<'_>) -> bool;
+
 /// How something shows.
 #[derive(Debug)]
 pub enum Sign {
     /// By what the agent knows for certain.
-    Sure(fn(&Evidence<'_>) -> bool),
+    Sure(Fits),
     /// By a line that has all of these parts, in lower case, in this order.
     Says(&'static [&'static str]),
     /// By something that has other causes too.
-    Maybe(fn(&Evidence<'_>) -> bool),
+    Maybe(Fits),
 }
 
 impl Sign {
-    pub(super) fn sure(&self) -> Option<fn(&Evidence<'_>) -> bool> {
+    pub(super) fn sure(&self) -> Option<Fits> {
         match self {
             Sign::Sure(fits) => Some(*fits),
             Sign::Says(_) | Sign::Maybe(_) => None,
         }
     }
 
-    pub(super) fn maybe(&self) -> Option<fn(&Evidence<'_>) -> bool> {
+    pub(super) fn maybe(&self) -> Option<Fits> {
         match self {
             Sign::Maybe(fits) => Some(*fits),
             Sign::Sure(_) | Sign::Says(_) => None,

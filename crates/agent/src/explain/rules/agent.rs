@@ -5,6 +5,7 @@ use longshore_core::lifecycle::ScriptsFrom;
 use super::Rule;
 use super::Sign::{Maybe, Says, Sure};
 use crate::deployment::journal::Outcome;
+use crate::explain::evidence::Evidence;
 use crate::hook::HookOutcome;
 
 pub(super) const RULES: &[Rule] = &[
@@ -140,7 +141,7 @@ pub(super) const RULES: &[Rule] = &[
         what: "the script took longer than its limit of {timeout}s",
         fix: "look at what it did last; raise `timeout` in the appspec if it needs longer (the default is 3600)",
         commands: &["less {log}"],
-        signs: &[Maybe(|it| it.timed_out())],
+        signs: &[Maybe(timed_out)],
     },
     Rule {
         name: "left-running",
@@ -286,6 +287,10 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
 ];
+
+fn timed_out(it: &Evidence<'_>) -> bool {
+    it.timed_out()
+}
 
 /// Whether a line looks like a question.
 fn asks(line: &str) -> bool {
