@@ -1,55 +1,52 @@
 //! The AWS agent beside us: its process, its configuration; and files of credentials.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use longshore_core::problem::{Problem, SourceFile};
 
 use super::{Environment, Finding};
+use crate::config::{self, Config, DEFAULT_PATH, Parsed};
 use crate::layout::{DEFAULT_ROOT, Layout};
 
-/// Where the AWS agent's package puts its configuration.
-const CONFIG: &str = "/etc/codedeploy-agent/conf/codedeployagent.yml";
-/// The credentials of a host that is registered on-premises.
-const ON_PREMISES: &str = "/etc/codedeploy-agent/conf/codedeploy.onpremises.yml";
+const CHECK: &str = "configuration";
 
 pub(super) fn check(layout: &Layout, environment: &Environment) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let config = match fs::read_to_string(CONFIG) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+    let (config, mut findings) = match fs::read_to_string(DEFAULT_PATH) {
+        Ok(text) => configuration(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => (Config::default(), Vec::new()),
         Err(error) => {
-            findings.push(Finding::warning(
-                "configuration",
-                format!("{CONFIG} cannot be read: {error}"),
-                "it may name another root than ours",
-                "run the agent as root",
-            ));
-            None
+            let what = format!("{DEFAULT_PATH} cannot be read: {error}");
+            let finding = Finding::warning(CHECK, what, "it may name another root than ours", "run the agent as root");
+            (Config::default(), vec![finding])
         }
     };
-    let root = config.as_deref().and_then(root_dir);
-    findings.extend(other_root(root.as_deref(), layout.root()));
-    findings.extend(beside_us(&command_lines(), root.as_deref().unwrap_or(Path::new(DEFAULT_ROOT)), layout.root()));
+    findings.extend(other_root(config.root_dir.as_deref(), layout.root()));
+    let theirs = config.root_dir.as_deref().unwrap_or(Path::new(DEFAULT_ROOT));
+    findings.extend(beside_us(&command_lines(), theirs, layout.root()));
     let usual = environment.home.as_ref().map(|home| home.join(".aws/credentials"));
-    let files = environment.credentials.clone().or(usual).into_iter().chain([PathBuf::from(ON_PREMISES)]);
+    let files = environment.credentials.clone().or(usual).into_iter().chain([config.on_premises_config_file]);
     findings.extend(files.filter_map(|path| open_to_others(&path)));
     findings
 }
 
-/// `root_dir` of the configuration, whose keys are Ruby symbols or plain words; the last one counts.
-fn root_dir(config: &str) -> Option<PathBuf> {
-    let mut values = config.lines().filter_map(|line| {
-        let (key, value) = line.trim_start_matches(':').split_once(':')?;
-        (key == "root_dir").then(|| value.split(" #").next().unwrap_or(value).trim().trim_matches(['\'', '"']))
-    });
-    values.next_back().filter(|value| !value.is_empty()).map(PathBuf::from)
+/// The AWS agent's configuration, and what is wrong with it.
+fn configuration(text: String) -> (Config, Vec<Finding>) {
+    let Parsed { config, problems } = config::parse(&SourceFile::new(DEFAULT_PATH, text));
+    let finding = |problem: &Problem| {
+        let why = "`codedeploy-local` and the AWS agent read it";
+        Finding::warning(CHECK, problem.to_string(), why, "correct it in the file")
+    };
+    (config.unwrap_or_default(), problems.iter().map(finding).collect())
 }
 
 fn other_root(theirs: Option<&Path>, ours: &Path) -> Option<Finding> {
     let theirs = theirs.filter(|theirs| *theirs != ours)?;
     Some(Finding::warning(
-        "configuration",
-        format!("{CONFIG} names the root {}, and this one is {}", theirs.display(), ours.display()),
+        CHECK,
+        format!("{DEFAULT_PATH} names the root {}, and this one is {}", theirs.display(), ours.display()),
         "the two agents do not see each other's deployments: the first deployment here runs no ApplicationStop",
         format!("give the same root: `--root {}`, or LONGSHORE_ROOT", theirs.display()),
     ))
@@ -93,16 +90,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_of_the_aws_agent_is_read_from_its_configuration() {
-        for (config, root) in [
-            ("---\n:root_dir: '/opt/codedeploy-agent/deployment-root'\n:verbose: false\n", Some(DEFAULT_ROOT)),
-            ("root_dir: /srv/deploy # moved\n", Some("/srv/deploy")),
-            (":root_dir: /a\n:root_dir: \"/b\"\n", Some("/b")),
-            (":log_dir: /var/log\n", None),
-            (":root_dir:\n", None),
-        ] {
-            assert_eq!(root_dir(config), root.map(PathBuf::from), "{config:?}");
-        }
+    fn another_root_and_a_mistake_in_the_configuration_of_the_aws_agent_are_found() {
+        let (config, findings) = configuration("---\n:root_dir: '/srv/deploy'\n:max_revisions: many\n".to_owned());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].what.contains("max_revisions"), "{findings:?}");
+        // A file with a mistake says nothing that counts.
+        assert_eq!(config.root_dir, None);
+        let (config, findings) = configuration("root_dir: /srv/deploy\n".to_owned());
+        assert_eq!((config.root_dir.as_deref(), findings.len()), (Some(Path::new("/srv/deploy")), 0));
         assert!(other_root(Some(Path::new("/a")), Path::new("/b")).is_some());
         assert_eq!(other_root(Some(Path::new("/a")), Path::new("/a")), None);
         assert_eq!(other_root(None, Path::new("/a")), None);
