@@ -83,24 +83,6 @@ impl Lock {
     }
 }
 
-/// Who has the lock of a group: process and what for; `None`: nobody. Changes nothing.
-pub fn holder(layout: &Layout, group: &GroupId) -> io::Result<Option<String>> {
-    let file = match File::open(layout.group(group).lock()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    match Flock::lock(file, FlockArg::LockSharedNonblock) {
-        Ok(_) => Ok(None),
-        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder)?;
-            Ok(Some(holder.trim().to_owned()))
-        }
-        Err((_, errno)) => Err(errno.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,14 +106,8 @@ mod tests {
             )
         );
         assert!(Lock::acquire(&layout, &stg, two).is_ok(), "another group is free");
-        let told = holder(&layout, &dev).unwrap();
-        assert_eq!(told, Some(format!("process {}, deployment d-ONE", std::process::id())));
         drop(held);
-<<<<<<< HEAD
         assert_eq!(Lock::holder(&layout, &dev), None, "the name stays in the file, the lock does not");
-=======
-        assert_eq!(holder(&layout, &dev).unwrap(), None);
->>>>>>> 8bf9e8a (agent: explain says what ran, what failed, the likely causes and what to type)
         assert!(Lock::acquire(&layout, &dev, two).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use crate::display;
 use crate::history;
 use crate::hook::watch;
 use crate::layout::{DeploymentDir, Layout};
-use crate::lock;
+use crate::lock::Lock;
 
 /// How often a followed log is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -76,7 +76,7 @@ fn is_under_way(layout: &Layout, group: &GroupId, directory: &DeploymentDir) -> 
         | Entry::Restoring { .. }
         | Entry::Closed { .. } => &[],
     });
-    let is_held = matches!(lock::holder(layout, group), Ok(Some(_)));
+    let is_held = Lock::holder(layout, group).is_some();
     is_held
         || hooks.any(|step| match step {
             Step::RunHook { number, .. } => watch::is_running(&directory.hook(*number)).unwrap_or(false),

@@ -13,7 +13,7 @@ use crate::hook::watch;
 use crate::install::compat::Records;
 use crate::install::transaction::{NEW_PREFIX, OLD_PREFIX};
 use crate::layout::Layout;
-use crate::lock;
+use crate::lock::Lock;
 
 const CHECK: &str = "records";
 
@@ -40,7 +40,7 @@ fn group_records(layout: &Layout, group: &GroupId) -> Result<Vec<Finding>, Histo
             "move the file away: the next deployment writes it anew",
         ));
     }
-    let is_held = matches!(lock::holder(layout, group), Ok(Some(_)));
+    let is_held = Lock::holder(layout, group).is_some();
     let mut is_unfinished = false;
     for past in history::past(layout, group)? {
         match past {

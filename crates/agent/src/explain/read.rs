@@ -15,7 +15,7 @@ use crate::history::{self, HistoryError, Past};
 use crate::hook::diagnostics::Diagnostics;
 use crate::hook::{HookOutcome, HookReport, watch};
 use crate::layout::{DeploymentDir, Layout};
-use crate::lock;
+use crate::lock::Lock;
 
 /// How much of the end of `scripts.log` is read.
 const TAIL: u64 = 64 * 1024;
@@ -35,14 +35,6 @@ pub enum ExplainError {
         path: PathBuf,
         /// What is wrong with it.
         damage: Option<String>,
-    },
-    /// The lock of the group cannot be looked at.
-    #[error("cannot look at the lock of group `{group}`")]
-    Lock {
-        /// The group.
-        group: GroupId,
-        /// Why.
-        source: io::Error,
     },
 }
 
@@ -109,8 +101,7 @@ fn standing(
     if is_damaged {
         return Ok(Standing::Unknown);
     }
-    let holder = lock::holder(layout, group).map_err(|source| ExplainError::Lock { group: group.clone(), source })?;
-    Ok(match holder {
+    Ok(match Lock::holder(layout, group) {
         Some(holder) => Standing::Running { holder },
         None => Standing::Abandoned { script: running_script(story, directory) },
     })
