@@ -6,7 +6,7 @@ use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
 use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::{Problem, SourceFile, visible};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
@@ -53,7 +53,7 @@ fn find_appspec(bundle: &Bundle) -> Result<Option<Found>, Failure> {
 fn text(bundle: &Bundle, found: Option<&Found>) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:>11}  {value}");
+        let _ = writeln!(text, "{name:>11}  {}", visible(value));
     };
     row("bundle", &format!("{} ({})", bundle.path.display(), format_name(bundle.format)));
     if let Some(manifest) = &bundle.manifest {
@@ -81,7 +81,7 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
     }
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
-        let _ = writeln!(text, "  {}", entry_text(entry));
+        let _ = writeln!(text, "  {}", visible(&entry_text(entry)));
     }
     text
 }
@@ -96,7 +96,7 @@ fn appspec_text(appspec: &AppSpec) -> String {
             appspec::Source::Whole => "/",
             appspec::Source::Path(path) => path.as_str(),
         };
-        let _ = writeln!(text, "  {source} → {}", mapping.destination);
+        let _ = writeln!(text, "  {} → {}", visible(source), visible(&mapping.destination));
     }
     if !appspec.hooks.is_empty() {
         text.push_str("\nhooks\n");
@@ -104,7 +104,8 @@ fn appspec_text(appspec: &AppSpec) -> String {
     for (event, hooks) in &appspec.hooks {
         for hook in hooks {
             let user = who(hook).map(|who| format!(", {who}")).unwrap_or_default();
-            let _ = writeln!(text, "  {event:<18} {} ({}s{user})", hook.script, hook.timeout.as_secs());
+            let line = format!("{event:<18} {} ({}s{user})", hook.script, hook.timeout.as_secs());
+            let _ = writeln!(text, "  {}", visible(&line));
         }
     }
     text

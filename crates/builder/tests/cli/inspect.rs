@@ -37,6 +37,18 @@ fn json_says_what_an_agent_would_run() {
 }
 
 #[test]
+fn a_hostile_bundle_cannot_drive_the_terminal() {
+    let sandbox = Sandbox::shop();
+    let make =
+        "touch \"$(printf 'app/\\033[2J\\nhooks')\"; ln -s \"$(printf '\\033c')\" app/link; tar -czf other.tgz app";
+    sandbox.shell(make).ok();
+    let ran = sandbox.run(&["inspect", "other.tgz"]).ok();
+    assert!(ran.stdout.contains(" app/\\u{1b}[2J\\nhooks\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(" app/link → \\u{1b}c\n"), "{}", ran.stdout);
+    assert_eq!((ran.stdout + &ran.stderr).find('\u{1b}'), None);
+}
+
+#[test]
 fn what_is_no_bundle_is_refused() {
     let sandbox = Sandbox::shop();
     sandbox.run(&["inspect", "README.md"]).exits(8);
