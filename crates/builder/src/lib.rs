@@ -11,8 +11,8 @@
 //! | `plan` | pure: recipe and listing → the files of the bundle |
 //! | `lint`, `compose` | pure: what can never work, and what will surprise |
 //! | `commit` | pure: which commit is this? |
-//! | `identity` | joins flags, environment, settings and git into application and commit
-//! | `starter` | the files of `longshore init`
+//! | `identity` | joins flags, environment, settings and git into application and commit |
+//! | `starter` | the files of `longshore init` |
 //! | `git` | the only file that runs `git` |
 //! | `publish` | a bundle → a store, never over another one |
 //! | `event`, `display` | what happened, and how it is said |
@@ -40,7 +40,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use longshore_core::failure::Exit;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
 use crate::environment::Environment;
 
@@ -48,8 +48,7 @@ use crate::environment::Environment;
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // `--help` and `--version` arrive here too; clap knows which stream and which code.
-        Err(error) => error.exit(),
+        Err(error) => return without_command(&error),
     };
     let environment = Environment::of_process();
     let screen = Screen::new(cli.output, &environment);
@@ -67,4 +66,16 @@ pub fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// A wrong command line, but also `--help` and `--version`; clap knows which stream and which code.
+fn without_command(said: &clap::Error) -> ExitCode {
+    let printed = said.print();
+    if !said.use_stderr()
+        && let Err(failure) = display::printed(printed)
+    {
+        Screen::new(Output::Text, &Environment::of_process()).failure(&failure);
+        return failure.exit.into();
+    }
+    u8::try_from(said.exit_code()).map_or(Exit::Failed.into(), ExitCode::from)
 }

@@ -54,8 +54,7 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     announce(&identity, &changes, screen);
     let options = options(&identity, environment, !changes.is_empty())?;
     let built = build(&survey, &options, identity.chosen.warnings, screen)?;
-    show(&built, &changes, &survey.problems, screen);
-    Ok(())
+    show(&built, &changes, &survey.problems, screen)
 }
 
 /// The files by which the work tree differs from its commit; a refusal unless they are allowed.
@@ -133,7 +132,7 @@ fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
     }
 }
 
-fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) {
+fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) -> Result<(), Failure> {
     let Built { path, packed, warnings } = built;
     let manifest = &packed.manifest;
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
@@ -168,5 +167,5 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         "warnings": warnings,
         "problems": problems,
     });
-    screen.result(&text, &json);
+    screen.result(&text, &json)
 }

@@ -24,8 +24,7 @@ pub(crate) fn run(args: &CheckArgs, screen: &Screen) -> Result<(), Failure> {
             "files": files,
             "problems": problems,
         }),
-    );
-    Ok(())
+    )
 }
 
 /// What a survey found, as an event.

@@ -59,8 +59,7 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
         }
     }
     let text = "\nNext:\n  edit docker-compose*.yml and the top of buildspec.yml\n  git add . && git commit\n  longshore check\n";
-    screen.result(text, &json!({"application": application, "written": written, "kept": kept}));
-    Ok(())
+    screen.result(text, &json!({"application": application, "written": written, "kept": kept}))
 }
 
 /// The folder's name where it can be one.

@@ -34,8 +34,7 @@ pub(crate) fn run(args: &InspectArgs, screen: &Screen) -> Result<(), Failure> {
         Some(found) => screen.problems(&found.parsed.problems),
         None => screen.tell(&Event::Warned("there is no appspec in it, so no agent can deploy it".into())),
     }
-    screen.result(&text(&bundle, found.as_ref()), &json(&bundle, found.as_ref()));
-    Ok(())
+    screen.result(&text(&bundle, found.as_ref()), &json(&bundle, found.as_ref()))
 }
 
 fn find_appspec(bundle: &Bundle) -> Result<Option<Found>, Failure> {

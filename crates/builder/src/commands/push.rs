@@ -46,8 +46,7 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let artifact = open(path)?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
     let published = publish(&artifact, &args.to, screen)?;
-    show(&artifact, &args.to, &published, screen);
-    Ok(())
+    show(&artifact, &args.to, &published, screen)
 }
 
 /// The artifact of the current commit.
@@ -163,7 +162,7 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
     }
 }
 
-fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) {
+fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) -> Result<(), Failure> {
     let manifest = &artifact.manifest;
     let info = published.info();
     let plain = to.object(&publish::key(manifest));
@@ -200,7 +199,7 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "next": {"aws": next.aws, "agent": next.agent},
     });
-    screen.result(&text, &json);
+    screen.result(&text, &json)
 }
 
 #[cfg(test)]
