@@ -1,6 +1,7 @@
 //! The few file operations that must survive a crash. Nothing else in the project renames state files.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,14 +28,17 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// A name beside `path` that nobody else in this process uses.
+/// A name beside `path` that nobody else uses, also not a process of the same number on another host or in another
+/// container that shares the folder.
 pub fn temporary_beside(path: &Path) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    // A new hasher of the standard library is seeded by chance.
+    let chance = RandomState::new().build_hasher().finish() as u32;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // 255 bytes is the limit of a file name; a long name is cut, the number keeps it unique.
     let cut = name.char_indices().map(|(i, _)| i).take_while(|i| *i <= 180).last().unwrap_or(0);
-    parent(path).join(format!(".{}.longshore-{}-{count}", &name[..cut], std::process::id()))
+    parent(path).join(format!(".{}.longshore-{}-{count}-{chance:08x}", &name[..cut], std::process::id()))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -56,6 +60,12 @@ mod tests {
         write_atomic(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_temporary_name_differs_by_more_than_process_and_count() {
+        let chance = || temporary_beside(Path::new("x")).to_str().unwrap().rsplit('-').next().unwrap().to_owned();
+        assert_ne!(chance(), chance());
     }
 
     #[test]
