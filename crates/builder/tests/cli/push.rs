@@ -121,6 +121,20 @@ fn a_store_that_is_none_is_refused_before_anything_is_read() {
     sandbox_usage(&["push"]);
 }
 
+#[test]
+fn a_profile_that_does_not_exist_is_named_and_nothing_else_is_tried() {
+    let sandbox = Sandbox::shop().env("AWS_PROFILE", "nope");
+    sandbox.run(&["build"]).ok();
+    let ran = sandbox.run(&["push", "--to", "s3://bucket/releases"]).exits(10);
+    let error = format!(
+        "error: cannot publish to `s3://bucket/releases/shop/{}.zip`\n  \
+         caused by: there is no AWS profile `nope`, which `AWS_PROFILE` names\n\n\
+         hint: `aws configure list-profiles` shows those that there are; unset `AWS_PROFILE` to go without\n",
+        sandbox.head()
+    );
+    assert!(ran.stderr.ends_with(&error), "{}", ran.stderr);
+}
+
 fn sandbox_usage(arguments: &[&str]) {
     Sandbox::shop().run(arguments).exits(2);
 }
