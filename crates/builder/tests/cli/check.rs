@@ -1,6 +1,21 @@
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn what_is_no_text_file_is_refused_at_once() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("mkfifo pipe.yml; ln -s /dev/zero zero.yml; mkdir folder.yml; truncate -s 20M large.yml").ok();
+    for (name, why) in [
+        ("pipe.yml", "it is a pipe, socket or device"),
+        ("zero.yml", "it is a pipe, socket or device"),
+        ("folder.yml", "is a directory"),
+        ("large.yml", "it has more than 16777216 bytes"),
+    ] {
+        let stderr = sandbox.run(&["check", "--appspec", name]).exits(1).stderr;
+        assert_eq!(stderr, format!("error: cannot read `[dir]/shop/{name}`\n  caused by: {why}\n"));
+    }
+}
+
+#[test]
 fn a_sound_project_is_one_line() {
     insta::assert_snapshot!(Sandbox::shop().run(&["check"]).shown());
 }
