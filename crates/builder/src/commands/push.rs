@@ -92,8 +92,11 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
         return Err(Failure::new(Exit::NotFound, PushError::NoBundle(path.to_owned()))
             .hint("build one with `longshore build`, which says where it is"));
     }
-    Bundle::open(path, &Limits::default())
-        .map_err(|source| Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }))
+    Bundle::open(path, &Limits::default()).map_err(|source| match source {
+        // A bundle that cannot be read may be a good one.
+        OpenError::Read { .. } | OpenError::ReadEntry { .. } => Failure::new(Exit::Failed, source),
+        source => Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }),
+    })
 }
 
 fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
