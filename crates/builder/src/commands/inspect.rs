@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
-use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format};
+use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::problem::{Problem, SourceFile, visible};
@@ -128,9 +128,10 @@ fn entry_text(entry: &Entry) -> String {
     }
 }
 
+/// Files and links, and their bytes; without the manifest, as `build` and `push` count.
 fn totals(bundle: &Bundle) -> (usize, u64) {
     let files = bundle.entries.iter().filter(|entry| match entry.kind {
-        EntryKind::File(_) | EntryKind::Link(_) => true,
+        EntryKind::File(_) | EntryKind::Link(_) => entry.path.as_str() != MANIFEST_PATH,
         EntryKind::Directory => false,
     });
     files.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.size))
