@@ -19,7 +19,7 @@ use crate::rules::{Rule, Rules, Verdict};
 pub(crate) const IGNORE_FILE: &str = ".longshoreignore";
 
 /// How the folder is called in which a build packs before it knows the artifact's name.
-pub(crate) const UNFINISHED: &str = ".longshore-";
+pub(crate) const UNFINISHED: &str = ".longshore-build-";
 
 /// One file, link or folder of the source folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

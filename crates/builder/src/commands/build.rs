@@ -11,6 +11,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::problem::Problem;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::cli::BuildArgs;
 use crate::commands::check;
@@ -92,8 +93,8 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
 fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: &Screen) -> Result<Built, Failure> {
     let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
     fs::create_dir_all(&survey.out).map_err(out_failed)?;
-    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&survey.out).map_err(out_failed)?;
-    let temporary = folder.path().join("bundle.zip");
+    let unfinished = Unfinished::new(&survey.out).map_err(out_failed)?;
+    let temporary = unfinished.folder.path().join("bundle.zip");
 
     let plan = &survey.plan;
     let files = plan.files.iter();
@@ -115,6 +116,43 @@ fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: 
     }
     fs::rename(&temporary, &path).map_err(out_failed)?;
     Ok(Built { path, packed, warnings })
+}
+
+/// A folder of this build alone, gone when it is dropped.
+struct Unfinished {
+    folder: TempDir,
+    /// Held locked, by which the next build knows that this one runs.
+    _held: fs::File,
+}
+
+impl Unfinished {
+    /// Makes one, and removes those of builds that were killed: Ctrl-C leaves half a bundle behind.
+    fn new(out: &Path) -> io::Result<Unfinished> {
+        // No other build looks around until ours is locked. On file systems without locks nothing is removed.
+        let around = fs::File::open(out)?;
+        if around.lock().is_ok() {
+            Unfinished::sweep(out)?;
+        }
+        let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(out)?;
+        let held = fs::File::open(folder.path())?;
+        let _ = held.lock();
+        Ok(Unfinished { folder, _held: held })
+    }
+
+    fn sweep(out: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(out)? {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let Ok(folder) = fs::File::open(entry.path()) else { continue };
+            if folder.try_lock().is_ok() {
+                // What cannot be removed is only litter.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn artifact_name(packed: &Packed) -> String {

@@ -6,6 +6,19 @@ use longshore_core::digest::Sha256;
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn what_a_build_left_that_was_killed_is_gone_after_the_next_and_a_running_one_is_left_alone() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("dist/.longshore-build-dead/bundle.zip", "half");
+    sandbox.write("dist/.longshore-build-alive/bundle.zip", "half");
+    sandbox.write("dist/.longshore-build-file", "no folder");
+    let alive = fs::File::open(sandbox.path("dist/.longshore-build-alive")).unwrap();
+    alive.lock().unwrap();
+    sandbox.run(&["build"]).ok();
+    let left = ["dead", "alive", "file"].map(|name| sandbox.path(&format!("dist/.longshore-build-{name}")).exists());
+    assert_eq!(left, [false, true, true]);
+}
+
+#[test]
 fn an_artifact_is_named_by_its_commit() {
     let sandbox = Sandbox::shop();
     insta::assert_snapshot!(sandbox.run(&["build"]).shown());

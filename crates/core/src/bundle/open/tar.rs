@@ -149,7 +149,10 @@ impl Reading<'_> {
             return Ok(());
         }
         let path = entry_path(&name)?;
-        let header = |error: io::Error| OpenError::Inconsistent { entry: shown(&name), why: shown(error.to_string().as_bytes()) };
+        let header = |error: io::Error| OpenError::Inconsistent {
+            entry: shown(&name),
+            why: shown(error.to_string().as_bytes()),
+        };
         let mode = entry.header().mode().map_err(header)? & 0o7777;
         let modified = i64::try_from(entry.header().mtime().map_err(header)?).ok().filter(|time| *time <= LATEST);
         // An old tar marks a folder by the slash alone.
@@ -258,9 +261,10 @@ fn check_pax(entry: &mut ::tar::Entry<'_, Metered<'_>>, name: &[u8]) -> Result<(
     if global && entry.size() > HEADER_LIMIT {
         return refuse(format!("its PAX header is longer than {HEADER_LIMIT} bytes"));
     }
-    let Some(fields) = entry
-        .pax_extensions()
-        .map_err(|error| OpenError::Inconsistent { entry: shown(name), why: format!("its PAX header: {}", shown(error.to_string().as_bytes())) })?
+    let Some(fields) = entry.pax_extensions().map_err(|error| OpenError::Inconsistent {
+        entry: shown(name),
+        why: format!("its PAX header: {}", shown(error.to_string().as_bytes())),
+    })?
     else {
         return Ok(());
     };
