@@ -54,7 +54,7 @@ pub fn run() -> ExitCode {
     let screen = Screen::new(cli.output, &environment);
     let ended = match &cli.command {
         Command::Init(args) => commands::init::run(args, &screen),
-        Command::Check(args) => commands::check::run(args, &screen),
+        Command::Check(args) => commands::check::run(args, &environment, &screen),
         Command::Build(args) => commands::build::run(args, &environment, &screen),
         Command::Push(args) => commands::push::run(args, &environment, &screen),
         Command::Inspect(args) => commands::inspect::run(args, &screen),

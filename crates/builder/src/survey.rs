@@ -147,6 +147,11 @@ impl Survey {
         Err(failure.with_problems(self.problems))
     }
 
+    /// The files that make a difference to the artifact: those that are packed, and those that decide which are.
+    pub(crate) fn matter(&self) -> BTreeSet<BundlePath> {
+        self.deciding.iter().chain(self.plan.files.values().map(|planned| &planned.from)).cloned().collect()
+    }
+
     /// How many problems are errors, and how many are not.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let errors = self.problems.iter().filter(|problem| problem.is_error()).count();

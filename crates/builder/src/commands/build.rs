@@ -60,9 +60,7 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
 
 /// The files by which the work tree differs from its commit; a refusal unless they are allowed.
 fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec<String>, Failure> {
-    let mut matter = survey.deciding.clone();
-    matter.extend(survey.plan.files.values().map(|planned| planned.from.clone()));
-    let changes = identity.changes(&survey.source, &matter)?;
+    let changes = identity.changes(&survey.source, &survey.matter())?;
     if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
 }
 
