@@ -35,6 +35,9 @@ enum BuildError {
     /// Packing failed.
     #[error("cannot pack the bundle")]
     Pack(#[source] PackError),
+    /// Packing gave warnings, and none are wanted.
+    #[error("the bundle has {}", plural(*.0, "warning"))]
+    Warnings(usize),
 }
 
 /// What was built.
@@ -54,7 +57,8 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let changes = changes(args, &identity, &survey)?;
     announce(&identity, &changes, screen);
     let options = options(&identity, environment, !changes.is_empty())?;
-    let built = build(&survey, &options, identity.chosen.warnings, screen)?;
+    let built = build(&survey, &options, Strictness::of_flag(args.strict), screen)?;
+    let built = Built { warnings: [identity.chosen.warnings, built.warnings].concat(), ..built };
     show(&built, &changes, &survey.problems, screen)
 }
 
@@ -88,7 +92,7 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
 }
 
 /// Packs beside the final name, because the name of a dirty build is known only afterwards.
-fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: &Screen) -> Result<Built, Failure> {
+fn build(survey: &Survey, options: &PackOptions, strictness: Strictness, screen: &Screen) -> Result<Built, Failure> {
     let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
     fs::create_dir_all(&survey.out).map_err(out_failed)?;
     let unfinished = Unfinished::new(&survey.out).map_err(out_failed)?;
@@ -108,12 +112,20 @@ fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: 
         took: started.elapsed(),
     });
 
+    for warning in &packed.warnings {
+        screen.tell(&Event::Warned(warning.clone()));
+    }
+    if strictness == Strictness::Strict && !packed.warnings.is_empty() {
+        return Err(Failure::new(Exit::Invalid, BuildError::Warnings(packed.warnings.len()))
+            .hint("`--strict` makes warnings fail; without it they do not"));
+    }
+
     let path = survey.out.join(artifact_name(&packed));
     if let Some(earlier) = earlier(&path)? {
         screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
     }
     fs::rename(&temporary, &path).map_err(out_failed)?;
-    Ok(Built { path, packed, warnings })
+    Ok(Built { path, warnings: packed.warnings.clone(), packed })
 }
 
 /// A folder of this build alone, gone when it is dropped.

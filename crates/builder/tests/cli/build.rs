@@ -6,6 +6,27 @@ use longshore_core::digest::Sha256;
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn what_surprises_in_the_files_that_are_packed_is_said_and_strict_refuses_it() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("app/INDEX.html", "another\n");
+    fs::set_permissions(sandbox.path("app/big.txt"), fs::Permissions::from_mode(0o4755)).unwrap();
+    sandbox.commit();
+    let expected = [
+        "`app/big.txt` loses its setuid or setgid bit",
+        "`app/INDEX.html` and `app/index.html` are one file where case or Unicode form does not count",
+    ];
+    let strict = sandbox.run(&["build", "--strict"]).exits(3);
+    assert!(strict.stderr.ends_with(
+        "error: the bundle has 2 warnings\n\nhint: `--strict` makes warnings fail; without it they do not\n"
+    ));
+    assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
+    let ran = sandbox.run(&["build", "--output", "json"]).ok();
+    assert_eq!(ran.json()["warnings"], serde_json::json!(expected));
+    let said: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn what_a_build_left_that_was_killed_is_gone_after_the_next_and_a_running_one_is_left_alone() {
     let sandbox = Sandbox::shop();
     sandbox.write("dist/.longshore-build-dead/bundle.zip", "half");
