@@ -13,6 +13,7 @@
 //! | `commit` | pure: which commit is this? |
 //! | `identity` | joins flags, environment, settings and git into application and commit |
 //! | `starter` | the files of `longshore init` |
+//! | `text_file` | reads a file that people write |
 //! | `git` | the only file that runs `git` |
 //! | `publish` | a bundle → a store, never over another one |
 //! | `event`, `display` | what happened, and how it is said |
@@ -34,6 +35,7 @@ mod recipe;
 mod rules;
 mod starter;
 mod survey;
+mod text_file;
 
 use std::process::ExitCode;
 

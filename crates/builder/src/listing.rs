@@ -14,6 +14,7 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile};
 
 use crate::rules::{Rule, Rules, Verdict};
+use crate::text_file;
 
 /// The name of the ignore file, in any folder.
 pub(crate) const IGNORE_FILE: &str = ".longshoreignore";
@@ -166,7 +167,7 @@ impl Walk<'_> {
 
     fn read_ignore_file(&mut self, folder: Option<&BundlePath>, on_disk: &Path) -> Result<(), ListingError> {
         let path = on_disk.join(IGNORE_FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match text_file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(ListingError::Look { path, source }),

@@ -17,6 +17,7 @@ use crate::lint;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
 use crate::recipe::{Recipe, SETTINGS_FILE, Settings, nearest};
+use crate::text_file;
 
 /// The folder for artifacts when nothing names one.
 const DEFAULT_OUT: &str = "dist";
@@ -215,27 +216,10 @@ fn resolved(path: &Path) -> Result<PathBuf, Failure> {
     Ok(absolute)
 }
 
-/// The longest text that is read, in bytes: nobody writes a longer one, and a link may lead to `/dev/zero`.
-const TEXT_LIMIT: u64 = 16 << 20;
-
 /// A file of the source folder as text, bytes that are not UTF-8 replaced; `None` when it does not exist.
 fn read_text(source: &Path, name: &str) -> Result<Option<Arc<SourceFile>>, Failure> {
     let path = source.join(name);
-    let read = || {
-        // Opening a pipe would wait for a writer.
-        let metadata = fs::metadata(&path)?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is a pipe, socket or device"));
-        }
-        if metadata.len() > TEXT_LIMIT {
-            return Err(io::Error::other(format!("it has more than {TEXT_LIMIT} bytes")));
-        }
-        fs::read(&path)
-    };
-    match read() {
+    match text_file::read(&path) {
         Ok(bytes) => Ok(Some(SourceFile::new(name, String::from_utf8_lossy(&bytes)))),
         Err(error) if is_missing(&error) => Ok(None),
         Err(source) => Err(Failure::new(Exit::Failed, SurveyError::Read { path, source })),

@@ -30,6 +30,10 @@ fn what_is_no_text_file_is_refused_at_once() {
         let stderr = sandbox.run(&["check", "--appspec", name]).exits(1).stderr;
         assert_eq!(stderr, format!("error: cannot read `[dir]/shop/{name}`\n  caused by: {why}\n"));
     }
+    sandbox.shell("mkfifo .longshoreignore").ok();
+    let stderr = sandbox.run(&["check"]).exits(1).stderr;
+    let error = "error: cannot look at `[dir]/shop/.longshoreignore`\n  caused by: it is a pipe, socket or device\n";
+    assert_eq!(stderr, error);
 }
 
 #[test]
