@@ -37,7 +37,10 @@ pub fn temporary_beside(path: &Path) -> PathBuf {
     let chance = RandomState::new().build_hasher().finish() as u32;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // 255 bytes is the limit of a file name; a long name is cut, the number keeps it unique.
-    let cut = name.char_indices().map(|(i, _)| i).take_while(|i| *i <= 180).last().unwrap_or(0);
+    let mut cut = name.len().min(180);
+    while !name.is_char_boundary(cut) {
+        cut -= 1;
+    }
     parent(path).join(format!(".{}.longshore-{}-{count}-{chance:08x}", &name[..cut], std::process::id()))
 }
 
@@ -66,6 +69,17 @@ mod tests {
     fn a_temporary_name_differs_by_more_than_process_and_count() {
         let chance = || temporary_beside(Path::new("x")).to_str().unwrap().rsplit('-').next().unwrap().to_owned();
         assert_ne!(chance(), chance());
+    }
+
+    #[test]
+    fn a_temporary_name_holds_what_a_file_system_takes_of_the_name() {
+        for (name, kept) in
+            [("a.zip", "a.zip"), (&"n".repeat(255), &"n".repeat(180)), (&"é".repeat(91), &"é".repeat(90))]
+        {
+            let temporary = temporary_beside(&Path::new("dir").join(name));
+            let text = temporary.file_name().unwrap().to_str().unwrap();
+            assert!(text.starts_with(&format!(".{kept}.longshore-")) && text.len() < 255, "{text}");
+        }
     }
 
     #[test]
