@@ -60,8 +60,10 @@ fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<
     }
     let stem = format!("{}-{}", identity.application, chosen.commit);
     let path = project.out.join(format!("{stem}.zip"));
-    if path.is_file() {
-        return Ok(path);
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Whoever opens it says what is wrong with it.
+        Ok(_) | Err(_) => return Ok(path),
     }
     let failure = Failure::new(Exit::NotFound, PushError::NoArtifact(path));
     Err(match dirty_artifact(&project.out, &stem) {

@@ -89,6 +89,14 @@ fn without_an_artifact_the_way_to_one_is_shown() {
 }
 
 #[test]
+fn an_artifact_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("ln -s dist dist").ok();
+    let stderr = sandbox.run(&["push", "--to", "file:///nowhere"]).exits(1).stderr;
+    assert!(stderr.ends_with("caused by: Too many levels of symbolic links (os error 40)\n"), "{stderr}");
+}
+
+#[test]
 fn settings_with_errors_name_no_artifact() {
     let sandbox = Sandbox::shop();
     sandbox.write("longshore.toml", "aplication = \"shop\"\n");
