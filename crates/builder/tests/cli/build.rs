@@ -6,6 +6,23 @@ use longshore_core::digest::Sha256;
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn a_change_that_git_was_told_to_overlook_is_a_difference() {
+    for mark in ["--assume-unchanged", "--skip-worktree"] {
+        let sandbox = Sandbox::shop();
+        sandbox.git(&["update-index", mark, "app/index.html", "README.md"]);
+        sandbox.run(&["build"]).ok();
+        sandbox.write("app/index.html", "changed\n");
+        // As in a sparse checkout.
+        fs::remove_file(sandbox.path("README.md")).unwrap();
+        let stderr = sandbox.run(&["build"]).exits(1).stderr;
+        assert!(
+            stderr.contains("error: the work tree differs from its commit:\n    app/index.html\n\nhint"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
 fn what_surprises_in_the_files_that_are_packed_is_said_and_strict_refuses_it() {
     let sandbox = Sandbox::shop();
     sandbox.write("app/INDEX.html", "another\n");
