@@ -237,7 +237,10 @@ impl StoreError {
                 Some("`aws configure list-profiles` shows those that there are; unset `AWS_PROFILE` to go without".to_owned())
             }
             StoreError::BadCredentials { .. } => {
-                Some("log in again or renew the keys; `aws sts get-caller-identity` shows what is in use".to_owned())
+                Some(
+                    "log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use"
+                        .to_owned(),
+                )
             }
             StoreError::WrongRegion { region: Some(region), .. } => Some(format!("set `AWS_REGION={region}`")),
             StoreError::WrongRegion { region: None, .. } => Some("set `AWS_REGION` to the region of the bucket".to_owned()),
