@@ -229,6 +229,21 @@ async fn a_file_that_is_not_the_one_of_its_attributes_is_refused_and_no_part_sta
 }
 
 #[tokio::test]
+async fn a_file_that_is_replaced_during_the_upload_is_stored_as_it_was() {
+    let bench = Bench::new("put-replaced").await;
+    let contents = noise(72 * MIB);
+    let file = bench.file("one", &contents);
+    let other = bench.file("other", &vec![0; 72 * MIB]);
+    // As another build of the same commit does.
+    let replace = |_| drop(fs::rename(&other, &file));
+    created(bench.store.put_new("shop/1.zip", &file, &attributes(&contents), &replace).await.unwrap());
+    let to = bench.dir.path().join("back");
+    let info = bench.store.get(&bench.url.object("shop/1.zip"), &to, None, &|_| {}).await.unwrap();
+    assert_eq!(info.sha256, Some(Sha256::of(&contents)));
+    assert_eq!(bench.names(), ["back", "one"]);
+}
+
+#[tokio::test]
 async fn the_server_refuses_bytes_that_are_not_those_of_the_checksum() {
     // What the store relies on for a file that is damaged on its way.
     let bench = Bench::new("checksum").await;
