@@ -138,10 +138,11 @@ struct Unfinished {
 impl Unfinished {
     /// Makes one, and removes those of builds that were killed: Ctrl-C leaves half a bundle behind.
     fn new(out: &Path) -> io::Result<Unfinished> {
-        // No other build looks around until ours is locked. On file systems without locks nothing is removed.
-        let around = fs::File::open(out)?;
-        if around.lock().is_ok() {
-            Unfinished::sweep(out)?;
+        // No other build looks around until ours is locked. Where there are no locks nothing is removed.
+        let around = fs::File::open(out).ok().filter(|folder| folder.lock().is_ok());
+        if around.is_some() {
+            // What is left behind is only litter.
+            let _ = Unfinished::sweep(out);
         }
         let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(out)?;
         let held = fs::File::open(folder.path())?;
@@ -157,8 +158,7 @@ impl Unfinished {
             }
             let Ok(folder) = fs::File::open(entry.path()) else { continue };
             if folder.try_lock().is_ok() {
-                // What cannot be removed is only litter.
-                let _ = fs::remove_dir_all(entry.path());
+                fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(())
