@@ -35,6 +35,9 @@ enum BuildError {
     /// Packing failed.
     #[error("cannot pack the bundle")]
     Pack(#[source] PackError),
+    /// What was packed may not be what was compared with the commit.
+    #[error("the work tree changed while it was packed")]
+    Moved,
     /// Packing gave warnings, and none are wanted.
     #[error("the bundle has {}", plural(*.0, "warning"))]
     Warnings(usize),
@@ -57,8 +60,9 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let changes = changes(args, &identity, &survey)?;
     announce(&identity, &changes, screen);
     let options = options(&identity, environment, !changes.is_empty())?;
-    let built = build(&survey, &options, Strictness::of_flag(args.strict), screen)?;
-    let built = Built { warnings: [identity.chosen.warnings, built.warnings].concat(), ..built };
+    let still = || still(&identity, &survey, &changes);
+    let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
+    let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
     show(&built, &changes, &survey.problems, screen)
 }
 
@@ -66,6 +70,14 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
 fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec<String>, Failure> {
     let changes = identity.changes(&survey.source, &survey.matter())?;
     if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
+}
+
+/// Refuses what changed after it was compared with the commit: an editor, another checkout.
+fn still(identity: &Identity, survey: &Survey, changes: &[String]) -> Result<(), Failure> {
+    if identity.is_at_head()? && identity.changes(&survey.source, &survey.matter())? == changes {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, BuildError::Moved).hint("run the same command again"))
 }
 
 fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
@@ -91,8 +103,15 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
     })
 }
 
-/// Packs beside the final name, because the name of a dirty build is known only afterwards.
-fn build(survey: &Survey, options: &PackOptions, strictness: Strictness, screen: &Screen) -> Result<Built, Failure> {
+/// Packs beside the final name, because the name of a dirty build is known only afterwards. `still`: whether what was packed
+/// is still what was looked at.
+fn build(
+    survey: &Survey,
+    options: &PackOptions,
+    strictness: Strictness,
+    still: &dyn Fn() -> Result<(), Failure>,
+    screen: &Screen,
+) -> Result<Built, Failure> {
     let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
     fs::create_dir_all(&survey.out).map_err(out_failed)?;
     let unfinished = Unfinished::new(&survey.out).map_err(out_failed)?;
@@ -120,6 +139,7 @@ fn build(survey: &Survey, options: &PackOptions, strictness: Strictness, screen:
             .hint("`--strict` makes warnings fail; without it they do not"));
     }
 
+    still()?;
     let path = survey.out.join(artifact_name(&packed));
     if let Some(earlier) = earlier(&path)? {
         screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });

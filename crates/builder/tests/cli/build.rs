@@ -6,6 +6,24 @@ use longshore_core::digest::Sha256;
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn a_work_tree_that_changes_while_it_is_packed_is_refused() {
+    for (change, then) in [("echo later >app/index.html", "status"), ("git commit --quiet --allow-empty -m x", "log")] {
+        let sandbox = Sandbox::shop();
+        // Somebody at work right after git was asked.
+        let git = format!("#!/bin/sh\nPATH=${{PATH#*:}}\ngit \"$@\"\ncase \"$*\" in *' {then} '*) {change} ;; esac\n");
+        fs::create_dir(sandbox.outside("bin")).unwrap();
+        fs::write(sandbox.outside("bin/git"), git).unwrap();
+        fs::set_permissions(sandbox.outside("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", sandbox.outside("bin").display(), std::env::var("PATH").unwrap());
+        let sandbox = sandbox.env("PATH", &path);
+        let stderr = sandbox.run(&["build"]).exits(1).stderr;
+        let error = "error: the work tree changed while it was packed\n\nhint: run the same command again\n";
+        assert!(stderr.ends_with(error), "{stderr}");
+        assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_change_that_git_was_told_to_overlook_is_a_difference() {
     for mark in ["--assume-unchanged", "--skip-worktree"] {
         let sandbox = Sandbox::shop();
