@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use longshore_agent::install::cleanup::Cleanup;
 use longshore_agent::install::compat::Records;
 use longshore_agent::install::instruction::Instruction;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::scratch::scratch;
 
@@ -49,8 +49,12 @@ fn install(records: &Records, bytes: &[u8]) -> bool {
 }
 
 fn instructions(bytes: &[u8]) -> Option<Vec<Instruction>> {
-    let mut json: Value = serde_json::from_slice(bytes).ok()?;
-    serde_json::from_value(json.as_object_mut()?.remove("instructions")?).ok()
+    // Not by way of a `Value`, which keeps the last of two equal names where a reader of fields refuses them.
+    #[derive(Deserialize)]
+    struct InstallFile {
+        instructions: Vec<Instruction>,
+    }
+    serde_json::from_slice(bytes).ok().map(|InstallFile { instructions }| instructions)
 }
 
 fn pointer(records: &Records, bytes: &[u8]) {
