@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, visible_lines};
 
 /// Why a program of Longshore exits. The numbers are part of the interface and the same for every program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,8 @@ impl Failure {
         self
     }
 
-    /// For people: `error:`, `caused by:`, a blank line, `hint:`. Problems are not in it; who prints shows them first.
+    /// For people: `error:`, `caused by:`, a blank line, `hint:`. Control characters are written out: an error quotes what it
+    /// found. Problems are not in it; who prints shows them first.
     pub fn to_text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);
         let mut cause = self.error.source();
@@ -98,7 +99,7 @@ impl Failure {
         for hint in &self.hints {
             let _ = writeln!(text, "hint: {hint}");
         }
-        text
+        visible_lines(&text)
     }
 
     /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}, "problems": […]}`.
@@ -135,6 +136,12 @@ mod tests {
             json!({"message": "unexpected argument '--gruop' found", "causes": [],
                    "hints": ["tip: a similar argument exists: '--group'", "Usage: x"], "exit_code": 2})
         );
+    }
+
+    #[test]
+    fn what_an_error_quotes_cannot_drive_the_terminal() {
+        let failure = Failure::new(Exit::BadBundle, "no `\u{1b}]0;x\u{7}`").hint("not \r that");
+        assert_eq!(failure.to_text(), "error: no `\\u{1b}]0;x\\u{7}`\n\nhint: not \\r that\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The few file operations that must survive a crash. Nothing else in the project renames state files.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,14 +28,17 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// A name beside `path` that nobody else in this process uses.
+/// A name beside `path` that nobody else uses, also not a process of the same number on another host or in another
+/// container that shares the folder.
 pub fn temporary_beside(path: &Path) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    // A new hasher of the standard library is seeded by chance.
+    let chance = RandomState::new().build_hasher().finish() as u32;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // 255 bytes is the limit of a file name; a long name is cut, the number keeps it unique.
     let cut = name.floor_char_boundary(180);
-    parent(path).join(format!(".{}.longshore-{}-{count}", &name[..cut], std::process::id()))
+    parent(path).join(format!(".{}.longshore-{}-{count}-{chance:08x}", &name[..cut], std::process::id()))
 }
 
 /// Removes what writers of `path` left that did not live to its end. To be called when nobody writes it. What cannot be
@@ -72,16 +76,20 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_bears_the_whole_name_of_its_file_unless_that_is_long() {
-        let name = |of: &str| {
-            let temporary = temporary_beside(&Path::new("/x").join(of));
-            let name = temporary.file_name().and_then(|name| name.to_str()).unwrap().to_owned();
-            name.split_once(".longshore-").unwrap().0.to_owned()
-        };
-        for (of, expected) in [("dev-cleanup", ".dev-cleanup".to_owned()), ("é", ".é".to_owned())] {
-            assert_eq!(name(of), expected);
+    fn a_temporary_name_differs_by_more_than_process_and_count() {
+        let chance = || temporary_beside(Path::new("x")).to_str().unwrap().rsplit('-').next().unwrap().to_owned();
+        assert_ne!(chance(), chance());
+    }
+
+    #[test]
+    fn a_temporary_name_holds_what_a_file_system_takes_of_the_name() {
+        for (name, kept) in
+            [("a.zip", "a.zip"), (&"n".repeat(255), &"n".repeat(180)), (&"é".repeat(91), &"é".repeat(90))]
+        {
+            let temporary = temporary_beside(&Path::new("dir").join(name));
+            let text = temporary.file_name().unwrap().to_str().unwrap();
+            assert!(text.starts_with(&format!(".{kept}.longshore-")) && text.len() < 255, "{text}");
         }
-        assert_eq!(name(&"é".repeat(100)), format!(".{}", "é".repeat(90)));
     }
 
     #[test]

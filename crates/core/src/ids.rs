@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is no name or id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} `{text}` {why}")]
+#[error("{what} `{}` {why}", .text.escape_debug())]
 pub struct InvalidId {
     /// What it should have been, for example "application name".
     pub what: &'static str,
@@ -174,6 +174,15 @@ mod tests {
         for bad in ["../../evil", "..", "a/b", "a\\b", "$(x)", "a b"] {
             assert!(bad.parse::<DeploymentId>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_name_is_quoted_on_one_line() {
+        let error = "a\nerror: b".parse::<GroupName>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "deployment group `a\\nerror: b` has the character '\\n'; allowed are letters, digits and `. _ + = , @ -`"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Serialize;
 mod json;
 mod render;
 
-pub use render::{Look, render};
+pub use render::{Look, render, visible, visible_lines};
 
 /// A file as it was read, kept for showing its lines.
 #[derive(Debug, PartialEq, Eq)]

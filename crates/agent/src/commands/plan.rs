@@ -38,14 +38,8 @@ pub fn run(args: &PlanArgs, layout: &Layout, output: Output) -> Result<(), Failu
     plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
     let host = survey::survey(layout, &order, &plan, &fetched.bundle)?;
     let preview = preview::preview(plan, host, &fetched.bundle.entries);
-    let text = match output {
-        Output::Json => {
-            serde_json::to_string_pretty(&preview).map_err(|error| Failure::new(Exit::Failed, error))? + "\n"
-        }
-        Output::Text => display::plan(&order, &preview, if args.all { Detail::All } else { Detail::Changes }),
-    };
-    // A closed pipe is the reader's loss.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let detail = if args.all { Detail::All } else { Detail::Changes };
+    super::print(&preview, output, |preview| display::plan(&order, preview, detail))?;
     let _ = write!(std::io::stderr(), "{}", problem::render(&problems, display::look()));
     preview.refused().map_or(Ok(()), Err)
 }

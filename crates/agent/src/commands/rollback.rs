@@ -1,7 +1,5 @@
 //! `rollback`: back to a release that was good.
 
-use std::io::Write;
-
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{DeploymentId, GroupId};
 use serde::Serialize;
@@ -38,7 +36,7 @@ pub fn run(args: &RollbackArgs, layout: &Layout, output: Output) -> Result<(), F
     let installed = release::installed(layout, &group).map_err(internal)?;
     let candidates = candidates(&records, installed.as_ref(), layout, &group);
     if args.list {
-        return list(&candidates, output);
+        return super::print(&candidates, output, |candidates| list(candidates));
     }
     let chosen = choose(&candidates, &records, installed.as_ref(), args.to.as_ref())?;
     let agent = deploy::of_this_process(layout, output)?;
@@ -141,33 +139,27 @@ fn order(chosen: &Candidate, args: &RollbackArgs, revision: Revision) -> Result<
     })
 }
 
-fn list(candidates: &[Candidate], output: Output) -> Result<(), Failure> {
-    let text = match output {
-        Output::Json => serde_json::to_string_pretty(candidates).map_err(internal)? + "\n",
-        Output::Text if candidates.is_empty() => "no release of this group was good\n".to_owned(),
-        Output::Text => {
-            let mut rows = vec![["DEPLOYMENT", "COMMIT", "CONTENT", "ENDED", "NOTE"].map(str::to_owned)];
-            for candidate in candidates {
-                let Release { deployment, commit, content_digest, .. } = &candidate.release;
-                let note = match (candidate.installed, candidate.kept) {
-                    (true, _) => "installed",
-                    (false, true) => "",
-                    (false, false) => "not kept: has to be fetched again",
-                };
-                rows.push([
-                    deployment.to_string(),
-                    commit.as_ref().map_or_else(|| "-".to_owned(), |commit| commit.short().to_owned()),
-                    content_digest.map_or_else(|| "-".to_owned(), |digest| digest.short().to_string()),
-                    candidate.ended.clone(),
-                    note.to_owned(),
-                ]);
-            }
-            table(&rows)
-        }
-    };
-    // A closed pipe is the reader's loss.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+fn list(candidates: &[Candidate]) -> String {
+    if candidates.is_empty() {
+        return "no release of this group was good\n".to_owned();
+    }
+    let mut rows = vec![["DEPLOYMENT", "COMMIT", "CONTENT", "ENDED", "NOTE"].map(str::to_owned)];
+    for candidate in candidates {
+        let Release { deployment, commit, content_digest, .. } = &candidate.release;
+        let note = match (candidate.installed, candidate.kept) {
+            (true, _) => "installed",
+            (false, true) => "",
+            (false, false) => "not kept: has to be fetched again",
+        };
+        rows.push([
+            deployment.to_string(),
+            commit.as_ref().map_or_else(|| "-".to_owned(), |commit| commit.short().to_owned()),
+            content_digest.map_or_else(|| "-".to_owned(), |digest| digest.short().to_string()),
+            candidate.ended.clone(),
+            note.to_owned(),
+        ]);
+    }
+    table(&rows)
 }
 
 fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

@@ -333,7 +333,11 @@ impl Run<'_> {
             Err(Ended::Failed(failure) | Ended::Stuck(failure)) => (Outcome::Failed, Some(failure)),
             Err(Ended::Interrupted(failure)) => (Outcome::Interrupted, Some(failure)),
         };
-        let reason = failure.as_ref().map(|failure| failure.error.to_string());
+        let reason = failure.as_ref().map(|failure| match outcome {
+            // What a store or an archive said is in the causes; of a script's end, the journal has its own line.
+            Outcome::Refused => chain(&*failure.error),
+            Outcome::Succeeded | Outcome::Failed | Outcome::Interrupted => failure.error.to_string(),
+        });
         let mut restored = None;
         match &mut failure {
             Some(failure) if stuck => {
@@ -489,6 +493,12 @@ fn is_good(order: &Order, new: &Revision) -> bool {
     let is_own = |event: &&LifecycleEvent| event.scripts_from(order.scripts_map) == ScriptsFrom::Current;
     let mut needed = scripted.filter(|event| event.is_built_in()).filter(is_own);
     installs && needed.all(|event| order.events.contains(event) && !order.skip.contains(event))
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn exit_of(is_hook: bool) -> Exit {

@@ -249,8 +249,8 @@ pub fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     text[..whole]
         .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
         .enumerate()
+        .filter(|(_, line)| !line.is_empty())
         .map(|(index, line)| {
             serde_json::from_slice(line).map_err(|source| JournalError::Damaged {
                 path: path.to_owned(),
@@ -304,6 +304,8 @@ mod tests {
 
         fs::write(&path, [b"{\"at\":\"no\n".as_slice(), &fs::read(&path).unwrap()].concat()).unwrap();
         assert_eq!(read(&path).unwrap_err().to_string(), format!("journal `{}` is damaged in line 1", path.display()));
+        fs::write(&path, "\n\n{\n").unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), format!("journal `{}` is damaged in line 3", path.display()));
     }
 
     #[test]
