@@ -3,15 +3,19 @@
 use std::fs;
 
 use longshore_agent::deployment::journal::{self, Entry, Journal, JournalError, Line, Outcome};
+use longshore_agent::deployment::progress::Progress;
 
 use crate::scratch::scratch;
 
 /// Any bytes give lines, or an error that names one of their lines. Every prefix of what can be read can be read too, and
-/// gives the first of its lines. A journal that was read can be carried on.
+/// gives the first of its lines. A journal that was read can be replayed and
+/// carried on.
 pub fn journal(bytes: &[u8]) -> bool {
     let Ok(lines) = read(bytes) else { return false };
     let written: Vec<u8> = lines.iter().flat_map(|line| [to_json(line), b"\n".to_vec()].concat()).collect();
     assert_eq!(read(&written).expect("what was written can be read"), lines);
+    let progress = Progress::replay(lines.clone());
+    assert_eq!(progress.is_some(), matches!(lines.first().map(|line| &line.entry), Some(Entry::Opened { .. })));
 
     let breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
     for at in breaks.flat_map(|at| [at, at + 1]).chain([bytes.len() / 2, bytes.len() / 3]) {
