@@ -40,7 +40,7 @@ mod text_file;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use longshore_core::failure::Exit;
+use longshore_core::failure::{self, Exit};
 
 use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
@@ -74,7 +74,7 @@ pub fn run() -> ExitCode {
 fn without_command(said: &clap::Error) -> ExitCode {
     let printed = said.print();
     if !said.use_stderr()
-        && let Err(failure) = display::printed(printed)
+        && let Err(failure) = failure::printed(printed)
     {
         Screen::new(Output::Text, &Environment::of_process()).failure(&failure);
         return failure.exit.into();
