@@ -12,7 +12,7 @@ pub mod status;
 
 use std::io::{self, Write};
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, printed};
 use longshore_core::ids::DeploymentId;
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ fn print<T: Serialize>(result: &T, output: Output, text: impl FnOnce(&T) -> Stri
         Output::Json => serde_json::to_string_pretty(result).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
         Output::Text => text(result),
     };
-    written(write(text.as_bytes()))
+    printed(write(text.as_bytes()))
 }
 
 /// The deployment that is named, or else the latest of the groups that are meant.
@@ -51,17 +51,3 @@ fn write(bytes: &[u8]) -> io::Result<()> {
     // Without the flush the last part could be lost unnoticed.
     out.write_all(bytes).and_then(|()| out.flush())
 }
-
-/// A reader that is gone has seen what it wanted; a result that got lost on a full disk must not look like one that was
-/// written.
-fn written(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, CannotPrint(error))),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Standard output took not all of a result.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the result to standard output")]
-struct CannotPrint(#[source] io::Error);

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{self, Exit, Failure};
 use longshore_core::problem;
 use tracing_subscriber::EnvFilter;
 
@@ -48,13 +48,7 @@ pub fn run() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // `--help` and `--version` arrive here too; clap knows which stream and which code.
-        Err(error) if !error.use_stderr() || !asks_for_json() => error.exit(),
-        Err(error) => {
-            let failure = Failure::of_usage(&error.render().to_string());
-            print(&failure, Output::Json);
-            return failure.exit.into();
-        }
+        Err(said) => return without_command(&said),
     };
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_env("LONGSHORE_LOG")).with_writer(std::io::stderr).init();
     let output = cli.global.output;
@@ -80,6 +74,23 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),
     }
+}
+
+/// A wrong command line, but also `--help` and `--version`; clap knows which stream and which code.
+fn without_command(said: &clap::Error) -> ExitCode {
+    if said.use_stderr() && asks_for_json() {
+        let failure = Failure::of_usage(&said.render().to_string());
+        print(&failure, Output::Json);
+        return failure.exit.into();
+    }
+    let result = said.print();
+    if !said.use_stderr()
+        && let Err(failure) = failure::printed(result)
+    {
+        print(&failure, Output::Text);
+        return failure.exit.into();
+    }
+    u8::try_from(said.exit_code()).map_or(Exit::Failed.into(), ExitCode::from)
 }
 
 /// Whether a command line that cannot be parsed asks for JSON. What stands last counts; else the environment.

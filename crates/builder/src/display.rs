@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Failure, printed};
 use longshore_core::problem::{Look, Problem, render};
 use serde_json::Value;
 
@@ -22,11 +22,6 @@ pub(crate) struct Screen {
     bars: Bars,
     bar: Mutex<Option<ProgressBar>>,
 }
-
-/// A result that nobody got.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the result to standard output")]
-struct Lost(#[source] io::Error);
 
 /// Whether work in progress is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,12 +144,4 @@ fn document(json: &Value) -> String {
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
-}
-
-/// What became of something that was printed. That `head` closed the pipe is no failure.
-pub(crate) fn printed(result: io::Result<()>) -> Result<(), Failure> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, Lost(error))),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -40,7 +40,7 @@ mod text_file;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{self, Exit, Failure};
 
 use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
@@ -80,7 +80,7 @@ fn without_command(said: &clap::Error) -> ExitCode {
     }
     let printed = said.print();
     if !said.use_stderr()
-        && let Err(failure) = display::printed(printed)
+        && let Err(failure) = failure::printed(printed)
     {
         screen(Output::Text).failure(&failure);
         return failure.exit.into();

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -119,13 +120,34 @@ impl Failure {
     }
 }
 
+/// A result that nobody got.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the result to standard output")]
+struct Lost(#[source] io::Error);
+
+/// What became of a result that was written to standard output. That `head` closed the pipe is no failure, a full disk is.
+pub fn printed(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, Lost(error))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot open `x`")]
-    struct Outer(#[source] std::io::Error);
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_full_disk_loses_a_result_and_a_reader_that_is_gone_does_not() {
+        assert!(printed(Ok(())).is_ok() && printed(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        let failure = printed(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        let text = "error: cannot write the result to standard output\n  caused by: no storage space\n";
+        assert_eq!((failure.exit, failure.to_text().as_str()), (Exit::Failed, text));
+    }
 
     #[test]
     fn a_usage_error_keeps_its_message_and_its_tips_apart() {
@@ -146,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_failure_prints_its_chain_and_its_hints() {
-        let failure = Failure::new(Exit::NotFound, Outer(std::io::Error::other("gone"))).hint("create `x`");
+        let failure = Failure::new(Exit::NotFound, Outer(io::Error::other("gone"))).hint("create `x`");
         assert_eq!(failure.to_text(), "error: cannot open `x`\n  caused by: gone\n\nhint: create `x`\n");
         assert_eq!(failure.to_json()["error"]["causes"][0], "gone");
     }

@@ -6,12 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, printed};
 use longshore_core::ids::{DeploymentId, GroupId};
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 
-use super::{one, write, written};
+use super::{one, write};
 use crate::cli::{LogsArgs, Output};
 use crate::deployment::journal::{Entry, Step};
 use crate::display;
@@ -40,7 +40,7 @@ pub fn run(args: &LogsArgs, layout: &Layout, output: Output) -> Result<(), Failu
         let ended = reader.read_on(|bytes| printer.print(bytes));
         let ended = ended.map_err(|source| failed(CannotRead { path: directory.scripts_log(), source }))?;
         if let Err(error) = ended {
-            return written(Err(error));
+            return printed(Err(error));
         }
         if !is_under_way {
             break;
@@ -48,7 +48,7 @@ pub fn run(args: &LogsArgs, layout: &Layout, output: Output) -> Result<(), Failu
         std::thread::sleep(LOOK_AGAIN);
     }
     if let Err(error) = printer.finish() {
-        return written(Err(error));
+        return printed(Err(error));
     }
     if reader.at.is_none() {
         display::logs::nothing_printed(&found.deployment);
