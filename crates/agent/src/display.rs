@@ -1,7 +1,11 @@
 //! Events and records → lines for people. The only file of the agent that makes sentences about them.
 
 pub(crate) mod bottom;
+pub mod doctor;
+pub mod explain;
 pub mod live;
+pub mod logs;
+pub mod past;
 mod plan;
 mod screen;
 mod text;

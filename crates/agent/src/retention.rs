@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::ids::{DeploymentId, GroupId};
 
-use crate::deployment::journal::{self, Outcome};
+use crate::deployment::journal::{self, Entry, Outcome};
 use crate::install::compat::Records;
 use crate::layout::Layout;
 
 /// How many deployments of a group are kept (AWS agent 1.8.1: `max_revisions`).
 pub const DEFAULT_KEEP: usize = 5;
+
+/// How the names begin of folders that are being removed.
+const REMOVING: &str = ".longshore-removing-";
 
 /// Why an old deployment could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +62,10 @@ pub fn prune(layout: &Layout, group: &GroupId, keep: usize, protected: &[Deploym
         let metadata = entry.metadata().map_err(listed)?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<DeploymentId>().ok()) else { continue };
         if metadata.is_dir() {
-            let end = end(&layout.deployment(group, &id).journal());
+            let (number, end) = past(&layout.deployment(group, &id).journal());
             let needed = protected.contains(&id) || most_recent.as_ref() == Some(&entry.path()) || end == End::Open;
-            // The age of AWS's deployments is their folder's time, as for the AWS agent.
-            let age = metadata.modified().map_err(listed)?;
+            // The AWS agent's have no number; their age is their folder's time, as for that agent.
+            let age = (number, metadata.modified().map_err(listed)?);
             all.push((age, Deployment { id, needed, good: end == End::Good }));
         }
     }
@@ -70,11 +73,26 @@ pub fn prune(layout: &Layout, group: &GroupId, keep: usize, protected: &[Deploym
     let all: Vec<Deployment> = all.into_iter().map(|(_, deployment)| deployment).collect();
     let mut result = Ok(());
     for id in superfluous(&all, keep) {
-        let path = layout.deployment(group, id).path().to_owned();
-        let removed = fs::remove_dir_all(&path).map_err(|source| RetentionError::Remove { path, source });
-        result = result.and(removed);
+        result = result.and(remove(&dir, id));
     }
     result
+}
+
+/// Out of sight first: half a deployment must not look like a whole one.
+fn remove(deployments: &Path, id: &DeploymentId) -> Result<(), RetentionError> {
+    let path = deployments.join(id.as_str());
+    let aside = deployments.join(format!("{REMOVING}{id}"));
+    let removed = fs::rename(&path, &aside).and_then(|()| fs::remove_dir_all(&aside));
+    removed.map_err(|source| RetentionError::Remove { path, source })
+}
+
+/// Finishes removals that a crash interrupted. What cannot be removed is tried again with the next deployment.
+pub fn sweep(layout: &Layout, group: &GroupId) {
+    for entry in fs::read_dir(layout.deployments(group)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(REMOVING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A deployment whose folder stands.
@@ -98,15 +116,22 @@ enum End {
     Open,
 }
 
-fn end(journal: &Path) -> End {
+/// The number of a deployment, 0 when it has none, and how it ended.
+fn past(journal: &Path) -> (u64, End) {
     if !journal.exists() {
-        return End::Good;
+        return (0, End::Good);
     }
-    match journal::read(journal).map(|lines| journal::outcome(&lines)) {
-        Ok(Some(Outcome::Succeeded)) => End::Good,
-        Ok(Some(Outcome::Failed | Outcome::Refused | Outcome::Interrupted)) => End::Bad,
-        Ok(None) | Err(_) => End::Open,
-    }
+    let Ok(lines) = journal::read(journal) else { return (0, End::Open) };
+    let number = match lines.first().map(|line| &line.entry) {
+        Some(Entry::Opened { order, .. }) => order.number,
+        Some(_) | None => 0,
+    };
+    let end = match journal::outcome(&lines) {
+        Some(Outcome::Succeeded) => End::Good,
+        Some(Outcome::Failed | Outcome::Refused | Outcome::Interrupted) => End::Bad,
+        None => End::Open,
+    };
+    (number, end)
 }
 
 /// Which of `oldest_first` go away so that `keep` remain: first those that came to nothing, and of the good ones only as many
@@ -126,7 +151,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::deployment::journal::{Entry, Journal};
+    use crate::deployment::journal::Journal;
 
     /// `+a` went well, `-b` did not; `!` is one that must stay.
     fn deployments(names: &[&str]) -> Vec<Deployment> {
@@ -183,7 +208,7 @@ mod tests {
             if let Some(outcome) = journal {
                 let mut journal = Journal::create(directory.journal(), || "2026-11-21T00:00:00Z".to_owned()).unwrap();
                 if let Some(outcome) = *outcome {
-                    journal.append(Entry::Closed { outcome, reason: None }).unwrap();
+                    journal.append(Entry::Closed { outcome, good: false, reason: None }).unwrap();
                 }
             }
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + age as u64);

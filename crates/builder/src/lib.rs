@@ -38,9 +38,9 @@ mod survey;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use longshore_core::failure::Exit;
+use longshore_core::failure::{Exit, Failure};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
 use crate::environment::Environment;
 
@@ -49,7 +49,12 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // `--help` and `--version` arrive here too; clap knows which stream and which code.
-        Err(error) => error.exit(),
+        Err(error) if !error.use_stderr() || !asks_for_json() => error.exit(),
+        Err(error) => {
+            let failure = Failure::of_usage(&error.render().to_string());
+            Screen::new(Output::Json, &Environment::of_process()).failure(&failure);
+            return failure.exit.into();
+        }
     };
     let environment = Environment::of_process();
     let screen = Screen::new(cli.output, &environment);
@@ -67,4 +72,10 @@ pub fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Whether a command line that cannot be parsed asks for JSON.
+fn asks_for_json() -> bool {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.windows(2).any(|pair| pair == ["--output", "json"]) || words.iter().any(|word| word == "--output=json")
 }

@@ -61,6 +61,16 @@ impl Failure {
         Failure { exit, error: error.into(), problems: Vec::new(), hints: Vec::new() }
     }
 
+    /// A command line that makes no sense, from the text that a parser made for people: the first paragraph is the error,
+    /// the others are hints.
+    pub fn of_usage(text: &str) -> Failure {
+        let mut paragraphs = text.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let message = paragraphs.next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+        let hints = paragraphs.filter(|hint| !hint.is_empty()).collect();
+        Failure { hints, ..Failure::new(Exit::Usage, message) }
+    }
+
     /// The same failure with one more hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hints.push(hint.into());
@@ -115,6 +125,17 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot open `x`")]
     struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_usage_error_keeps_its_message_and_its_tips_apart() {
+        let text =
+            "error: unexpected argument '--gruop' found\n\n  tip: a similar argument exists: '--group'\n\nUsage: x\n";
+        assert_eq!(
+            Failure::of_usage(text).to_json()["error"],
+            json!({"message": "unexpected argument '--gruop' found", "causes": [],
+                   "hints": ["tip: a similar argument exists: '--group'", "Usage: x"], "exit_code": 2})
+        );
+    }
 
     #[test]
     fn a_failure_prints_its_chain_and_its_hints() {

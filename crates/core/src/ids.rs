@@ -143,7 +143,8 @@ fn check_group_id(text: &str) -> Result<(), String> {
 }
 
 fn check_dots(text: &str) -> Result<(), String> {
-    if text == "." || text == ".." { Err("is a folder reference".to_owned()) } else { Ok(()) }
+    // Names of hidden files are the agent's own, for what is not yet there and for what is about to go.
+    if text.starts_with('.') { Err("begins with a dot".to_owned()) } else { Ok(()) }
 }
 
 fn check_commit(text: &str) -> Result<(), String> {

@@ -103,7 +103,8 @@ fn policy(args: &DeployArgs, layout: &Layout) -> Policy {
     }
 }
 
-fn revision(text: &str) -> Result<Revision, Failure> {
+/// What a person writes → where it comes from.
+pub(super) fn revision(text: &str) -> Result<Revision, Failure> {
     if text.contains("://") {
         text.parse::<ObjectUrl>().map_err(|error| {
             Failure::new(Exit::Usage, error).hint("a revision is a path, `s3://bucket/key` or `file:///path`")

@@ -19,6 +19,7 @@ use crate::history;
 use crate::hook::watch;
 use crate::layout::DeploymentDir;
 use crate::lock::Lock;
+use crate::retention;
 
 /// Closes every unfinished deployment of the group but `current`.
 pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current: &DeploymentId) -> Result<(), Failure> {
@@ -57,6 +58,7 @@ pub(super) fn sweep(agent: &Agent, lock: &Lock) {
     for suffix in ["-install.json", "-cleanup", "_last_successful_install", "_most_recent_install"] {
         remove_temporary(&agent.layout.instructions(), &format!("{}{suffix}", lock.group));
     }
+    retention::sweep(&agent.layout, &lock.group);
     for deployment in fs::read_dir(agent.layout.deployments(&lock.group)).into_iter().flatten().flatten() {
         let path = deployment.path();
         let journal = DeploymentDir::at(&path).journal();

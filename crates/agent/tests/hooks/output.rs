@@ -1,6 +1,7 @@
 //! What scripts print, and where it goes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use longshore_agent::hook::{HookOutcome, HookReport, Stream};
 
@@ -61,6 +62,40 @@ fn escape_sequences_reach_neither_log_nor_agent() {
     let (_, seen) = fixture.run_seen("hook.sh");
     assert_eq!(fixture.log(), "LifecycleEvent - AfterInstall\nScript - hook.sh\n[stdout]red\n[stdout]end\n");
     assert_eq!(seen, [(Stream::Stdout, "red".to_owned()), (Stream::Stdout, "end".to_owned())]);
+}
+
+#[test]
+fn output_with_escape_sequences_is_kept_byte_for_byte_for_its_owner_alone() {
+    let fixture = Fixture::new();
+    fixture.run_text("#!/bin/sh\nprintf '\\033[31mr\\377d\\033[0m 1%%\\r2%%'\n");
+    assert_eq!(fs::read(fixture.hook_dir().join("output.raw")).unwrap(), b"\x1b[31mr\xffd\x1b[0m 1%\r2%");
+    assert_eq!(fs::metadata(fixture.hook_dir().join("output.raw")).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(fixture.log_bytes().ends_with(b"[stdout]r\xffd 1%\r2%\n"), "{}", fixture.log_bytes().escape_ascii());
+}
+
+#[test]
+fn the_log_of_all_deployments_has_the_messages_of_scripts_log() {
+    let mut fixture = Fixture::new();
+    let log = fixture.path("deployment-logs/codedeploy-agent-deployments.log");
+    fixture.policy.deployments_log = Some(log.clone());
+    fixture.run_text("#!/bin/sh\necho one\nexit 3\n");
+    let text = fs::read_to_string(&log).unwrap();
+    let (header, lines) = text.split_once('\n').unwrap();
+    assert!(header.starts_with("# Logfile created on 20"), "{header}");
+    let messages: String = lines.lines().map(|line| format!("{}\n", &line[26..])).collect();
+    let expected: String = fixture.log().lines().map(|line| format!("[d-1]{line}\n")).collect();
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn a_log_of_all_deployments_that_cannot_be_written_is_a_note() {
+    let mut fixture = Fixture::new();
+    fixture.policy.deployments_log = Some(fixture.path("archive"));
+    let report = fixture.run_text("#!/bin/sh\necho ran\n");
+    let note = format!("`{}` is not whole: Is a directory (os error 21)", fixture.path("archive").display());
+    let expected = HookReport { notes: vec![note], last_lines: texts(&["[stdout]ran"]), ..plain(HookOutcome::Passed) };
+    assert_eq!(steady(&report), expected);
+    assert_eq!(fixture.log(), "LifecycleEvent - AfterInstall\nScript - hook.sh\n[stdout]ran\n");
 }
 
 #[test]

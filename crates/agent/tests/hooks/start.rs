@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use longshore_agent::hook::policy::HookEnvironment;
 use longshore_agent::hook::{HookOutcome, HookReport};
 
 use crate::fixture::{Fixture, plain, steady, texts, write_executable};
@@ -200,6 +201,45 @@ set -- $(cut -d' ' -f5-7 /proc/$$/stat)
 [ $2 = $$ ] && echo "leads its session"
 echo "terminal $3"
 "#;
+
+#[test]
+fn a_clean_environment_is_the_documented_minimum_with_the_login_of_whoever_runs_the_script() {
+    let root = ["HOME=/root", "LOGNAME=root", "USER=root"];
+    let daemon = ["HOME=/usr/sbin", "LOGNAME=daemon", "USER=daemon"];
+    for (user, login) in [(None, root), (Some("daemon"), daemon)] {
+        let mut fixture = Fixture { user: longshore_agent::hook::user::resolve(user).unwrap(), ..Fixture::new() };
+        fixture.policy.environment = HookEnvironment::Clean;
+        for (name, value) in [
+            ("HOME", "/home/operator"),
+            ("LC_TIME", "C"),
+            ("TZ", "UTC"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "secret"),
+            ("https_proxy", "http://secret@proxy"),
+            ("SSH_AUTH_SOCK", "/tmp/agent"),
+        ] {
+            fixture.env.insert(name.into(), value.into());
+        }
+        let report = fixture.run_text("#!/bin/sh\nexec env | grep -v '^SHELL=/' | LC_ALL=C sort\n");
+        let mut expected = vec![
+            "APPLICATION_NAME=shop".to_owned(),
+            "AWS_REGION=eu-central-1".into(),
+            "DEPLOYMENT_GROUP_ID=shop~dev".into(),
+            "DEPLOYMENT_GROUP_NAME=dev".into(),
+            "DEPLOYMENT_ID=d-1".into(),
+            "LC_TIME=C".into(),
+            "LIFECYCLE_EVENT=AfterInstall".into(),
+            format!("LONGSHORE_ARCHIVE_DIR={}", fixture.path("archive").display()),
+            "PATH=/usr/local/bin:/usr/bin:/bin".into(),
+            format!("PWD={}", fs::canonicalize(fixture.path(".")).unwrap().display()),
+            "TZ=UTC".into(),
+        ];
+        expected.extend(login.map(str::to_owned));
+        expected.sort();
+        let expected: Vec<String> = expected.iter().map(|line| format!("[stdout]{line}")).collect();
+        assert_eq!(report.last_lines, expected);
+    }
+}
 
 #[test]
 fn the_working_folder_is_the_one_asked_for() {

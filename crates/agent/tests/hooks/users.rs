@@ -120,6 +120,29 @@ fn an_agent_that_is_not_root_runs_scripts_as_itself_only() {
 }
 
 #[test]
+fn the_real_sudo_of_an_agent_that_is_not_root_keeps_the_deployment_variables() {
+    for (user, uid) in [(RunAs::Agent, 0), (RunAs::User(resolved("nobody")), 65534)] {
+        let mut fixture = Fixture { user, sudo: true, ..Fixture::new() };
+        as_daemon(&mut fixture);
+        // Rules of our own, which nobody but this shim sees. They stand elsewhere than the fixture, all of which is given
+        // to the user: sudo accepts only rules of root.
+        let wrapper = format!(
+            "#!/bin/sh\nexec unshare --mount sh -c 'mount -t tmpfs none /mnt && umask 227 && \
+             echo \"daemon ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\" >/mnt/sudoers && umask 022 && \
+             mount --bind /mnt/sudoers /etc/sudoers && exec \"$0\" \"$@\"' {} \"$@\"\n",
+            fixture.path("agent").display()
+        );
+        write_executable(&fixture.path("with-rules"), wrapper);
+        fixture.shim.exe = fixture.path("with-rules");
+        let report =
+            fixture.run_text("#!/bin/sh\nid -u; echo $LIFECYCLE_EVENT $DEPLOYMENT_ID $LONGSHORE_ARCHIVE_DIR\n");
+        let archive = fixture.path("archive").display().to_string();
+        let expected = [format!("[stdout]{uid}"), format!("[stdout]AfterInstall d-1 {archive}")];
+        assert_eq!((report.outcome, report.last_lines.as_slice()), (HookOutcome::Passed, &expected[..]));
+    }
+}
+
+#[test]
 fn an_agent_that_is_not_root_calls_sudo_with_the_variables_it_must_keep() {
     let kept = "LIFECYCLE_EVENT,DEPLOYMENT_ID,APPLICATION_NAME,DEPLOYMENT_GROUP_NAME,DEPLOYMENT_GROUP_ID,LONGSHORE_ARCHIVE_DIR";
     for (user, option) in [(RunAs::Agent, None), (RunAs::User(resolved("nobody")), Some("--user=nobody"))] {

@@ -217,8 +217,10 @@ fn a_restore_after_a_failure_begins_anew_and_the_end_leaves_nothing() {
     assert!(!shown(&live, WIDE, 30).contains("AfterInstall"));
     let end = Event::DeploymentFinished {
         outcome: crate::deployment::journal::Outcome::Failed,
+        cause: Cause::Asked,
         reason: None,
         installed: None,
+        restored: None,
         elapsed_ms: 1,
     };
     live.take(&end, seconds(31));

@@ -108,6 +108,21 @@ fn no_credential_of_the_agent_reaches_a_hook() {
 }
 
 #[test]
+fn a_clean_environment_has_a_path_and_nothing_that_is_not_documented() {
+    let inherited = ["EDITOR", "LC_ALL", "LD_PRELOAD", "TERM", "http_proxy"].into_iter().chain(CLEAN_VARIABLES);
+    let inherited: Vec<(&str, &str)> = inherited.filter(|name| *name != "PATH").map(|name| (name, "set")).collect();
+    let mut context = context(&inherited);
+    context.policy.environment = HookEnvironment::Clean;
+    let command = HookCommand::new(&hook(None, false), 0, RunAs::Agent, &context);
+    let env = env(&command).into_iter().filter(|(name, _)| !DEPLOYMENT_VARIABLES.contains(name));
+    let mut expected: Vec<(&str, &str)> = CLEAN_VARIABLES.into_iter().chain(["LC_ALL"]).map(|n| (n, "set")).collect();
+    expected.retain(|(name, _)| *name != "PATH");
+    expected.push(("PATH", DEFAULT_PATH));
+    expected.sort_unstable();
+    assert_eq!(env.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_named_user_gets_the_variables_that_su_sets() {
     let inherited = [("HOME", "/root"), ("SHELL", "/bin/bash"), ("USER", "root"), ("PATH", "/bin")];
     let command = HookCommand::new(&hook(Some("app"), false), 0, RunAs::User(user(1000)), &context(&inherited));
