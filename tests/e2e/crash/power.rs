@@ -1,6 +1,8 @@
 //! The power goes at any moment of a deployment; what the disk holds then is rebuilt from the calls until there.
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 
 use e2e::disk::{Disk, Followed, Loss};
 use e2e::tracer::{Follow, Tracer};
@@ -58,17 +60,45 @@ fn after_a_power_cut_at_any_moment_a_restart_finishes_the_deployment_or_says_wha
         |cut| cut.name.clone(),
         |host, cut| {
             cut.disk.write(host.path()).unwrap();
+            if cut.loss == Loss::Everything && check::done(host, "Install") {
+                delete_again(&host.www());
+            }
+            if cut.loss == Loss::Everything && check::journal(host, NEW).iter().any(|line| line["entry"] == "closed") {
+                for hook in fs::read_dir(host.deployment(NEW).join("hooks")).unwrap() {
+                    for name in ["command.json", "running.json"] {
+                        let _ = fs::remove_file(hook.as_ref().unwrap().path().join(name));
+                    }
+                }
+            }
             host.after_reboot(|| {
                 let restart = Ran::of(&mut host.resume());
-                settled(host, &expected, &restart, cut.loss);
+                settled(host, &expected, &restart);
                 check::goes_on(host);
             });
         },
     );
 }
 
+/// Deletes what an installation had deleted before its end was written down (as above what hooks had). No file system with a journal keeps the later
+/// one of the two and loses the earlier one; the model does.
+fn delete_again(www: &Path) {
+    for entry in fs::read_dir(www).unwrap() {
+        let entry = entry.unwrap();
+        let is_old = entry.file_name().to_string_lossy().starts_with(".longshore-old-");
+        if entry.file_type().unwrap().is_dir() {
+            delete_again(&entry.path());
+            if is_old || entry.path().ends_with("gone") {
+                // One in which something else stands stays.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        } else if is_old {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
 /// What must hold after the restart. A script that had begun may not run again: its deployment is interrupted.
-fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, loss: Loss) {
+fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran) {
     let ended = check::ended(host);
     let told = format!("{ended:?} {restart:?}");
     let is_new = check::has_one_release(host, expected);
@@ -83,6 +113,5 @@ fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, loss: Loss) {
         Some(_) => panic!("nothing stood in the way of the deployment: {told}"),
     }
     check::ran_once(host, NEW, &EVENTS, succeeded);
-    let _ = loss;
     check::is_tidy(host);
 }

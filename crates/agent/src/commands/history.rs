@@ -5,16 +5,15 @@ use longshore_core::failure::{Exit, Failure};
 use super::print;
 use crate::cli::{HistoryArgs, Output};
 use crate::display;
-use crate::history;
+use crate::history::{self, Past};
 use crate::layout::Layout;
 
 /// Runs the command.
 pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
     let failed = |error| Failure::new(Exit::Failed, error);
-    let mut all = Vec::new();
-    for group in history::groups(layout).map_err(failed)? {
-        all.extend(history::past(layout, &group).map_err(failed)?);
-    }
+    let groups = history::groups(layout).map_err(failed)?;
+    let groups = groups.iter().map(|group| history::past(layout, group)).collect::<Result<_, _>>();
+    let mut all = newest_first(groups.map_err(failed)?);
     let known = history::group_names(layout).map_err(failed)?;
     // A journal whose order cannot be read may be the one that is looked for.
     all.retain(|past| {
@@ -23,7 +22,6 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
                 && args.application.as_ref().is_none_or(|name| *name == order.application)
         })
     });
-    all.sort_by(|a, b| b.started().cmp(a.started()));
     all.truncate(args.limit);
     print(&all, output, |all| {
         if all.is_empty() {
@@ -32,4 +30,19 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
             display::past::table(all)
         }
     })
+}
+
+/// The deployments of all groups. Those of one group stay in their order, whatever the clock said when they began.
+fn newest_first(mut groups: Vec<Vec<Past>>) -> Vec<Past> {
+    let mut all = Vec::new();
+    while let Some(group) = groups.iter_mut().max_by(|a, b| {
+        let latest = |group: &[Past]| group.last().map(|past| past.started().to_owned());
+        latest(a).cmp(&latest(b))
+    }) {
+        match group.pop() {
+            Some(past) => all.push(past),
+            None => break,
+        }
+    }
+    all
 }
