@@ -39,7 +39,7 @@ impl Cgroup {
             match fs::create_dir(&dir) {
                 Ok(()) => return Ok(Cgroup { dir }),
                 Err(error) => {
-                    failed = io::Error::new(error.kind(), format!("cannot make `{}`: {error}", dir.display()))
+                    failed = io::Error::new(error.kind(), format!("cannot make `{}`: {error}", dir.display()));
                 }
             }
         }

@@ -96,7 +96,7 @@ mod tests {
         let log = dir.path().join("scripts.log");
         let stamp = "2026-11-21 10:15:00 ";
         let mut file = File::create(&log).unwrap();
-        write!(file, "{stamp}[stdout]before\n").unwrap();
+        writeln!(file, "{stamp}[stdout]before").unwrap();
         let metadata = file.metadata().unwrap();
         let position = Position { log: log.clone(), inode: metadata.ino(), offset: metadata.len() };
         write!(file, "{stamp}[stdout]one\n{stamp}Longshore - ours\n{stamp}[stderr]t\u{1b}wo\n{stamp}[stdo").unwrap();

@@ -155,8 +155,10 @@ impl Shim {
         }
         // What an agent left that died before it started a shim.
         folder::tidy(&dir);
+        // As a rule the deployment's folder of hooks is there.
+        let made = dir.ancestors().take_while(|folder| !folder.exists()).count();
         write_command(command, &dir).map_err(start)?;
-        let mut shim = self.command(&dir).and_then(|mut shim| shim.spawn()).map_err(|source| {
+        let mut shim = self.command(&dir, made).and_then(|mut shim| shim.spawn()).map_err(|source| {
             folder::tidy(&dir);
             start(source)
         })?;
@@ -170,7 +172,8 @@ impl Shim {
         }
     }
 
-    fn command(&self, dir: &Path) -> io::Result<Command> {
+    /// `made`: how many of the folder and those above it are new.
+    fn command(&self, dir: &Path, made: usize) -> io::Result<Command> {
         let private = || File::options().write(true).create_new(true).mode(0o600).to_owned();
         let lock = private().open(dir.join(folder::LOCK))?;
         // Locked here and not by the shim: from the first moment on at which a script could run, `follow` waits. The shim
@@ -180,7 +183,7 @@ impl Shim {
         let log =
             File::options().write(true).create(true).truncate(true).mode(0o600).open(dir.join(folder::SHIM_LOG))?;
         // The file must be there after a crash of the host too: it says that the script may have run.
-        for folder in dir.ancestors().take(3) {
+        for folder in dir.ancestors().take(made.max(1) + 1) {
             fsx::sync_dir(folder)?;
         }
         let env: BTreeMap<_, _> = std::env::vars_os().collect();
