@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -229,6 +231,21 @@ async fn a_file_that_is_not_the_one_of_its_attributes_is_refused_and_no_part_sta
 }
 
 #[tokio::test]
+async fn a_file_that_is_replaced_during_the_upload_is_stored_as_it_was() {
+    let bench = Bench::new("put-replaced").await;
+    let contents = noise(72 * MIB);
+    let file = bench.file("one", &contents);
+    let other = bench.file("other", &vec![0; 72 * MIB]);
+    // As another build of the same commit does.
+    let replace = |_| drop(fs::rename(&other, &file));
+    created(bench.store.put_new("shop/1.zip", &file, &attributes(&contents), &replace).await.unwrap());
+    let to = bench.dir.path().join("back");
+    let info = bench.store.get(&bench.url.object("shop/1.zip"), &to, None, &|_| {}).await.unwrap();
+    assert_eq!(info.sha256, Some(Sha256::of(&contents)));
+    assert_eq!(bench.names(), ["back", "one"]);
+}
+
+#[tokio::test]
 async fn the_server_refuses_bytes_that_are_not_those_of_the_checksum() {
     // What the store relies on for a file that is damaged on its way.
     let bench = Bench::new("checksum").await;
@@ -254,6 +271,38 @@ async fn after_a_dropped_upload_cleaning_up_leaves_no_part() {
     bench.store.clean_up().await.unwrap();
     assert_eq!(bench.unfinished().await, 0);
     assert_eq!(bench.store.head("large.zip", None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_push_that_is_told_to_stop_leaves_nothing_in_the_bucket() {
+    let longshore = |dir: &Path, arguments: &[&str]| {
+        let mut longshore = Command::new(e2e::bin("longshore"));
+        longshore.args(arguments).current_dir(dir).envs(services().s3().environment()).stderr(Stdio::piped());
+        longshore
+    };
+    for (signal, bucket) in [("-INT", "stop-int"), ("-TERM", "stop-term")] {
+        let bench = Bench::new(bucket).await;
+        bench.file("appspec.yml", b"version: 0.0\nos: linux\nfiles:\n  - source: large\n    destination: /srv\n");
+        bench.file("large", &noise(120 * MIB));
+        let commit = "0".repeat(40);
+        let build = ["build", "--application", "shop", "--commit", &commit];
+        assert!(longshore(bench.dir.path(), &build).stdout(Stdio::null()).status().unwrap().success());
+        let artifact = format!("dist/shop-{commit}.zip");
+        let push = ["push", &artifact, "--to", &format!("s3://{bucket}")];
+        let pushing = longshore(bench.dir.path(), &push).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while bench.unfinished().await == 0 {
+            assert!(Instant::now() < deadline, "the upload does not begin");
+        }
+        assert!(Command::new("kill").args([signal, &pushing.id().to_string()]).status().unwrap().success());
+        let ended = pushing.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        let error = format!("error: interrupted; nothing was published to `s3://{bucket}/shop/{commit}.zip`\n");
+        assert!(ended.status.code() == Some(1) && stderr.ends_with(&error), "{}: {stderr}", ended.status);
+        assert_eq!(bench.unfinished().await, 0);
+        let listed = bench.client.list_objects_v2().bucket(bucket).send().await.unwrap();
+        assert!(listed.contents().is_empty(), "{listed:?}");
+    }
 }
 
 #[tokio::test]

@@ -59,10 +59,11 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Show what a deployment would do, without doing it
     ///
-    /// Takes the arguments of `deploy`, reads the bundle and the disk, and touches nothing. What comes after scripts
-    /// have run is marked "expected": they may change what it finds.
+    /// Takes the arguments of `deploy`, compares the bundle with what stands on disk, and touches nothing. Many changes
+    /// are counted by folder. What comes after scripts have run is marked "expected": they may change what it finds.
+    /// Exits as the deployment would if it were refused.
     #[command(after_help = "Example:\n  longshore-agent plan dist/shop-0f3c…9a.zip --group dev")]
-    Plan(DeployArgs),
+    Plan(PlanArgs),
     /// Finish what an agent that was killed left unfinished
     ///
     /// A script that still runs is waited for, a result that is waiting is taken, and the deployment goes on where it
@@ -171,6 +172,17 @@ pub struct DeployArgs {
     pub max_ratio: u64,
 }
 
+/// What is shown of what would happen.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What would be deployed.
+    #[command(flatten)]
+    pub deploy: DeployArgs,
+    /// List every path, also those that stay the same and those that a long plan counts by folder
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// `file_exists_behavior` on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "UPPER")]
@@ -239,6 +251,15 @@ pub struct RollbackArgs {
     /// Only list the releases that can come back
     #[arg(long, conflicts_with = "to")]
     pub list: bool,
+    /// Leave out the scripts of this event; may be given more than once
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    pub skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the release that is installed
+    #[arg(long, value_name = "REVISION", default_value = "installed")]
+    pub stop_from: StopFrom,
+    /// What to do when a script fails after the files were installed
+    #[arg(long, env = "LONGSHORE_ON_FAILURE", value_name = "WHAT", default_value = "restore")]
+    pub on_failure: OnFailure,
 }
 
 /// What is explained.

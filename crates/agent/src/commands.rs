@@ -9,3 +9,59 @@ pub mod plan;
 pub mod resume;
 pub mod rollback;
 pub mod status;
+
+use std::io::{self, Write};
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::DeploymentId;
+use serde::Serialize;
+
+use crate::cli::{GroupArgs, Output};
+use crate::display;
+use crate::history::{self as past, Found};
+use crate::layout::Layout;
+
+/// Writes a result to standard output: as JSON, or as the text that `text` makes.
+fn print<T: Serialize>(result: &T, output: Output, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    let text = match output {
+        Output::Json => serde_json::to_string_pretty(result).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
+        Output::Text => text(result),
+    };
+    written(write(text.as_bytes()))
+}
+
+/// The deployment that is named, or else the latest of the groups that are meant.
+fn one(layout: &Layout, deployment: Option<&DeploymentId>, group: &GroupArgs) -> Result<Found, Failure> {
+    let failed = |error| Failure::new(Exit::Failed, error);
+    let found = past::find(layout, group.selection(), deployment).map_err(failed)?;
+    found.ok_or_else(|| {
+        let known = past::group_names(layout).unwrap_or_default();
+        let message = match deployment {
+            Some(id) => format!("there is no deployment {id} below {}", layout.root().display()),
+            None => display::past::none(layout.root(), group.group.as_ref(), group.application.as_ref(), &known)
+                .trim_end()
+                .to_owned(),
+        };
+        Failure::new(Exit::NotFound, message).hint("`longshore-agent history` shows the deployments that are kept")
+    })
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    // Without the flush the last part could be lost unnoticed.
+    out.write_all(bytes).and_then(|()| out.flush())
+}
+
+/// A reader that is gone has seen what it wanted; a result that got lost on a full disk must not look like one that was
+/// written.
+fn written(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, CannotPrint(error))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Standard output took not all of a result.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the result to standard output")]
+struct CannotPrint(#[source] io::Error);

@@ -8,16 +8,28 @@
 //!     └─ fetch, verify, unpack failed ───────────────────────────▶ Closed(Refused)      nothing was changed
 //! ```
 //!
+//! A crash is an ordinary way to stop: [`drive::resume`] reads how far the journal got and goes on in the same loop. A
+//! deployment that failed may bring the last good release back before it is closed, as a deployment of its own.
+//!
 //! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
-//! [`decide`] reads, [`journal`] remembers, `unfinished` ends what a crash left, [`refusal`] says what went wrong, [`drive`]
-//! joins them.
+//! [`decide`] reads, [`journal`] remembers, [`progress`] tells from it how far a deployment got, [`restore`] decides what
+//! follows a failure. `prepare` fetches, `step` carries out, `interrupted` ends the installation that a crash interrupted,
+//! `unfinished` closes other deployments, [`refusal`] says what went wrong, [`drive`] joins them. [`survey`] reads what the
+//! command `plan` shows beside its plan, and [`preview`] puts both together (pure).
 
 pub mod agent;
 pub mod decide;
 pub mod drive;
+mod interrupted;
 pub mod journal;
 pub mod order;
 pub mod plan;
+mod prepare;
+pub mod preview;
+pub mod progress;
 pub mod refusal;
+pub mod restore;
 pub mod revisions;
+mod step;
+pub mod survey;
 mod unfinished;

@@ -1,121 +1,36 @@
 //! Events and records → lines for people. The only file of the agent that makes sentences about them.
 
+pub(crate) mod bottom;
+pub mod doctor;
+pub mod explain;
+pub mod live;
+pub mod logs;
+pub mod past;
 mod plan;
+mod screen;
+mod text;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::io::IsTerminal;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use longshore_core::failure::Failure;
 use longshore_core::figures::{duration, plural, size, verb_line};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::problem::Look;
-use longshore_core::report::{Envelope, Reporter};
 
 use crate::deployment::journal::Outcome;
 use crate::deployment::order::Cause;
 use crate::deployment::plan::Idle;
-use crate::event::Event;
+use crate::event::{Event, Restored};
 use crate::hook::{HookOutcome, HookReport, Stream};
+use crate::layout::Layout;
 
-pub use plan::plan;
-
-/// Tells a person, on standard error: one line for each thing that happened, and on a terminal a line that lives while a
-/// script runs.
-pub struct Screen {
-    live: Option<Mutex<ProgressBar>>,
-    look: Look,
-}
-
-impl Screen {
-    /// A screen on standard error, alive only on a terminal.
-    pub fn new() -> Screen {
-        let live = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{prefix:>12} {wide_msg} [{elapsed}]") {
-                bar.set_style(style);
-            }
-            Mutex::new(bar)
-        });
-        Screen { live, look: look() }
-    }
-
-    fn line(&self, text: &str) {
-        match self.live.as_ref().and_then(|live| live.lock().ok()) {
-            Some(bar) => bar.suspend(|| write_line(text)),
-            None => write_line(text),
-        }
-    }
-
-    fn live(&self, change: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = self.live.as_ref().and_then(|live| live.lock().ok()) {
-            change(&bar);
-        }
-    }
-}
-
-/// A closed standard error, or a terminal that is gone, is the reader's loss, not the deployment's.
-fn write_line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-impl Default for Screen {
-    fn default() -> Screen {
-        Screen::new()
-    }
-}
-
-impl Reporter<Event> for Screen {
-    fn report(&self, envelope: &Envelope<'_, Event>) {
-        match envelope.event {
-            Event::HookStarted { event, script, .. } => self.live(|bar| {
-                bar.reset_elapsed();
-                bar.set_prefix("Running");
-                bar.set_message(format!("{event}: `{script}`"));
-                bar.enable_steady_tick(Duration::from_millis(250));
-            }),
-            Event::HookOutput { line, .. } => self.live(|bar| bar.set_message(line.clone())),
-            Event::Fetching { bytes } => self.live(|bar| {
-                bar.set_prefix("Fetching");
-                bar.set_message(size(*bytes));
-                bar.tick();
-            }),
-            Event::Installing { files, of } => self.live(|bar| {
-                bar.set_prefix("Installing");
-                bar.set_message(format!("{files} of {}", plural(*of, "file")));
-                bar.tick();
-            }),
-            Event::HookFinished { .. }
-            | Event::DeploymentFinished { .. }
-            | Event::Fetched { .. }
-            | Event::Installed { .. } => self.live(|bar| {
-                bar.disable_steady_tick();
-                bar.set_prefix("");
-                bar.set_message("");
-            }),
-            Event::DeploymentStarted { .. }
-            | Event::DeploymentResumed { .. }
-            | Event::HookFound { .. }
-            | Event::EarlierClosed { .. }
-            | Event::Warning { .. }
-            | Event::EventStarted { .. }
-            | Event::EventSkipped { .. }
-            | Event::EventFinished { .. }
-            | Event::EventFailed { .. } => {}
-        }
-        if let Some(text) = sentence(envelope.event, envelope.deployment, self.look) {
-            self.line(&text);
-        }
-        if matches!(envelope.event, Event::DeploymentFinished { .. }) {
-            self.live(ProgressBar::finish_and_clear);
-        }
-    }
-}
+pub use plan::{Detail, plan};
+pub use screen::Screen;
 
 /// The line for an event; `None` for what only a living line shows.
 pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<String> {
-    let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
+    let verb = |verb: &str, rest: &str| verb_line(verb, &text::clean(rest), look);
     Some(match event {
         Event::DeploymentStarted { application, group, revision, cause, .. } => {
             let id = deployment.map(|id| format!(" as {id}")).unwrap_or_default();
@@ -180,7 +95,7 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
             verb("Running", &format!("{event}{count}: `{script}`{user}{whose} (limit {timeout_s}s)"))
         }
         Event::HookFinished { event, script, report } => hook_line(event.name(), script, report, look),
-        Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms } => {
+        Event::Installed { created, replaced, retained, removed, bytes, elapsed_ms, .. } => {
             if created + replaced + retained + removed == 0 {
                 return Some(verb("Installed", "nothing: the appspec has no files to copy"));
             }
@@ -201,14 +116,18 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
         // The script's own line has said it.
         Event::EventFailed { script: Some(_), .. } => return None,
         Event::EventFailed { event, message, script: None, .. } => verb("Failed", &format!("{event}: {message}")),
-        Event::DeploymentFinished { outcome, installed, elapsed_ms, .. } => {
-            let first = match outcome {
-                Outcome::Succeeded => "Deployed",
-                Outcome::Failed | Outcome::Refused | Outcome::Interrupted => "Failed",
+        Event::DeploymentFinished { outcome, cause, installed, restored, elapsed_ms, .. } => {
+            let first = match (outcome, cause) {
+                (Outcome::Succeeded, Cause::Asked | Cause::Rollback { .. }) => "Deployed",
+                (Outcome::Succeeded, Cause::Restore { .. }) => "Restored",
+                (Outcome::Failed | Outcome::Refused | Outcome::Interrupted, _) => "Failed",
             };
-            let now = match installed {
-                Some(deployment) => format!("; the files on disk are those of {deployment}"),
-                None => "; nothing is installed".to_owned(),
+            let now = match (installed, restored) {
+                (_, Some(Restored { by, to, succeeded: true })) => {
+                    format!("; the release of {to} is back and serves, restored by {by}")
+                }
+                (Some(deployment), _) => format!("; the files on disk are those of {deployment}"),
+                (None, _) => "; nothing is installed".to_owned(),
             };
             let text = match outcome {
                 Outcome::Succeeded => format!("in {}", duration(*elapsed_ms)),
@@ -221,7 +140,7 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
 }
 
 fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> String {
-    let verb = |verb: &str, rest: &str| verb_line(verb, rest, look);
+    let verb = |verb: &str, rest: &str| verb_line(verb, &text::clean(rest), look);
     let took = duration(report.duration.as_millis().try_into().unwrap_or(u64::MAX));
     if report.outcome.is_success() {
         let mut text = verb("Passed", &format!("{event}: `{script}` in {took}"));
@@ -241,9 +160,25 @@ fn hook_line(event: &str, script: &str, report: &HookReport, look: Look) -> Stri
             text.push_str(&verb("Warning", &line));
         }
         text
+    } else if report.outcome == HookOutcome::Interrupted {
+        verb("Failed", &format!("{event}: `{script}` {}", outcome(&report.outcome)))
     } else {
         verb("Failed", &format!("{event}: `{script}` {} after {took}", outcome(&report.outcome)))
     }
+}
+
+/// One more deployment that `resume` could not finish.
+pub fn also_failed(failure: &Failure) {
+    bottom::print(failure.to_text().trim_end());
+}
+
+/// Nothing was unfinished.
+pub fn nothing_to_resume(layout: &Layout) {
+    bottom::print(&verb_line(
+        "Finished",
+        &format!("nothing was left unfinished below {}", layout.root().display()),
+        look(),
+    ));
 }
 
 /// How a hook ended, as the end of a sentence that begins with its name.
@@ -264,10 +199,15 @@ pub fn outcome(outcome: &HookOutcome) -> String {
     }
 }
 
-/// How problems are shown on standard error: in colour on a terminal, unless `NO_COLOR` is set.
+/// How problems are shown on standard error: in colour on a terminal that knows colours, unless `NO_COLOR` is set.
 pub fn look() -> Look {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    if colour { Look::Coloured } else { Look::Plain }
+    let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if is_able_terminal() && !asked_not_to { Look::Coloured } else { Look::Plain }
+}
+
+/// Whether standard error is a terminal that can be drawn on: it says what it is, and not that it can do nothing.
+fn is_able_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Rows of equal length as columns, the first row as the heading; the last column is not padded.

@@ -147,7 +147,10 @@ pub enum Event {
         removed: usize,
         /// Bytes written.
         bytes: u64,
-        /// How long, milliseconds.
+        /// How long a reader could meet files of both releases: from the first rename to the last, milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        visible_ms: Option<u64>,
+        /// How long in all, milliseconds.
         elapsed_ms: u64,
     },
     /// A lifecycle event was done.
@@ -173,13 +176,30 @@ pub enum Event {
     DeploymentFinished {
         /// How.
         outcome: Outcome,
+        /// Why it was ordered.
+        #[serde(flatten)]
+        cause: Cause,
         /// Why, unless it succeeded.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// What the group runs by our records now, if anything is installed.
         #[serde(skip_serializing_if = "Option::is_none")]
         installed: Option<DeploymentId>,
+        /// What was done to bring the last good release back, if it was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        restored: Option<Restored>,
         /// How long, milliseconds.
         elapsed_ms: u64,
     },
+}
+
+/// The last good release was to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The deployment that restored it.
+    pub by: DeploymentId,
+    /// The deployment that had brought it.
+    pub to: DeploymentId,
+    /// Whether it is back and was started.
+    pub succeeded: bool,
 }

@@ -1,5 +1,7 @@
 //! Revision → verified bundle on this host.
 
+pub mod github;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,9 @@ use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::digest::Sha256;
 use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, Store, StoreError, StoreUrl};
 
+use self::github::{Api, GitHubError};
 use crate::deployment::order::{Order, Revision};
+use crate::github::GitHub;
 use crate::hook::command::BundleSource;
 
 /// A revision that was fetched and verified.
@@ -18,8 +22,7 @@ use crate::hook::command::BundleSource;
 pub struct Fetched {
     /// The bundle.
     pub bundle: Bundle,
-    /// Where it came from, when that is a store.
-    pub object: Option<(ObjectUrl, ObjectInfo)>,
+    source: BundleSource,
 }
 
 /// Why a revision could not be fetched.
@@ -54,6 +57,15 @@ pub enum FetchError {
         /// Why.
         #[source]
         source: StoreError,
+    },
+    /// GitHub failed or refused.
+    #[error("cannot fetch `{url}`")]
+    GitHub {
+        /// The commit's archive.
+        url: String,
+        /// Why.
+        #[source]
+        source: GitHubError,
     },
     /// The user asked to stop.
     #[error("stopped while fetching `{0}`, because somebody asked for it")]
@@ -106,15 +118,16 @@ impl<'a> Request<'a> {
 /// Fetches and verifies. An archive ends up at `to`, also a local one, so that the deployment keeps the very bytes it
 /// used; a folder is verified where it stands.
 pub fn fetch(request: &Request<'_>, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Fetched, FetchError> {
-    let (path, object) = match request.revision {
-        Revision::Local(path) if is_folder(path)? => (path.clone(), None),
+    let (path, source) = match request.revision {
+        Revision::Local(path) if is_folder(path)? => (path.clone(), BundleSource::Local),
         Revision::Local(path) => {
             fs::copy(path, to).map_err(|source| FetchError::Copy { from: path.clone(), to: to.to_owned(), source })?;
-            (to.to_owned(), None)
+            (to.to_owned(), BundleSource::Local)
         }
-        Revision::Object(url) => (to.to_owned(), Some(download(request, url, to, progress)?)),
+        Revision::Object(url) => (to.to_owned(), download(request, url, to, progress)?),
+        Revision::GitHub(github) => (to.to_owned(), download_commit(request, github, to, progress)?),
     };
-    open(request, &path, object)
+    open(request, &path, source)
 }
 
 /// Verifies a revision without keeping it: a local one where it stands, an object in a temporary file at `scratch`.
@@ -122,16 +135,20 @@ pub fn look(request: &Request<'_>, scratch: &Path, progress: &(dyn Fn(u64) + Syn
     match request.revision {
         Revision::Local(path) => {
             is_folder(path)?;
-            open(request, path, None)
+            open(request, path, BundleSource::Local)
         }
         Revision::Object(url) => {
-            let object = download(request, url, scratch, progress)?;
-            open(request, scratch, Some(object))
+            let source = download(request, url, scratch, progress)?;
+            open(request, scratch, source)
+        }
+        Revision::GitHub(github) => {
+            let source = download_commit(request, github, scratch, progress)?;
+            open(request, scratch, source)
         }
     }
 }
 
-fn open(request: &Request<'_>, path: &Path, object: Option<(ObjectUrl, ObjectInfo)>) -> Result<Fetched, FetchError> {
+fn open(request: &Request<'_>, path: &Path, origin: BundleSource) -> Result<Fetched, FetchError> {
     let revision = || request.revision.to_string();
     let bundle =
         Bundle::open(path, request.limits).map_err(|source| FetchError::Open { revision: revision(), source })?;
@@ -139,7 +156,7 @@ fn open(request: &Request<'_>, path: &Path, object: Option<(ObjectUrl, ObjectInf
         Some(expected) if expected != bundle.content_digest => {
             Err(FetchError::Digest { revision: revision(), found: bundle.content_digest, expected })
         }
-        Some(_) | None => Ok(Fetched { bundle, object }),
+        Some(_) | None => Ok(Fetched { bundle, source: origin }),
     }
 }
 
@@ -161,7 +178,7 @@ fn download(
     url: &str,
     to: &Path,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<(ObjectUrl, ObjectInfo), FetchError> {
+) -> Result<BundleSource, FetchError> {
     let object: ObjectUrl = url.parse()?;
     let failed = |source| FetchError::Store { url: url.to_owned(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
@@ -175,23 +192,41 @@ fn download(
             () = asked_to_stop(request.stop) => Err(FetchError::Stopped(url.to_owned())),
         }
     })?;
-    Ok((object, info))
+    Ok(source_of(object, info))
+}
+
+fn download_commit(
+    request: &Request<'_>,
+    github: &GitHub,
+    to: &Path,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<BundleSource, FetchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
+    let api = Api::of_environment();
+    runtime.block_on(async {
+        // An archive that is larger than what may be unpacked cannot be opened.
+        tokio::select! {
+            fetched = api.get(github, to, request.limits.total, progress) => {
+                fetched.map_err(|source| FetchError::GitHub { url: github.to_string(), source })
+            }
+            () = asked_to_stop(request.stop) => Err(FetchError::Stopped(github.to_string())),
+        }
+    })?;
+    Ok(BundleSource::GitHub { commit: github.commit.clone() })
+}
+
+fn source_of(url: ObjectUrl, info: ObjectInfo) -> BundleSource {
+    match url.store {
+        StoreUrl::S3 { bucket, .. } => {
+            BundleSource::S3 { bucket, key: url.key, version: info.version, etag: Some(info.etag) }
+        }
+        StoreUrl::Dir(_) => BundleSource::Local,
+    }
 }
 
 impl Fetched {
     /// Where the bundle came from, as hooks are told.
     pub fn source(&self) -> BundleSource {
-        match &self.object {
-            Some((url, info)) => match &url.store {
-                StoreUrl::S3 { bucket, .. } => BundleSource::S3 {
-                    bucket: bucket.clone(),
-                    key: url.key.clone(),
-                    version: info.version.clone(),
-                    etag: Some(info.etag.clone()),
-                },
-                StoreUrl::Dir(_) => BundleSource::Local,
-            },
-            None => BundleSource::Local,
-        }
+        self.source.clone()
     }
 }

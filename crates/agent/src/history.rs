@@ -1,17 +1,21 @@
 //! What the journals of a root say: which groups there are, what was deployed, how it ended. Reads only.
+//!
+//! A journal that is damaged hides its own deployment and no other one: it is a [`Past::Damaged`] among the rest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName, InvalidId};
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::Serialize;
 
-use crate::deployment::journal::{self, Entry, JournalError, Line, Outcome};
-use crate::deployment::order::Order;
+use crate::deployment::journal::{self, Entry, JournalError, Line, Outcome, Step};
+use crate::deployment::order::{Cause, Order};
+use crate::hook::HookOutcome;
 use crate::layout::Layout;
-use crate::release::Release;
+use crate::release::{self, MarkError, Release};
 
 /// One deployment as its journal tells it.
 #[derive(Debug, Clone, Serialize)]
@@ -26,12 +30,78 @@ pub struct Record {
     pub ended: String,
     /// How it ended; `None` while it runs, or when its agent died.
     pub outcome: Option<Outcome>,
+    /// Whether its release was good: installed, and through every event that it has scripts for.
+    pub good: bool,
     /// Why it ended so, unless it succeeded.
     pub reason: Option<String>,
     /// The event it was in when its journal ended.
     pub last_event: Option<LifecycleEvent>,
-    /// The scripts that ran to an end.
-    pub hooks: usize,
+    /// The scripts that ran to an end, in order.
+    pub hooks: Vec<HookRun>,
+    /// The deployment that brought the last good release back because this one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_by: Option<DeploymentId>,
+}
+
+/// A script that ran to an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookRun {
+    /// Its event.
+    pub event: LifecycleEvent,
+    /// The script as the appspec writes it.
+    pub script: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: HookOutcome,
+    /// The code the AWS agent would report.
+    pub code: u8,
+    /// How long it ran, milliseconds.
+    pub duration_ms: u64,
+    /// When it started, RFC 3339, where that is known.
+    pub started: Option<String>,
+}
+
+/// A deployment whose journal cannot be read to its end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Damaged {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Its group.
+    pub group_id: GroupId,
+    /// When it began by its first line, or else when the journal was last changed; RFC 3339.
+    pub started: String,
+    /// Its order, when the first line can be read.
+    pub order: Option<Box<Order>>,
+    /// The journal.
+    pub journal: PathBuf,
+    /// What is wrong with it.
+    pub damage: String,
+}
+
+/// A deployment of the past, or one under way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Past {
+    /// Its journal is whole.
+    Known(Box<Record>),
+    /// Its journal is not.
+    Damaged(Damaged),
+}
+
+/// What one group looks like.
+#[derive(Debug, Serialize)]
+pub struct GroupStatus {
+    /// Its id.
+    pub group_id: GroupId,
+    /// The release whose files are on disk.
+    pub installed: Option<Release>,
+    /// The last release that was good.
+    pub good: Option<Release>,
+    /// The latest deployment of ours.
+    pub last: Option<Past>,
+    /// What of this cannot be told, because a record is damaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<String>,
 }
 
 /// Why the past could not be read.
@@ -48,22 +118,54 @@ pub enum HistoryError {
     /// A journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A folder name is no id.
-    #[error("`{path}` holds a folder that is none of ours")]
-    Stray {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: InvalidId,
-    },
 }
 
-/// The groups that were ever deployed to by us, sorted.
+impl Past {
+    /// The deployment.
+    pub fn deployment(&self) -> &DeploymentId {
+        match self {
+            Past::Known(record) => &record.order.deployment,
+            Past::Damaged(damaged) => &damaged.deployment,
+        }
+    }
+
+    /// When it began, RFC 3339.
+    pub fn started(&self) -> &str {
+        match self {
+            Past::Known(record) => &record.started,
+            Past::Damaged(damaged) => &damaged.started,
+        }
+    }
+
+    /// The order, where it can be read.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Past::Known(record) => Some(&record.order),
+            Past::Damaged(damaged) => damaged.order.as_deref(),
+        }
+    }
+
+    fn known(self) -> Option<Record> {
+        match self {
+            Past::Known(record) => Some(*record),
+            Past::Damaged(_) => None,
+        }
+    }
+}
+
+/// The groups that were ever deployed to by us, sorted. A folder that can be no group's is left to `doctor`.
 pub fn groups(layout: &Layout) -> Result<Vec<GroupId>, HistoryError> {
-    names(&layout.groups())?
-        .into_iter()
-        .map(|name| name.parse().map_err(|source| HistoryError::Stray { path: layout.groups(), source }))
-        .collect()
+    Ok(names(&layout.groups())?.into_iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The groups that were ever deployed to, by us or by the AWS agent, sorted.
+pub fn all_groups(layout: &Layout) -> Result<Vec<GroupId>, HistoryError> {
+    const RECORDS: [&str; 4] = ["_last_successful_install", "_most_recent_install", "-install.json", "-cleanup"];
+    let mut all: BTreeSet<GroupId> = groups(layout)?.into_iter().collect();
+    let records = names(&layout.instructions())?;
+    let ids = records.iter().filter_map(|name| RECORDS.iter().find_map(|suffix| name.strip_suffix(suffix)));
+    all.extend(ids.filter_map(|id| id.parse::<GroupId>().ok()));
+    Ok(all.into_iter().collect())
 }
 
 /// Which groups are meant; what is `None` does not matter.
@@ -77,31 +179,163 @@ pub struct Selection<'a> {
     pub id: Option<&'a GroupId>,
 }
 
+impl Selection<'_> {
+    /// Whether it means less than everything.
+    pub fn is_narrow(&self) -> bool {
+        self.group.is_some() || self.application.is_some() || self.id.is_some()
+    }
+
+    /// Whether a group with this id, whose latest order is this one, is meant.
+    pub fn means(&self, id: &GroupId, latest: Option<&Order>) -> bool {
+        self.id.is_none_or(|wanted| wanted == id)
+            && self.group.is_none_or(|name| latest.is_some_and(|order| order.group.name == *name))
+            && self.application.is_none_or(|name| latest.is_some_and(|order| order.application == *name))
+    }
+}
+
 /// The groups that a selection means, with the latest deployment of each, sorted by id. A group that was never deployed to
 /// by us has no name, and is found by its id alone.
 pub fn select(layout: &Layout, selection: Selection<'_>) -> Result<Vec<(GroupId, Option<Record>)>, HistoryError> {
     let mut selected = Vec::new();
     for id in groups(layout)? {
-        let latest = deployments(layout, &id)?.pop();
-        let order = latest.as_ref().map(|record| &record.order);
-        let is_meant = selection.id.is_none_or(|wanted| *wanted == id)
-            && selection.group.is_none_or(|name| order.is_some_and(|order| order.group.name == *name))
-            && selection.application.is_none_or(|name| order.is_some_and(|order| order.application == *name));
-        if is_meant {
+        let latest = past(layout, &id)?.into_iter().rev().find_map(Past::known);
+        if selection.means(&id, latest.as_ref().map(|record| &record.order)) {
             selected.push((id, latest));
         }
     }
     Ok(selected)
 }
 
-/// The deployments of a group that have a journal, oldest first.
+/// A deployment of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its group.
+    pub group: GroupId,
+    /// Its id.
+    pub deployment: DeploymentId,
+    /// Whether it has a journal: the AWS agent's have none.
+    pub has_journal: bool,
+}
+
+/// The deployment that is named, or else the latest one of ours, of the groups that are meant.
+pub fn find(
+    layout: &Layout,
+    selection: Selection<'_>,
+    deployment: Option<&DeploymentId>,
+) -> Result<Option<Found>, HistoryError> {
+    let mut latest: Option<(String, Found)> = None;
+    for group in all_groups(layout)? {
+        let past = past(layout, &group)?;
+        if let Some(id) = deployment {
+            let directory = layout.deployment(&group, id);
+            if selection.means(&group, past.last().and_then(Past::order)) && directory.path().is_dir() {
+                let has_journal = directory.journal().is_file();
+                return Ok(Some(Found { group, deployment: id.clone(), has_journal }));
+            }
+            continue;
+        }
+        let Some(last) = past.last() else { continue };
+        let is_later = latest.as_ref().is_none_or(|(started, _)| started.as_str() <= last.started());
+        if selection.means(&group, last.order()) && is_later {
+            let found = Found { deployment: last.deployment().clone(), has_journal: true, group };
+            latest = Some((last.started().to_owned(), found));
+        }
+    }
+    Ok(latest.map(|(_, found)| found))
+}
+
+/// The names of the groups that have a deployment of ours.
+pub fn group_names(layout: &Layout) -> Result<BTreeSet<String>, HistoryError> {
+    let mut known = BTreeSet::new();
+    for group in groups(layout)? {
+        known.extend(past(layout, &group)?.iter().filter_map(|past| Some(past.order()?.group.name.to_string())));
+    }
+    Ok(known)
+}
+
+/// The deployments of a group that have a journal, oldest first. Fails when one of the journals is damaged; see [`past`].
 pub fn deployments(layout: &Layout, group: &GroupId) -> Result<Vec<Record>, HistoryError> {
     let mut records = Vec::new();
     for (_, path) in journals(layout, group)? {
         records.extend(record(journal::read(&path)?));
     }
-    records.sort_by(|a, b| a.started.cmp(&b.started));
+    records.sort_by_key(|record| record.order.number);
     Ok(records)
+}
+
+/// The number of the group's next deployment.
+pub fn next_number(layout: &Layout, group: &GroupId) -> Result<u64, HistoryError> {
+    Ok(deployments(layout, group)?.last().map_or(0, |record| record.order.number) + 1)
+}
+
+/// The deployments of a group that have a journal, damaged ones included, oldest first.
+pub fn past(layout: &Layout, group: &GroupId) -> Result<Vec<Past>, HistoryError> {
+    let mut all = Vec::new();
+    for (deployment, path) in journals(layout, group)? {
+        let (lines, damage) = readable(&path);
+        match damage {
+            None => all.extend(record(lines).map(|record| Past::Known(Box::new(record)))),
+            Some(damage) => {
+                let first = lines.into_iter().next();
+                all.push(Past::Damaged(Damaged {
+                    started: first.as_ref().map_or_else(|| changed(&path), |line| line.at.clone()),
+                    order: first.and_then(|line| match line.entry {
+                        Entry::Opened { order, .. } => Some(order),
+                        Entry::Resumed { .. }
+                        | Entry::Prepared { .. }
+                        | Entry::Planned { .. }
+                        | Entry::Started { .. }
+                        | Entry::Installing { .. }
+                        | Entry::Finished { .. }
+                        | Entry::Failed { .. }
+                        | Entry::Restoring { .. }
+                        | Entry::Closed { .. } => None,
+                    }),
+                    deployment,
+                    group_id: group.clone(),
+                    journal: path,
+                    damage,
+                }));
+            }
+        }
+    }
+    // Numbers tell earlier from later whatever the clock did; only a damaged first line leaves nothing but the clock.
+    let (mut sorted, lost): (Vec<Past>, Vec<Past>) = all.into_iter().partition(|past| past.order().is_some());
+    sorted.sort_by_key(|past| past.order().map(|order| order.number));
+    for past in lost {
+        let place = sorted.iter().position(|other| other.started() > past.started()).unwrap_or(sorted.len());
+        sorted.insert(place, past);
+    }
+    link_restores(&mut sorted);
+    Ok(sorted)
+}
+
+/// The lines of a journal up to the first that cannot be read, and what is wrong with that one.
+pub fn readable(path: &Path) -> (Vec<Line>, Option<String>) {
+    let error = match journal::read(path) {
+        Ok(lines) => return (lines, None),
+        Err(error) => error,
+    };
+    let told = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    let damage = format!("{error}{told}");
+    let JournalError::Damaged { line, .. } = error else { return (Vec::new(), Some(damage)) };
+    let text = fs::read(path).unwrap_or_default();
+    let whole = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(line - 1);
+    (whole.filter_map(|line| serde_json::from_slice(line).ok()).collect(), Some(damage))
+}
+
+/// What a group looks like now.
+pub fn status(layout: &Layout, group_id: GroupId) -> Result<GroupStatus, HistoryError> {
+    let mut damage = Vec::new();
+    let mut read = |mark: Result<Option<Release>, MarkError>| {
+        mark.unwrap_or_else(|error| {
+            damage.push(error.to_string());
+            None
+        })
+    };
+    let installed = read(release::installed(layout, &group_id));
+    let good = read(release::good(layout, &group_id));
+    Ok(GroupStatus { installed, good, last: past(layout, &group_id)?.pop(), damage, group_id })
 }
 
 /// The deployments of a group that were never closed, the one under way included.
@@ -139,22 +373,39 @@ fn record(lines: Vec<Line>) -> Option<Record> {
         started: first.at.clone(),
         ended: first.at,
         outcome: None,
+        good: false,
         reason: None,
         last_event: None,
-        hooks: 0,
+        hooks: Vec::new(),
+        restored_by: None,
     };
+    let mut planned: Vec<Step> = Vec::new();
     for line in lines {
         record.ended = line.at;
         match line.entry {
-            Entry::Opened { .. } | Entry::Installing { .. } => {}
-            Entry::Prepared { release } => record.release = Some(release),
-            Entry::Planned { event, .. } | Entry::Started { event, .. } => record.last_event = Some(event),
-            Entry::Finished { event, hook, .. } | Entry::Failed { event, hook, .. } => {
+            Entry::Opened { .. } | Entry::Resumed { .. } | Entry::Installing { .. } | Entry::Restoring { .. } => {}
+            Entry::Prepared { release, .. } => record.release = Some(release),
+            Entry::Planned { event, steps } => {
                 record.last_event = Some(event);
-                record.hooks += usize::from(hook.is_some());
+                planned = steps;
             }
-            Entry::Closed { outcome, reason } => {
+            Entry::Started { event, .. } => record.last_event = Some(event),
+            Entry::Finished { event, step, hook } | Entry::Failed { event, step, hook, .. } => {
+                if let (Some(report), Some(Step::RunHook { location, .. })) = (hook, planned.get(step)) {
+                    record.hooks.push(HookRun {
+                        event: event.clone(),
+                        script: location.clone(),
+                        code: report.outcome.code(),
+                        duration_ms: report.duration.as_millis().try_into().unwrap_or(u64::MAX),
+                        started: report.started,
+                        outcome: report.outcome,
+                    });
+                }
+                record.last_event = Some(event);
+            }
+            Entry::Closed { outcome, good, reason } => {
                 record.outcome = Some(outcome);
+                record.good = good;
                 record.reason = reason;
             }
         }
@@ -162,7 +413,35 @@ fn record(lines: Vec<Line>) -> Option<Record> {
     Some(record)
 }
 
-fn names(dir: &Path) -> Result<Vec<String>, HistoryError> {
+/// Tells each deployment that failed which other one brought the last good release back.
+fn link_restores(all: &mut [Past]) {
+    let restores: Vec<(DeploymentId, DeploymentId)> = all
+        .iter()
+        .filter_map(|past| {
+            let order = past.order()?;
+            match &order.cause {
+                Cause::Restore { failed, .. } => Some((failed.clone(), order.deployment.clone())),
+                Cause::Asked | Cause::Rollback { .. } => None,
+            }
+        })
+        .collect();
+    for past in all {
+        if let Past::Known(record) = past {
+            let restore = restores.iter().find(|(failed, _)| *failed == record.order.deployment);
+            record.restored_by = restore.map(|(_, restore)| restore.clone());
+        }
+    }
+}
+
+/// When a file was last changed, RFC 3339; the beginning of time when nobody knows.
+fn changed(path: &Path) -> String {
+    let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let at = changed.ok().and_then(|at| jiff::Timestamp::try_from(at).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{at:.3}")
+}
+
+/// The names in a folder, sorted; none when there is no such folder. A name that is not UTF-8 is none of ours.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>, HistoryError> {
     let failed = |source| HistoryError::List { path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -7,6 +7,7 @@ mod cgroup;
 pub mod command;
 pub mod diagnostics;
 mod escape;
+pub mod fault;
 mod folder;
 pub mod policy;
 pub mod shim;

@@ -5,7 +5,7 @@
 //!
 //! [`execute`] carries the plan out: it lays it out as a [`transaction`] (pure), writes every new file beside its
 //! destination (`stage`), renames it into place (`swap`) and writes the records ([`compat`], with the plan as
-//! [`instruction`]s in them). Until the records are written all of it can be undone. What can fail on the way is a
+//! [`instruction`]s in them). Until the first record is renamed into place all of it is undone. What can fail on the way is a
 //! [`step`]; [`permissions`] does what the system is asked about owners ([`ownership`]), modes, ACLs ([`acl`]) and contexts.
 //!
 //! No two files here use each other: values stand below those that make them, and those below [`execute`].

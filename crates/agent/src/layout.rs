@@ -73,6 +73,11 @@ impl Layout {
 pub struct DeploymentDir(PathBuf);
 
 impl DeploymentDir {
+    /// One that was found on disk.
+    pub fn at(path: &Path) -> DeploymentDir {
+        DeploymentDir(path.to_owned())
+    }
+
     /// The folder itself, AWS's "deployment root".
     pub fn path(&self) -> &Path {
         &self.0

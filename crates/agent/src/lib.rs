@@ -4,11 +4,16 @@
 //! things that change a host; [`layout`] says where everything stands.
 
 pub mod cli;
+pub mod codedeploy_local;
 pub mod commands;
+pub mod config;
 pub mod deployment;
 pub mod display;
+pub mod doctor;
 pub mod event;
+pub mod explain;
 pub mod fetch;
+pub mod github;
 pub mod history;
 pub mod hook;
 pub mod install;
@@ -19,6 +24,7 @@ pub mod release;
 pub mod retention;
 mod stop;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +43,19 @@ pub fn run() -> ExitCode {
     if let Some(code) = hook::shim::dispatch(std::env::args_os()) {
         return code;
     }
-    let cli = Cli::parse();
+    if let Some(code) = codedeploy_local::dispatch(std::env::args_os()) {
+        return code;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // `--help` and `--version` arrive here too; clap knows which stream and which code.
+        Err(error) if !error.use_stderr() || !asks_for_json() => error.exit(),
+        Err(error) => {
+            let failure = Failure::of_usage(&error.render().to_string());
+            print(&failure, Output::Json);
+            return failure.exit.into();
+        }
+    };
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_env("LONGSHORE_LOG")).with_writer(std::io::stderr).init();
     let output = cli.global.output;
     match dispatch(cli) {
@@ -62,6 +80,16 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),
     }
+}
+
+/// Whether a command line that cannot be parsed asks for JSON. What stands last counts; else the environment.
+fn asks_for_json() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let asked = words.iter().enumerate().rev().find_map(|(index, word)| match word.to_str()? {
+        "--output" => words.get(index + 1).map(|value| value == "json"),
+        word => word.strip_prefix("--output=").map(|value| value == "json"),
+    });
+    asked.unwrap_or_else(|| std::env::var_os("LONGSHORE_OUTPUT").is_some_and(|value| value == "json"))
 }
 
 /// Hooks get paths below the root, so it has to be absolute.

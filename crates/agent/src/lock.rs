@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use longshore_core::ids::{DeploymentId, GroupId};
+use longshore_core::ids::GroupId;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::layout::Layout;
@@ -39,8 +40,26 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock or says who has it. Does not wait.
-    pub fn acquire(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> Result<Lock, LockError> {
+    /// Who has the lock, without taking it: a look must not be in the way of a deployment that begins in that moment.
+    pub fn holder(layout: &Layout, group: &GroupId) -> Option<String> {
+        let path = layout.group(group).lock();
+        let inode = fs::metadata(&path).ok()?.ino().to_string();
+        let holder = fs::read_to_string(&path).ok()?.trim().to_owned();
+        // `process 12, deployment d-…`, which stays when the lock is given back.
+        let process = holder.strip_prefix("process ")?.split(',').next()?;
+        // `1: FLOCK  ADVISORY  WRITE <process> <device>:<inode> 0 EOF`
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let is_held = locks.lines().any(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.get(1) == Some(&"FLOCK")
+                && words.get(4) == Some(&process)
+                && words.get(5).and_then(|file| file.rsplit(':').next()) == Some(inode.as_str())
+        });
+        is_held.then_some(holder)
+    }
+
+    /// Takes the lock or says who has it. Does not wait. `holder` is what others are told, beside the process id.
+    pub fn acquire(layout: &Layout, group: &GroupId, holder: &str) -> Result<Lock, LockError> {
         let path = layout.group(group).lock();
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(layout.group(group).path()).map_err(failed)?;
@@ -59,7 +78,7 @@ impl Lock {
         };
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
-        writeln!(file, "process {}, deployment {deployment}", std::process::id()).map_err(failed)?;
+        writeln!(file, "process {}, {holder}", std::process::id()).map_err(failed)?;
         Ok(Lock { group: group.clone(), _file: file })
     }
 }
@@ -73,10 +92,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path().to_owned());
         let (dev, stg): (GroupId, GroupId) = ("shop~dev".parse().unwrap(), "shop~stg".parse().unwrap());
-        let (one, two) = ("d-ONE".parse().unwrap(), "d-TWO".parse().unwrap());
+        let (one, two) = ("deployment d-ONE", "deployment d-TWO");
 
-        let held = Lock::acquire(&layout, &dev, &one).unwrap();
-        let refused = Lock::acquire(&layout, &dev, &two).unwrap_err().to_string();
+        assert_eq!(Lock::holder(&layout, &dev), None);
+        let held = Lock::acquire(&layout, &dev, one).unwrap();
+        assert_eq!(Lock::holder(&layout, &dev), Some(format!("process {}, deployment d-ONE", std::process::id())));
+        let refused = Lock::acquire(&layout, &dev, two).unwrap_err().to_string();
         assert_eq!(
             refused,
             format!(
@@ -84,8 +105,9 @@ mod tests {
                 std::process::id()
             )
         );
-        assert!(Lock::acquire(&layout, &stg, &two).is_ok(), "another group is free");
+        assert!(Lock::acquire(&layout, &stg, two).is_ok(), "another group is free");
         drop(held);
-        assert!(Lock::acquire(&layout, &dev, &two).is_ok());
+        assert_eq!(Lock::holder(&layout, &dev), None, "the name stays in the file, the lock does not");
+        assert!(Lock::acquire(&layout, &dev, two).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::install::compat::Records;
 use crate::layout::Layout;
 use crate::lock::Lock;
+use crate::lossless;
 
 /// A release that a deployment put on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +29,19 @@ pub struct Release {
     /// The content digest.
     pub content_digest: Option<Sha256>,
     /// Where the revision stands unpacked.
+    #[serde(with = "lossless::path")]
     pub archive: PathBuf,
     /// When it was marked, RFC 3339; unknown when the AWS agent installed it.
     pub at: Option<String>,
+}
+
+/// Where the bundle of a release was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// An archive, or the folder that it was unpacked to.
+    pub path: PathBuf,
+    /// What its contents must be; `None` for a folder, which scripts may have written to.
+    pub content_digest: Option<Sha256>,
 }
 
 /// Why a mark could not be read or set.
@@ -97,6 +108,16 @@ fn recorded(deployment_root: &Path) -> Option<Release> {
 /// The last release that went through its last event.
 pub fn good(layout: &Layout, group: &GroupId) -> Result<Option<Release>, MarkError> {
     read(&layout.group(group).good())
+}
+
+/// Where the bundle of a release was kept, as it was fetched if possible; `None` when nothing of it is there any more.
+pub fn kept(layout: &Layout, group: &GroupId, release: &Release) -> Option<Kept> {
+    let bundle = layout.deployment(group, &release.deployment).bundle();
+    if bundle.exists() {
+        return Some(Kept { path: bundle, content_digest: release.content_digest });
+    }
+    let archive = release.archive.clone();
+    archive.is_dir().then_some(Kept { path: archive, content_digest: None })
 }
 
 /// Marks a release as installed. AWS's record is written by the install itself.

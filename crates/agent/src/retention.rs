@@ -1,15 +1,22 @@
 //! Which old deployments go away: all but the newest few, never one that is still needed.
+//!
+//! A deployment that came to nothing goes before any that was good, and never pushes one out.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use longshore_core::ids::{DeploymentId, GroupId};
 
+use crate::deployment::journal::{self, Entry, Outcome};
+use crate::install::compat::Records;
 use crate::layout::Layout;
 
 /// How many deployments of a group are kept (AWS agent 1.8.1: `max_revisions`).
 pub const DEFAULT_KEEP: usize = 5;
+
+/// How the names begin of folders that are being removed.
+const REMOVING: &str = ".longshore-removing-";
 
 /// Why an old deployment could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +24,14 @@ pub enum RetentionError {
     /// The folder cannot be listed.
     #[error("cannot list `{path}`")]
     List {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The record of the deployment that was fetched last cannot be read.
+    #[error("cannot read the records in `{path}`")]
+    Records {
         /// The folder.
         path: PathBuf,
         /// Why.
@@ -33,59 +48,188 @@ pub enum RetentionError {
 }
 
 /// Removes old deployments of a group. `protected` are never removed: the installed one, the last good one, the current one.
+/// Nor are the one that was fetched last, whose scripts a rollback may need, and those that are not closed. Goes on after a
+/// folder that cannot be removed, and returns the first error.
 pub fn prune(layout: &Layout, group: &GroupId, keep: usize, protected: &[DeploymentId]) -> Result<(), RetentionError> {
     let dir = layout.deployments(group);
     let listed = |source| RetentionError::List { path: dir.clone(), source };
+    let records = Records { dir: layout.instructions(), group: group.clone() };
+    let most_recent =
+        records.most_recent_install().map_err(|source| RetentionError::Records { path: records.dir, source })?;
     let mut all = Vec::new();
     for entry in fs::read_dir(&dir).map_err(listed)? {
         let entry = entry.map_err(listed)?;
         let metadata = entry.metadata().map_err(listed)?;
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<DeploymentId>().ok()) else { continue };
         if metadata.is_dir() {
-            // The age of AWS's deployments is their folder's time, as for the AWS agent.
-            all.push((metadata.modified().map_err(listed)?, id));
+            let (number, end) = past(&layout.deployment(group, &id).journal());
+            let needed = protected.contains(&id) || most_recent.as_ref() == Some(&entry.path()) || end == End::Open;
+            // The AWS agent's have no number; their age is their folder's time, as for that agent.
+            let age = (number, metadata.modified().map_err(listed)?);
+            all.push((age, Deployment { id, needed, good: end == End::Good }));
         }
     }
-    all.sort();
-    let ids: Vec<DeploymentId> = all.into_iter().map(|(_, id)| id).collect();
-    for id in superfluous(&ids, keep, protected) {
-        let path = layout.deployment(group, id).path().to_owned();
-        fs::remove_dir_all(&path).map_err(|source| RetentionError::Remove { path, source })?;
+    all.sort_by(|(age, one), (other_age, other)| age.cmp(other_age).then_with(|| one.id.cmp(&other.id)));
+    let all: Vec<Deployment> = all.into_iter().map(|(_, deployment)| deployment).collect();
+    let mut result = Ok(());
+    for id in superfluous(&all, keep) {
+        result = result.and(remove(&dir, id));
     }
-    Ok(())
+    result
 }
 
-/// Which of `oldest_first` go away so that `keep` remain, protected ones counted.
-fn superfluous<'a>(oldest_first: &'a [DeploymentId], keep: usize, protected: &[DeploymentId]) -> Vec<&'a DeploymentId> {
-    let extra = oldest_first.len().saturating_sub(keep.max(1));
-    oldest_first.iter().filter(|id| !protected.contains(id)).take(extra).collect()
+/// Out of sight first: half a deployment must not look like a whole one.
+fn remove(deployments: &Path, id: &DeploymentId) -> Result<(), RetentionError> {
+    let path = deployments.join(id.as_str());
+    let aside = deployments.join(format!("{REMOVING}{id}"));
+    let removed = fs::rename(&path, &aside).and_then(|()| fs::remove_dir_all(&aside));
+    removed.map_err(|source| RetentionError::Remove { path, source })
+}
+
+/// Finishes removals that a crash interrupted. What cannot be removed is tried again with the next deployment.
+pub fn sweep(layout: &Layout, group: &GroupId) {
+    for entry in fs::read_dir(layout.deployments(group)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(REMOVING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A deployment whose folder stands.
+#[derive(Debug)]
+struct Deployment {
+    id: DeploymentId,
+    /// Whether it must stay.
+    needed: bool,
+    /// Whether it went well, as far as is known.
+    good: bool,
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It went well, or is one of the AWS agent's, which does not say.
+    Good,
+    /// It was refused, failed or was interrupted.
+    Bad,
+    /// It did not end, or its journal cannot be read.
+    Open,
+}
+
+/// The number of a deployment, 0 when it has none, and how it ended.
+fn past(journal: &Path) -> (u64, End) {
+    if !journal.exists() {
+        return (0, End::Good);
+    }
+    let Ok(lines) = journal::read(journal) else { return (0, End::Open) };
+    let number = match lines.first().map(|line| &line.entry) {
+        Some(Entry::Opened { order, .. }) => order.number,
+        Some(_) | None => 0,
+    };
+    let end = match journal::outcome(&lines) {
+        Some(Outcome::Succeeded) => End::Good,
+        Some(Outcome::Failed | Outcome::Refused | Outcome::Interrupted) => End::Bad,
+        None => End::Open,
+    };
+    (number, end)
+}
+
+/// Which of `oldest_first` go away so that `keep` remain: first those that came to nothing, and of the good ones only as many
+/// as there are too many good ones.
+fn superfluous(oldest_first: &[Deployment], keep: usize) -> Vec<&DeploymentId> {
+    let keep = keep.max(1);
+    let over = |count: usize| count.saturating_sub(keep);
+    let (good, bad): (Vec<&Deployment>, Vec<&Deployment>) = oldest_first.iter().partition(|one| one.good);
+    let first = bad.iter().filter(|one| !one.needed).take(over(oldest_first.len()));
+    let then = good.iter().filter(|one| !one.needed).take(over(good.len()));
+    first.chain(then).map(|one| &one.id).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::{File, FileTimes};
+    use std::time::{Duration, SystemTime};
 
-    fn ids(names: &[&str]) -> Vec<DeploymentId> {
-        names.iter().map(|name| name.parse().unwrap()).collect()
+    use super::*;
+    use crate::deployment::journal::Journal;
+
+    /// `+a` went well, `-b` did not; `!` is one that must stay.
+    fn deployments(names: &[&str]) -> Vec<Deployment> {
+        let deployment = |name: &&str| {
+            let id = name.trim_start_matches(['+', '-', '!']).parse().unwrap();
+            Deployment { id, needed: name.contains('!'), good: name.starts_with('+') }
+        };
+        names.iter().map(deployment).collect()
     }
 
     #[test]
-    fn the_oldest_go_first_and_the_protected_never() {
-        let all = ids(&["a", "b", "c", "d"]);
-        for (keep, protected, gone) in [
-            (5, &[][..], &[][..]),
-            (4, &[], &[]),
-            (2, &[], &["a", "b"]),
-            (2, &["a"], &["b", "c"]),
-            (1, &["a", "d"], &["b", "c"]),
-            (0, &["d"], &["a", "b", "c"]),
+    fn what_came_to_nothing_goes_first_and_never_pushes_out_what_was_good() {
+        for (all, keep, gone) in [
+            (&["+a", "+b", "+c"][..], 5, &[][..]),
+            (&["+a", "+b", "+c"], 3, &[]),
+            (&["+a", "+b", "+c", "+d"], 2, &["a", "b"]),
+            (&["+!a", "+b", "+c", "+d"], 2, &["b", "c"]),
+            (&["+!a", "+b", "+c", "+!d"], 1, &["b", "c"]),
+            (&["+a", "+b", "+!c"], 0, &["a", "b"]),
+            (&["-a", "+b", "-c", "+d"], 3, &["a"]),
+            (&["+a", "-b", "-c", "+d"], 2, &["b", "c"]),
+            (&["+a", "+b", "-!c"], 2, &[]),
+            (&["+a", "+b", "-c", "-!d"], 2, &["c"]),
+            (&["+a", "+b", "+c", "-!d"], 2, &["a"]),
+            (&["+!a", "-b", "-c", "-d", "-!e"], 2, &["b", "c", "d"]),
         ] {
-            let gone = ids(gone);
-            assert_eq!(
-                superfluous(&all, keep, &ids(protected)),
-                gone.iter().collect::<Vec<_>>(),
-                "keep {keep}, {protected:?}"
-            );
+            let all = deployments(all);
+            let found: Vec<&str> = superfluous(&all, keep).into_iter().map(DeploymentId::as_str).collect();
+            assert_eq!(found, gone, "keep {keep} of {all:?}");
         }
+    }
+
+    #[test]
+    fn folders_go_by_age_and_the_needed_unfinished_and_foreign_ones_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().to_owned());
+        let group: GroupId = "shop".parse().unwrap();
+        // Named against their age.
+        let made = [
+            ("d-9", Some(Some(Outcome::Succeeded))),
+            ("d-8", Some(Some(Outcome::Failed))),
+            ("d-7", Some(Some(Outcome::Succeeded))),
+            ("d-6", None),
+            ("d-5", Some(None)),
+            ("d-4", Some(Some(Outcome::Refused))),
+            ("d-3", Some(Some(Outcome::Succeeded))),
+            ("d-2", Some(Some(Outcome::Interrupted))),
+            ("d-1", Some(Some(Outcome::Succeeded))),
+        ];
+        for (age, (name, journal)) in made.iter().enumerate() {
+            let directory = layout.deployment(&group, &name.parse().unwrap());
+            fs::create_dir_all(directory.archive().join("$(touch hit) ; a b")).unwrap();
+            std::os::unix::fs::symlink("/", directory.archive().join("root")).unwrap();
+            if let Some(outcome) = journal {
+                let mut journal = Journal::create(directory.journal(), || "2026-11-21T00:00:00Z".to_owned()).unwrap();
+                if let Some(outcome) = *outcome {
+                    journal.append(Entry::Closed { outcome, good: false, reason: None }).unwrap();
+                }
+            }
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + age as u64);
+            File::open(directory.path()).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+        }
+        fs::create_dir(layout.deployments(&group).join("not an id")).unwrap();
+        let records = Records { dir: layout.instructions(), group: group.clone() };
+        fs::create_dir_all(&records.dir).unwrap();
+        let names = || {
+            let entries = fs::read_dir(layout.deployments(&group)).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        // Too many, but most of them are needed: the most recent one that was fetched failed.
+        records.write_most_recent_install(layout.deployment(&group, &"d-8".parse().unwrap()).path()).unwrap();
+        prune(&layout, &group, 4, &["d-9".parse().unwrap()]).unwrap();
+        assert_eq!(names(), ["d-1", "d-3", "d-5", "d-6", "d-8", "d-9", "not an id"]);
+        prune(&layout, &group, 2, &["d-1".parse().unwrap()]).unwrap();
+        assert_eq!(names(), ["d-1", "d-3", "d-5", "d-8", "not an id"]);
+        assert!(Path::new("/etc").exists());
     }
 }

@@ -1,10 +1,11 @@
 //! Ctrl-C, TERM and a lost terminal: counted, so that the deployment can end at a step's border and not in the middle of one.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
+
+use crate::display::bottom;
 
 /// Counts INT, TERM and HUP from now on instead of dying of them. Has to be called before any other thread is started, because
 /// a new thread inherits what its creator blocks.
@@ -21,11 +22,7 @@ pub(crate) fn count() -> Arc<AtomicUsize> {
         std::thread::spawn(move || {
             while signals.wait().is_ok() {
                 if counter.fetch_add(1, Ordering::Relaxed) == 0 {
-                    // The terminal may be the one that was lost.
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "    Stopping after the running script; press Ctrl-C again to end the script"
-                    );
+                    bottom::print("    Stopping after the running script; press Ctrl-C again to end the script");
                 }
             }
         });

@@ -7,7 +7,7 @@ mod sandbox;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sandbox::{Ran, Sandbox};
+use sandbox::{Ran, Sandbox, wait_until};
 
 /// What the traced events of a first deployment write.
 const FIRST: &str = "one BeforeInstall\none AfterInstall\none ApplicationStart\none ValidateService\n\
@@ -392,7 +392,11 @@ fn old_deployments_go_away_and_the_good_one_stays() {
     let bad = host.revision("bad", &[("appspec.yml", appspec), ("bad.sh", "#!/bin/sh\nexit 1\n")]);
     host.deploy(&plain, &["--deployment-id", "d-GOOD"]).succeeds();
     for number in 1..=4 {
-        host.deploy(&bad, &["--deployment-id", &format!("d-BAD{number}"), "--max-revisions", "3"]).exits(5);
+        host.deploy(
+            &bad,
+            &["--deployment-id", &format!("d-BAD{number}"), "--max-revisions", "3", "--on-failure", "leave"],
+        )
+        .exits(5);
     }
     let kept: Vec<String> = host.history().into_iter().map(|(id, _)| id).collect();
     assert_eq!(kept, ["d-BAD4", "d-BAD3", "d-GOOD"]);
@@ -409,14 +413,6 @@ fn old_deployments_go_away_and_the_good_one_stays() {
 }
 
 #[track_caller]
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "it did not happen in time");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_before_install_script_may_change_what_is_installed() {
     let host = Sandbox::new();

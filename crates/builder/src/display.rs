@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use longshore_core::failure::Failure;
+use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Look, Problem, render};
 use serde_json::Value;
 
@@ -22,6 +22,11 @@ pub(crate) struct Screen {
     bars: Bars,
     bar: Mutex<Option<ProgressBar>>,
 }
+
+/// A result that nobody got.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the result to standard output")]
+struct Lost(#[source] io::Error);
 
 /// Whether work in progress is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +79,11 @@ impl Screen {
     }
 
     /// Shows a result: `text` for people, `json` for programs.
-    pub(crate) fn result(&self, text: &str, json: &Value) {
-        match self.output {
+    pub(crate) fn result(&self, text: &str, json: &Value) -> Result<(), Failure> {
+        printed(match self.output {
             Output::Text => print(text),
             Output::Json => print(&document(json)),
-        }
+        })
     }
 
     /// Shows why the command failed: its problems first. With `--output json` also one document with `error` and
@@ -92,7 +97,8 @@ impl Screen {
             Output::Json => {
                 let mut json = failure.to_json();
                 json["problems"] = failure.problems.iter().map(Problem::to_json).collect();
-                print(&document(&json));
+                // There is an exit code to tell of it already.
+                let _ = print(&document(&json));
             }
         }
     }
@@ -140,7 +146,15 @@ fn document(json: &Value) -> String {
     format!("{json:#}\n")
 }
 
-fn print(text: &str) {
-    // `println!` would panic when `head` closed the pipe.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// What became of something that was printed. That `head` closed the pipe is no failure.
+pub(crate) fn printed(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, Lost(error))),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

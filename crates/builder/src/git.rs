@@ -102,12 +102,40 @@ impl WorkTree {
     /// How the work tree differs from its commit, submodules included, in git's order.
     pub(crate) fn changes(&self) -> Result<Vec<Change>, GitError> {
         let arguments = ["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"];
-        let output = self.output("status", &arguments)?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(GitError::Failed { command: "status".into(), top: self.top.clone(), message });
+        let mut changes = parse_status(&self.succeeded("status", &arguments)?);
+        changes.extend(self.hidden_changes()?);
+        Ok(changes)
+    }
+
+    /// What `git status` keeps quiet about: files marked `assume-unchanged` or `skip-worktree` that differ all the same. One
+    /// that is missing is none: so sparse checkouts are made.
+    fn hidden_changes(&self) -> Result<Vec<Change>, GitError> {
+        let output = self.succeeded("ls-files", &["-v", "--stage", "-z"])?;
+        let marked: Vec<Marked> = parse_marked(&output).into_iter().filter(|file| self.is_file(&file.path)).collect();
+        let mut changes = Vec::new();
+        for some in marked.chunks(500) {
+            let paths = some.iter().map(|file| file.path.as_str());
+            let arguments: Vec<&str> = std::iter::once("--").chain(paths).collect();
+            let hashes = self.succeeded("hash-object", &arguments)?;
+            let hashes = String::from_utf8_lossy(&hashes);
+            let differing = some.iter().zip(hashes.lines()).filter(|(file, hash)| file.hash != **hash);
+            changes.extend(differing.map(|(file, _)| Change { path: file.path.clone(), tracking: Tracking::Tracked }));
         }
-        Ok(parse_status(&output.stdout))
+        Ok(changes)
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        self.top.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+    }
+
+    /// What a command says that must not fail.
+    fn succeeded(&self, command: &str, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+        let output = self.output(command, arguments)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(GitError::Failed { command: command.to_owned(), top: self.top.clone(), message })
     }
 
     fn output(&self, command: &str, arguments: &[&str]) -> Result<std::process::Output, GitError> {
@@ -127,6 +155,28 @@ impl WorkTree {
         git.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
         git.output().map_err(GitError::Run)
     }
+}
+
+/// A file that git was told to take for unchanged.
+#[derive(Debug, PartialEq, Eq)]
+struct Marked {
+    path: String,
+    /// The hash of its content in the index.
+    hash: String,
+}
+
+/// Records of `git ls-files -v --stage -z`: `TAG MODE HASH STAGE<tab>PATH`. A tag in lower case means `assume-unchanged`, `S`
+/// means `skip-worktree`. Links and submodules have no content to compare.
+fn parse_marked(output: &[u8]) -> Vec<Marked> {
+    let marked = |record: &[u8]| {
+        let record = str::from_utf8(record).ok()?;
+        let (fields, path) = record.split_once('\t')?;
+        let mut fields = fields.split(' ');
+        let (tag, mode, hash) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_marked = tag == "S" || tag.chars().all(|letter| letter.is_ascii_lowercase());
+        (is_marked && mode.starts_with("100")).then(|| Marked { path: path.to_owned(), hash: hash.to_owned() })
+    };
+    output.split(|byte| *byte == 0).filter_map(marked).collect()
 }
 
 /// Two status letters, a blank, the path, NUL. `--no-renames` keeps every change in one piece.
@@ -155,5 +205,14 @@ mod tests {
             ]
         );
         assert_eq!(parse_status(b""), []);
+    }
+
+    #[test]
+    fn files_that_git_takes_for_unchanged_are_told_by_their_tags() {
+        let file = |path: &str, hash: &str| Marked { path: path.into(), hash: hash.into() };
+        assert_eq!(
+            parse_marked(b"H 100644 aa 0\tplain\0h 100644 bb 0\ta b\0S 100755 cc 0\tc\nd\0s 120000 dd 0\tlink\0"),
+            [file("a b", "bb"), file("c\nd", "cc")]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, InvalidId};
+use longshore_core::ids::{ApplicationName, CommitHash, InvalidId};
 
 use crate::cli::IdentityArgs;
 use crate::commit::{self, Chosen};
@@ -26,8 +26,8 @@ pub(crate) struct Identity {
     pub(crate) application: ApplicationName,
     /// The commit, and where it was read.
     pub(crate) chosen: Chosen,
-    /// The work tree, if there is one that git can read.
-    pub(crate) work_tree: Option<WorkTree>,
+    /// The work tree and the commit that it is at, if there is one that git can read.
+    work_tree: Option<(WorkTree, CommitHash)>,
 }
 
 /// Why there is no identity.
@@ -62,14 +62,15 @@ impl Identity {
             Failure::new(Exit::Failed, IdentityError::Look { path: source.to_owned(), source: error })
         })?;
         let application = application(args, environment, settings, around.as_ref().map_or(source, |tree| &tree.top))?;
-        let (work_tree, head, cannot) = match around {
-            None => (None, None, None),
+        let (work_tree, cannot) = match around {
+            None => (None, None),
             Some(tree) => match tree.head() {
-                Ok(head) => (Some(tree), Some(head), None),
-                Err(error) => (None, None, Some(error)),
+                Ok(head) => (Some((tree, head)), None),
+                Err(error) => (None, Some(error)),
             },
         };
-        let chosen = match (commit::choose(args.commit.as_deref(), environment, head.as_ref()), cannot) {
+        let head = work_tree.as_ref().map(|(_, head)| head);
+        let chosen = match (commit::choose(args.commit.as_deref(), environment, head), cannot) {
             (Ok(mut chosen), Some(error)) => {
                 chosen.warnings.push(format!("not checked whether the work tree differs from the commit: {error}"));
                 chosen
@@ -83,16 +84,24 @@ impl Identity {
     /// The time stamp of the bundle.
     pub(crate) fn time(&self, environment: &Environment) -> Result<i64, Failure> {
         let of_commit = match &self.work_tree {
-            Some(tree) => tree.time_of(&self.chosen.commit).map_err(git_failure)?,
+            Some((tree, _)) => tree.time_of(&self.chosen.commit).map_err(git_failure)?,
             None => None,
         };
         Ok(commit::time(environment, of_commit)?)
     }
 
+    /// Whether the work tree is still at the commit that it was at.
+    pub(crate) fn is_at_head(&self) -> Result<bool, Failure> {
+        match &self.work_tree {
+            Some((tree, head)) => Ok(tree.head().map_err(git_failure)? == *head),
+            None => Ok(true),
+        }
+    }
+
     /// The files by which the work tree differs from its commit. Of files that git does not know, only those that are
     /// packed, or decide what is, make a difference.
     pub(crate) fn changes(&self, source: &Path, matter: &BTreeSet<BundlePath>) -> Result<Vec<String>, Failure> {
-        let Some(tree) = &self.work_tree else { return Ok(Vec::new()) };
+        let Some((tree, _)) = &self.work_tree else { return Ok(Vec::new()) };
         let prefix = source.strip_prefix(&tree.top).unwrap_or(Path::new(""));
         let changes = tree.changes().map_err(git_failure)?;
         Ok(changes.into_iter().filter(|change| makes_dirty(change, prefix, matter)).map(|change| change.path).collect())

@@ -11,8 +11,9 @@
 //! | `plan` | pure: recipe and listing → the files of the bundle |
 //! | `lint`, `compose` | pure: what can never work, and what will surprise |
 //! | `commit` | pure: which commit is this? |
-//! | `identity` | joins flags, environment, settings and git into application and commit
-//! | `starter` | the files of `longshore init`
+//! | `identity` | joins flags, environment, settings and git into application and commit |
+//! | `starter` | the files of `longshore init` |
+//! | `text_file` | reads a file that people write |
 //! | `git` | the only file that runs `git` |
 //! | `publish` | a bundle → a store, never over another one |
 //! | `event`, `display` | what happened, and how it is said |
@@ -34,13 +35,14 @@ mod recipe;
 mod rules;
 mod starter;
 mod survey;
+mod text_file;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use longshore_core::failure::Exit;
+use longshore_core::failure::{Exit, Failure};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
 use crate::environment::Environment;
 
@@ -48,14 +50,13 @@ use crate::environment::Environment;
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // `--help` and `--version` arrive here too; clap knows which stream and which code.
-        Err(error) => error.exit(),
+        Err(error) => return without_command(&error),
     };
     let environment = Environment::of_process();
     let screen = Screen::new(cli.output, &environment);
     let ended = match &cli.command {
         Command::Init(args) => commands::init::run(args, &screen),
-        Command::Check(args) => commands::check::run(args, &screen),
+        Command::Check(args) => commands::check::run(args, &environment, &screen),
         Command::Build(args) => commands::build::run(args, &environment, &screen),
         Command::Push(args) => commands::push::run(args, &environment, &screen),
         Command::Inspect(args) => commands::inspect::run(args, &screen),
@@ -67,4 +68,28 @@ pub fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// A wrong command line, but also `--help` and `--version`; clap knows which stream and which code.
+fn without_command(said: &clap::Error) -> ExitCode {
+    let screen = |output| Screen::new(output, &Environment::of_process());
+    if said.use_stderr() && asks_for_json() {
+        let failure = Failure::of_usage(&said.render().to_string());
+        screen(Output::Json).failure(&failure);
+        return failure.exit.into();
+    }
+    let printed = said.print();
+    if !said.use_stderr()
+        && let Err(failure) = display::printed(printed)
+    {
+        screen(Output::Text).failure(&failure);
+        return failure.exit.into();
+    }
+    u8::try_from(said.exit_code()).map_or(Exit::Failed.into(), ExitCode::from)
+}
+
+/// Whether a command line that cannot be parsed asks for JSON.
+fn asks_for_json() -> bool {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.windows(2).any(|pair| pair == ["--output", "json"]) || words.iter().any(|word| word == "--output=json")
 }

@@ -174,6 +174,12 @@ pub(crate) fn bundle(plan: &BuildPlan, peeks: &[Peek]) -> Vec<Problem> {
         if let Some(what) = secret(path) {
             problems.push(secret_problem(path, what));
         }
+        if path.as_str().contains('\n') {
+            let source = SourceFile::new(path.as_str(), "");
+            let message =
+                "a name with a line break: no agent can install the file, because its records have one line for each";
+            problems.push(Problem::warning("LS412", &source, None, message).with_fix("rename it, or keep it out"));
+        }
     }
     for peek in peeks {
         if is_key_file(peek.path.file_name()) && contains(&peek.head, b"PRIVATE KEY-----") {

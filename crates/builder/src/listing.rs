@@ -14,12 +14,13 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile};
 
 use crate::rules::{Rule, Rules, Verdict};
+use crate::text_file;
 
 /// The name of the ignore file, in any folder.
 pub(crate) const IGNORE_FILE: &str = ".longshoreignore";
 
 /// How the folder is called in which a build packs before it knows the artifact's name.
-pub(crate) const UNFINISHED: &str = ".longshore-";
+pub(crate) const UNFINISHED: &str = ".longshore-build-";
 
 /// One file, link or folder of the source folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +167,7 @@ impl Walk<'_> {
 
     fn read_ignore_file(&mut self, folder: Option<&BundlePath>, on_disk: &Path) -> Result<(), ListingError> {
         let path = on_disk.join(IGNORE_FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match text_file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(ListingError::Look { path, source }),

@@ -116,17 +116,22 @@ pub(crate) async fn publish(
         commit: artifact.manifest.commit.to_string(),
     };
     let store = Store::open(to).await.map_err(failed)?;
-    let put = tokio::select! {
-        put = store.put_new(&key, &artifact.path, &attributes, progress) => put,
-        () = asked_to_stop() => {
-            // Parts of a large upload would stay in the bucket, invisible and billed.
-            store.clean_up().await.map_err(failed)?;
-            return Err(PublishError::Interrupted { url });
+    let publishing = async {
+        match store.put_new(&key, &artifact.path, &attributes, progress).await.map_err(failed)? {
+            Put::Created(info) => Ok(Published::New(info)),
+            Put::Exists(info) => compare(artifact, to, &store, info).await,
         }
     };
-    match put.map_err(failed)? {
-        Put::Created(info) => Ok(Published::New(info)),
-        Put::Exists(info) => compare(artifact, to, &store, info).await,
+    tokio::select! {
+        published = publishing => published,
+        () = asked_to_stop() => {
+            // Parts of a large upload would stay in the bucket, invisible and billed. Whoever asks again will not wait.
+            tokio::select! {
+                cleaned = store.clean_up() => cleaned.map_err(failed)?,
+                () = asked_to_stop() => {}
+            }
+            Err(PublishError::Interrupted { url: url.clone() })
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::lint;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
 use crate::recipe::{Recipe, SETTINGS_FILE, Settings, nearest};
+use crate::text_file;
 
 /// The folder for artifacts when nothing names one.
 const DEFAULT_OUT: &str = "dist";
@@ -147,6 +148,11 @@ impl Survey {
         Err(failure.with_problems(self.problems))
     }
 
+    /// The files that make a difference to the artifact: those that are packed, and those that decide which are.
+    pub(crate) fn matter(&self) -> BTreeSet<BundlePath> {
+        self.deciding.iter().chain(self.plan.files.values().map(|planned| &planned.from)).cloned().collect()
+    }
+
     /// How many problems are errors, and how many are not.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let errors = self.problems.iter().filter(|problem| problem.is_error()).count();
@@ -213,7 +219,7 @@ fn resolved(path: &Path) -> Result<PathBuf, Failure> {
 /// A file of the source folder as text, bytes that are not UTF-8 replaced; `None` when it does not exist.
 fn read_text(source: &Path, name: &str) -> Result<Option<Arc<SourceFile>>, Failure> {
     let path = source.join(name);
-    match fs::read(&path) {
+    match text_file::read(&path) {
         Ok(bytes) => Ok(Some(SourceFile::new(name, String::from_utf8_lossy(&bytes)))),
         Err(error) if is_missing(&error) => Ok(None),
         Err(source) => Err(Failure::new(Exit::Failed, SurveyError::Read { path, source })),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, visible_lines};
 
 /// Why a program of Longshore exits. The numbers are part of the interface and the same for every program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,16 @@ impl Failure {
         Failure { exit, error: error.into(), problems: Vec::new(), hints: Vec::new() }
     }
 
+    /// A command line that makes no sense, from the text that a parser made for people: the first paragraph is the error,
+    /// the others are hints.
+    pub fn of_usage(text: &str) -> Failure {
+        let mut paragraphs = text.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let message = paragraphs.next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+        let hints = paragraphs.filter(|hint| !hint.is_empty()).collect();
+        Failure { hints, ..Failure::new(Exit::Usage, message) }
+    }
+
     /// The same failure with one more hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hints.push(hint.into());
@@ -73,7 +83,8 @@ impl Failure {
         self
     }
 
-    /// For people: `error:`, `caused by:`, a blank line, `hint:`. Problems are not in it; who prints shows them first.
+    /// For people: `error:`, `caused by:`, a blank line, `hint:`. Control characters are written out: an error quotes what it
+    /// found. Problems are not in it; who prints shows them first.
     pub fn to_text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);
         let mut cause = self.error.source();
@@ -88,7 +99,7 @@ impl Failure {
         for hint in &self.hints {
             let _ = writeln!(text, "hint: {hint}");
         }
-        text
+        visible_lines(&text)
     }
 
     /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}, "problems": […]}`.
@@ -115,6 +126,23 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot open `x`")]
     struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_usage_error_keeps_its_message_and_its_tips_apart() {
+        let text =
+            "error: unexpected argument '--gruop' found\n\n  tip: a similar argument exists: '--group'\n\nUsage: x\n";
+        assert_eq!(
+            Failure::of_usage(text).to_json()["error"],
+            json!({"message": "unexpected argument '--gruop' found", "causes": [],
+                   "hints": ["tip: a similar argument exists: '--group'", "Usage: x"], "exit_code": 2})
+        );
+    }
+
+    #[test]
+    fn what_an_error_quotes_cannot_drive_the_terminal() {
+        let failure = Failure::new(Exit::BadBundle, "no `\u{1b}]0;x\u{7}`").hint("not \r that");
+        assert_eq!(failure.to_text(), "error: no `\\u{1b}]0;x\\u{7}`\n\nhint: not \\r that\n");
+    }
 
     #[test]
     fn a_failure_prints_its_chain_and_its_hints() {

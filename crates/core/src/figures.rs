@@ -1,18 +1,19 @@
 //! Counts, sizes, times and shell words, written the same way by every program. Pure.
 
-use crate::problem::Look;
+use crate::problem::{Look, visible_lines};
 
 /// How wide the verb at the start of a line is.
 const VERB: usize = 12;
 
-/// A line about one thing that happened: the verb right-aligned in 12 columns, then the rest.
+/// A line about one thing that happened: the verb right-aligned in 12 columns, then the rest, whose control characters are
+/// written out: it names files of others.
 pub fn verb_line(verb: &str, rest: &str, look: Look) -> String {
     let colour = match verb {
         "Failed" => "1;31",
         "Warning" => "1;33",
         _ => "1;32",
     };
-    format!("{} {rest}", painted(&format!("{verb:>VERB$}"), look, colour))
+    format!("{} {}", painted(&format!("{verb:>VERB$}"), look, colour), visible_lines(rest))
 }
 
 /// A text in a colour, given as the parameters of an ANSI sequence.
@@ -67,6 +68,14 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_line_names_cannot_drive_the_terminal() {
+        assert_eq!(
+            verb_line("Running", "`a\u{1b}[2J\u{202e}b`\n  c", Look::Plain),
+            "     Running `a\\u{1b}[2J\\u{202e}b`\n  c"
+        );
+    }
 
     #[test]
     fn sizes_have_four_figures_at_most() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is no name or id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} `{text}` {why}")]
+#[error("{what} `{}` {why}", .text.escape_debug())]
 pub struct InvalidId {
     /// What it should have been, for example "application name".
     pub what: &'static str,
@@ -143,7 +143,8 @@ fn check_group_id(text: &str) -> Result<(), String> {
 }
 
 fn check_dots(text: &str) -> Result<(), String> {
-    if text == "." || text == ".." { Err("is a folder reference".to_owned()) } else { Ok(()) }
+    // Names of hidden files are the agent's own, for what is not yet there and for what is about to go.
+    if text.starts_with('.') { Err("begins with a dot".to_owned()) } else { Ok(()) }
 }
 
 fn check_commit(text: &str) -> Result<(), String> {
@@ -173,6 +174,15 @@ mod tests {
         for bad in ["../../evil", "..", "a/b", "a\\b", "$(x)", "a b"] {
             assert!(bad.parse::<DeploymentId>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_name_is_quoted_on_one_line() {
+        let error = "a\nerror: b".parse::<GroupName>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "deployment group `a\\nerror: b` has the character '\\n'; allowed are letters, digits and `. _ + = , @ -`"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Serialize;
 mod json;
 mod render;
 
-pub use render::{Look, render};
+pub use render::{Look, render, visible, visible_lines};
 
 /// A file as it was read, kept for showing its lines.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// A stable code, `LS` and three digits: 1xx appspec, 2xx hook scripts, 3xx compose files, 4xx what goes into the bundle.
+    /// A stable code, `LS` and three digits: 1xx appspec, 2xx hook scripts, 3xx compose files, 4xx what goes into the bundle, 5xx
+    /// the AWS agent's configuration.
     pub code: &'static str,
     /// The file.
     pub source: Arc<SourceFile>,

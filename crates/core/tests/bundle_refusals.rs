@@ -388,6 +388,20 @@ fn pax_fields_that_two_programs_read_differently() {
 }
 
 #[test]
+fn a_damaged_header_of_a_tar_whose_name_would_drive_the_terminal() {
+    let mut packed = tar(&[TarEntry::file("a\u{1b}[2J", b"")]);
+    packed[124..135].copy_from_slice(b"no\x1b number\0");
+    packed[148..156].fill(b' ');
+    let sum: u32 = packed[..512].iter().map(|byte| u32::from(*byte)).sum();
+    packed[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    assert_eq!(
+        refused(&packed),
+        "the archive is damaged: numeric field was not a number: no\\u{1b} number when getting size for \
+         a\\u{1b}[2J, at its start"
+    );
+}
+
+#[test]
 fn headers_of_a_tar_that_would_fill_the_memory() {
     let name = vec![b'x'; 3 << 20];
     let long = TarEntry { kind: b'L', ..TarEntry::file("././@LongLink", &name) };

@@ -8,30 +8,30 @@ use std::time::Duration;
 use longshore_core::appspec::FileExists;
 use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId};
+use longshore_core::ids::{ApplicationName, CommitHash, GroupId};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use longshore_core::report::{JsonLines, Reporter};
 use longshore_core::store::ObjectUrl;
 
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
-use crate::deployment::agent::Agent;
+use crate::deployment::agent::{self, Agent};
 use crate::deployment::drive;
 use crate::deployment::order::{self, Cause, Group, Order, Policy, Revision};
 use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::fetch::{self, Request};
+use crate::fetch::{self, FetchError, Request};
 use crate::hook::policy::HookPolicy;
 use crate::layout::{DEFAULT_PROGRAM, Layout};
 
 /// Runs the command.
 pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let agent = agent(layout, output)?;
+    let agent = of_this_process(layout, output)?;
     drive::deploy(&agent, &order(args, layout)?)
 }
 
 /// An agent that tells a person, or a program.
-pub(super) fn agent(layout: &Layout, output: Output) -> Result<Agent, Failure> {
+pub(super) fn of_this_process(layout: &Layout, output: Output) -> Result<Agent, Failure> {
     let reader: Arc<dyn Reporter<Event>> = match output {
         Output::Text => Arc::new(Screen::new()),
         Output::Json => Arc::new(JsonLines::new(std::io::stdout())),
@@ -61,8 +61,11 @@ pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure
     Ok(Order {
         deployment: match &args.deployment_id {
             Some(id) => id.clone(),
-            None => fresh_id()?,
+            None => agent::fresh_id().map_err(|error| {
+                Failure::new(Exit::Failed, error).hint("give the deployment an id with `--deployment-id`")
+            })?,
         },
+        number: 0,
         group: Group {
             id: args.group_id.clone().unwrap_or_else(|| GroupId::of(&application, &args.group)),
             name: args.group.clone(),
@@ -93,13 +96,15 @@ fn policy(args: &DeployArgs, layout: &Layout) -> Policy {
             leftovers: args.leftovers,
             environment: args.hook_env,
             deployments_log: Some(layout.deployments_log(DEFAULT_PROGRAM)),
+            told_names: None,
         },
         limits: Limits { total: args.max_unpacked_size, entries: args.max_entries, ratio: args.max_ratio },
         keep: args.max_revisions,
     }
 }
 
-fn revision(text: &str) -> Result<Revision, Failure> {
+/// What a person writes → where it comes from.
+pub(super) fn revision(text: &str) -> Result<Revision, Failure> {
     if text.contains("://") {
         text.parse::<ObjectUrl>().map_err(|error| {
             Failure::new(Exit::Usage, error).hint("a revision is a path, `s3://bucket/key` or `file:///path`")
@@ -110,34 +115,34 @@ fn revision(text: &str) -> Result<Revision, Failure> {
     Ok(Revision::Local(path))
 }
 
-/// The application that the revision itself names: by its manifest, or by the key under which `longshore push` put it.
 fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
-    let named = match revision {
-        Revision::Local(_) => {
-            let request = Request { revision, content_digest: None, limits, stop: &AtomicUsize::new(0) };
-            let fetched = fetch::look(&request, Path::new(""), &|_| ()).map_err(refusal::fetch_failure)?;
-            fetched.bundle.manifest.map(|manifest| manifest.application)
-        }
-        Revision::Object(url) => {
-            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
-            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
-            commit.and_then(|_| parts.next()?.parse().ok())
-        }
-    };
+    let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
     named.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
             Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",
             Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
+            Revision::GitHub(_) => "name it with `--application NAME`",
         })
     })
 }
 
-/// A deployment id that nobody has.
-pub(super) fn fresh_id() -> Result<DeploymentId, Failure> {
-    use std::io::Read;
-    let mut bytes = [0; 9];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .map_err(|error| Failure::new(Exit::Failed, error).hint("give the deployment an id with `--deployment-id`"))?;
-    Ok(DeploymentId::from_random(bytes))
+/// The application that a revision itself names: by its manifest, or by the key under which `longshore push` put it.
+pub(crate) fn named_by(
+    revision: &Revision,
+    limits: &Limits,
+    stop: &AtomicUsize,
+) -> Result<Option<ApplicationName>, FetchError> {
+    match revision {
+        Revision::Local(_) => {
+            let request = Request { revision, content_digest: None, limits, stop };
+            let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
+            Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
+        }
+        Revision::Object(url) => {
+            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
+            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
+            Ok(commit.and_then(|_| parts.next()?.parse().ok()))
+        }
+        Revision::GitHub(_) => Ok(None),
+    }
 }

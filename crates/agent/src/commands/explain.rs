@@ -2,10 +2,23 @@
 
 use longshore_core::failure::{Exit, Failure};
 
+use super::{one, print};
 use crate::cli::{ExplainArgs, Output};
+use crate::display;
+use crate::explain::read;
 use crate::layout::Layout;
 
 /// Runs the command.
-pub fn run(_args: &ExplainArgs, _layout: &Layout, _output: Output) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "`explain` is being built"))
+pub fn run(args: &ExplainArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
+    let found = one(layout, args.deployment.as_ref(), &args.group)?;
+    if !found.has_journal {
+        let message = format!("{} is a deployment of the AWS agent, which keeps no journal", found.deployment);
+        return Err(Failure::new(Exit::NotFound, message).hint(format!(
+            "what its scripts printed: less {}",
+            layout.deployment(&found.group, &found.deployment).scripts_log().display()
+        )));
+    }
+    let explanation = read::explain(layout, &found.group, &found.deployment)
+        .map_err(|error| Failure::new(Exit::Failed, error).hint("other deployments: `longshore-agent history`"))?;
+    print(&explanation, output, display::explain::explanation)
 }

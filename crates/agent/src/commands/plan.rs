@@ -7,43 +7,39 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem;
 
 use super::deploy;
-use crate::cli::{DeployArgs, Output};
+use crate::cli::{Output, PlanArgs};
 use crate::deployment::agent::now;
-use crate::deployment::{decide, refusal, revisions};
-use crate::display;
+use crate::deployment::{decide, preview, refusal, revisions, survey};
+use crate::display::{self, Detail};
 use crate::fetch::{self, Request};
 use crate::install::listing::Listing;
 use crate::layout::Layout;
 
 /// Runs the command. Ends as the deployment would be refused, when it would be.
-pub fn run(args: &DeployArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let order = deploy::order(args, layout)?;
+pub fn run(args: &PlanArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
+    let order = deploy::order(&args.deploy, layout)?;
     let never = AtomicUsize::new(0);
     let request = Request::of(&order, &never);
     // Only an object of a store is ever written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?;
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(refusal::fetch_failure)?;
-    let archive = layout.deployment(&order.group.id, &order.deployment).archive();
-    let release = decide::new_release(&order, &fetched, archive, now());
-    let (new, problems) = revisions::of_bundle(&fetched.bundle, release, order.appspec_name.as_ref())
-        .map_err(refusal::revision_failure)?;
-    let listing = Listing::of_entries(&fetched.bundle.entries);
-    let mut plan = decide::decide(layout, &order, &new, &listing)?;
-    plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
     if let Some(manifest) = &fetched.bundle.manifest
         && manifest.application != order.application
     {
         return Err(refusal::other_application(&order, &manifest.application));
     }
-    let text = match output {
-        Output::Json => serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failed, error))? + "\n",
-        Output::Text => display::plan(&order, &plan),
-    };
-    // A closed pipe is the reader's loss.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let archive = layout.deployment(&order.group.id, &order.deployment).archive();
+    let release = decide::new_release(&order, &fetched, archive, now());
+    let (mut new, problems) = revisions::of_bundle(&fetched.bundle, release, order.appspec_name.as_ref())
+        .map_err(refusal::revision_failure)?;
+    revisions::find_faults_in_bundle(&mut new, &fetched.bundle);
+    let listing = Listing::of_entries(&fetched.bundle.entries);
+    let mut plan = decide::decide(layout, &order, &new, &listing)?;
+    plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
+    let host = survey::survey(layout, &order, &plan, &fetched.bundle)?;
+    let preview = preview::preview(plan, host, &fetched.bundle.entries);
+    let detail = if args.all { Detail::All } else { Detail::Changes };
+    super::print(&preview, output, |preview| display::plan(&order, preview, detail))?;
     let _ = write!(std::io::stderr(), "{}", problem::render(&problems, display::look()));
-    match refusal::blocked(&plan) {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
+    preview.refused().map_or(Ok(()), Err)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use longshore_core::ids::DeploymentId;
 use longshore_core::report::{Fanout, JsonLines, Reporter};
 
 use super::order::Order;
@@ -57,4 +58,11 @@ impl Agent {
 pub fn now() -> String {
     let now = jiff::Timestamp::now();
     format!("{now:.3}")
+}
+
+/// A deployment id that nobody has.
+pub fn fresh_id() -> io::Result<DeploymentId> {
+    let mut bytes = [0; 9];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(DeploymentId::from_random(bytes))
 }

@@ -1,74 +1,128 @@
-//! Joins the parts: takes the lock, prepares, and walks the plan one journaled step at a time.
+//! Joins the parts: takes the lock, prepares, and walks the plan one journaled step at a time, also when an earlier agent
+//! began.
 //!
-//! Holds no rules: [`super::plan`] decides, [`crate::install`] and [`crate::hook`] act.
+//! Holds no rules: [`super::plan`] and [`super::restore`] decide, [`super::step`] acts.
 
 use std::cell::RefCell;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use longshore_core::bundle::EntryKind;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
-use longshore_core::ids::GroupId;
+use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::report::Fanout;
 
-use super::agent::Agent;
-use super::journal::{Entry, Journal, Outcome, Step};
-use super::order::Order;
-use super::plan::{Action, Plan, PlannedEvent, Revision};
-use super::refusal::{self, FailedHook};
-use super::{decide, revisions, unfinished};
-use crate::event::Event;
-use crate::fetch::{self, Fetched, Request};
+use super::agent::{self, Agent};
+use super::journal::{self, Entry, Journal, Outcome, Step};
+use super::order::{Cause, Order};
+use super::plan::{Action, PlannedEvent, Revision};
+use super::prepare::{self, Ready};
+use super::progress::Progress;
+use super::restore::{self, NotDue};
+use super::step::{CannotWrite, Place, StepFailure, Steps, boot_id, elapsed};
+use super::unfinished;
+use crate::event::{Event, Restored};
 use crate::history;
-use crate::hook::command::{HookCommand, HookContext};
-use crate::hook::{HookReport, Stream, user, watch};
-use crate::install::compat::Records;
-use crate::install::execute::{self, InstallError, Installation};
-use crate::install::listing::Listing;
-use crate::install::plan::CopyAction;
-use crate::install::transaction::{Phase, Transaction};
+use crate::hook::{HookOutcome, watch};
 use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
 use crate::retention;
 
-/// Takes the group's lock and makes the deployment's folder.
-fn open(layout: &Layout, order: &Order) -> Result<Lock, Failure> {
-    let lock = Lock::acquire(layout, &order.group.id, &order.deployment).map_err(|error| match &error {
-        LockError::Busy { .. } => {
-            Failure::new(Exit::Busy, error).hint("wait for it to end; `longshore-agent history` shows how it did")
-        }
+/// Carries out an order, from the lock to the last event. Returns when it succeeded.
+pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
+    let layout = &agent.layout;
+    let lock = lock(layout, &order.group.id, &format!("deployment {}", order.deployment))?;
+    let directory = layout.deployment(&order.group.id, &order.deployment);
+    if directory.path().exists() {
+        let message = format!("deployment `{}` exists already ({})", order.deployment, directory.path().display());
+        return Err(Failure::new(Exit::Conflict, message).hint(
+            "leave `--deployment-id` out to get a fresh one, or go on with one that was interrupted: \
+             longshore-agent resume",
+        ));
+    }
+    carry_out(agent, &lock, order)
+}
+
+/// Goes on with what an earlier agent left unfinished in a group. Returns whether there was anything; an error is that of
+/// the deployment.
+pub fn resume(agent: &Agent, group: &GroupId) -> Result<bool, Failure> {
+    let lock = lock(&agent.layout, group, "resume")?;
+    unfinished::sweep(agent, &lock);
+    let mut open = Vec::new();
+    for (_, path) in history::journals(&agent.layout, group).map_err(internal)? {
+        let progress = Progress::replay(journal::read(&path).map_err(internal)?);
+        open.extend(progress.filter(|progress| !progress.is_closed));
+    }
+    // One that restores is part of the one that failed, which comes to it by itself.
+    let is_restore = |progress: &Progress| matches!(progress.order.cause, Cause::Restore { .. });
+    let newest = open.iter().max_by_key(|progress| (!is_restore(progress), progress.order.number));
+    match newest {
+        Some(progress) => carry_out(agent, &lock, &progress.order).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn lock(layout: &Layout, group: &GroupId, holder: &str) -> Result<Lock, Failure> {
+    Lock::acquire(layout, group, holder).map_err(|error| match &error {
+        LockError::Busy { .. } => Failure::new(Exit::Busy, error).hint(
+            "wait for it to end; `longshore-agent logs --follow` shows what it does, `longshore-agent history` how it ended",
+        ),
         LockError::Io { .. } => Failure::new(Exit::Failed, error).hint(format!(
             "the agent needs to write below {}; run it as root, or give another folder with `--root`",
             layout.root().display()
         )),
-    })?;
-    let directory = layout.deployment(&order.group.id, &order.deployment);
-    if directory.path().exists() {
-        let message = format!("deployment `{}` exists already ({})", order.deployment, directory.path().display());
-        return Err(Failure::new(Exit::Conflict, message).hint("leave `--deployment-id` out to get a fresh one"));
-    }
-    create(directory.path())?;
-    create(&layout.instructions())?;
-    Ok(lock)
+    })
 }
 
-/// Carries out an order: prepares it, walks its events, closes it. Returns when it succeeded.
-pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
+/// Begins an order, or goes on with it where its journal ends.
+fn carry_out(agent: &Agent, lock: &Lock, order: &Order) -> Result<(), Failure> {
     let begun = Instant::now();
-    let lock = &open(&agent.layout, order)?;
-    let events = agent.events(order);
     let directory = agent.layout.deployment(&order.group.id, &order.deployment);
+    let path = directory.journal();
+    let written = if path.exists() { journal::read(&path).map_err(internal)? } else { Vec::new() };
+    let (journal, events, progress) = match Progress::replay(written) {
+        Some(progress) if progress.is_closed => return Ok(()),
+        Some(progress) => {
+            let mut journal = Journal::reopen(path, agent.now).map_err(internal)?;
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            journal.append(Entry::Resumed { agent: version }).map_err(internal)?;
+            let events = agent.events(order);
+            events.emit(&Event::DeploymentResumed {
+                application: order.application.clone(),
+                group: order.group.name.clone(),
+                events: order.events.clone(),
+                during: progress.during().cloned(),
+            });
+            (journal, events, progress)
+        }
+        None => begin(agent, &directory, order)?,
+    };
+    // As it was written down, with its number.
+    let order = &progress.order.clone();
+    let mut run = Run { agent, events: &events, lock, order, directory: &directory, journal, begun, progress };
+    let ended = run.go();
+    run.close(ended)
+}
+
+/// Makes the deployment's folder and writes the order down.
+fn begin(
+    agent: &Agent,
+    directory: &DeploymentDir,
+    order: &Order,
+) -> Result<(Journal, Fanout<Event>, Progress), Failure> {
+    create(directory.path())?;
+    create(&agent.layout.instructions())?;
+    let number = history::next_number(&agent.layout, &order.group.id).map_err(internal)?;
+    let order = Order { number, ..order.clone() };
     let mut journal = Journal::create(directory.journal(), agent.now).map_err(internal)?;
-    journal
-        .append(Entry::Opened { order: Box::new(order.clone()), agent: env!("CARGO_PKG_VERSION").to_owned() })
-        .map_err(internal)?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    journal.append(Entry::Opened { order: Box::new(order.clone()), agent: version }).map_err(internal)?;
+    let events = agent.events(&order);
     events.emit(&Event::DeploymentStarted {
         application: order.application.clone(),
         group: order.group.name.clone(),
@@ -76,12 +130,7 @@ pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
         events: order.events.clone(),
         cause: order.cause.clone(),
     });
-    let mut run = Run { agent, events: &events, lock, order, directory, journal, begun, hooks_run: 0 };
-    let ended = unfinished::close(agent, &events, lock, &order.deployment)
-        .map_err(Ended::Refused)
-        .and_then(|()| run.prepare())
-        .and_then(|prepared| run.walk(&prepared));
-    run.close(ended)
+    Ok((journal, events, Progress::new(order)))
 }
 
 /// One deployment under way.
@@ -90,411 +139,10 @@ struct Run<'a> {
     events: &'a Fanout<Event>,
     lock: &'a Lock,
     order: &'a Order,
-    directory: DeploymentDir,
+    directory: &'a DeploymentDir,
     journal: Journal,
     begun: Instant,
-    hooks_run: usize,
-}
-
-/// A deployment that is ready to change the host.
-struct Prepared {
-    fetched: Fetched,
-    listing: Listing,
-    new: Revision,
-    plan: Plan,
-}
-
-impl Run<'_> {
-    /// Everything that can go wrong without changing what the host serves. The bundle is unpacked into the deployment's
-    /// own folder before anything is decided, so that a full disk is found, and free space judged, while the old release
-    /// still serves.
-    fn prepare(&mut self) -> Result<Prepared, Ended> {
-        let request = Request::of(self.order, &self.agent.stop);
-        let (events, progress) = (self.events, Throttle::default());
-        let fetched = fetch::fetch(&request, &self.directory.bundle(), &|bytes| {
-            if progress.is_due() {
-                events.emit(&Event::Fetching { bytes });
-            }
-        })
-        .map_err(|error| Ended::Refused(refusal::fetch_failure(error)))?;
-        let bundle = &fetched.bundle;
-        if let Some(manifest) = &bundle.manifest
-            && manifest.application != self.order.application
-        {
-            return Err(Ended::Refused(refusal::other_application(self.order, &manifest.application)));
-        }
-        self.refuse_if_stopped()?;
-        let archive = self.directory.archive();
-        let release = decide::new_release(self.order, &fetched, archive.clone(), (self.agent.now)());
-        let (new, problems) = revisions::of_bundle(bundle, release.clone(), self.order.appspec_name.as_ref())
-            .map_err(|error| Ended::Refused(refusal::revision_failure(error)))?;
-        bundle.unpack(&archive).map_err(refused)?;
-        sync(&archive).map_err(refused)?;
-        events.emit(&Event::Fetched {
-            content_digest: bundle.content_digest,
-            commit: bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
-            files: bundle.entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count(),
-            bytes: fs::metadata(self.directory.bundle()).ok().map(|metadata| metadata.len()),
-            elapsed_ms: elapsed(self.begun),
-        });
-        self.refuse_if_stopped()?;
-        let listing = Listing::of_entries(&bundle.entries);
-        let plan = decide::decide(&self.agent.layout, self.order, &new, &listing).map_err(Ended::Refused)?;
-        for message in bundle.warnings.iter().chain(&plan.warnings) {
-            events.emit(&Event::Warning { message: message.clone() });
-        }
-        for problem in problems {
-            events.emit(&Event::Warning { message: problem.to_string() });
-        }
-        if let Some(failure) = refusal::blocked(&plan) {
-            return Err(Ended::Refused(failure));
-        }
-        self.journal.append(Entry::Prepared { release }).map_err(refused)?;
-        Ok(Prepared { fetched, listing, new, plan })
-    }
-
-    fn refuse_if_stopped(&self) -> Result<(), Ended> {
-        if self.agent.stop.load(Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        Err(Ended::Refused(Failure::new(Exit::Failed, "stopped before the first event, because somebody asked for it")))
-    }
-
-    fn walk(&mut self, prepared: &Prepared) -> Result<(), Ended> {
-        for planned in &prepared.plan.events {
-            self.check_stop(&planned.event)?;
-            self.event(planned, prepared)?;
-        }
-        if covers_everything(self.order, &prepared.new) {
-            release::mark_good(&self.agent.layout, self.lock, &prepared.new.release).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    fn check_stop(&self, event: &LifecycleEvent) -> Result<(), Ended> {
-        if self.agent.stop.load(Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        let message = format!("stopped before {event}, because somebody asked for it");
-        Err(Ended::Failed(Failure::new(Exit::Failed, message).hint(self.way_back())))
-    }
-
-    fn event(&mut self, planned: &PlannedEvent, prepared: &Prepared) -> Result<(), Ended> {
-        let event = &planned.event;
-        let begun = Instant::now();
-        let steps = steps(&planned.action, self.hooks_run);
-        if let Action::Nothing { reason } = &planned.action {
-            self.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
-            return Ok(());
-        }
-        self.journal.append(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(failed)?;
-        self.events.emit(&Event::EventStarted { event: event.clone() });
-        for (index, step) in steps.iter().enumerate() {
-            self.journal.append(Entry::Started { event: event.clone(), step: index }).map_err(failed)?;
-            let done = match step {
-                Step::MarkMostRecent => self.mark_most_recent().map(|()| None),
-                Step::RunHook { index, number, .. } => {
-                    self.hook(planned, Place { index: *index, number: *number }, prepared).map(Some)
-                }
-                Step::Install => self.install(prepared).map(|()| None),
-            };
-            if let Err(StepFailure { left_half_done: true, failure, .. }) = done {
-                return Err(Ended::Stuck(failure));
-            }
-            let entry = match &done {
-                Ok(report) => Entry::Finished { event: event.clone(), step: index, hook: report.clone() },
-                Err(failure) => Entry::Failed {
-                    event: event.clone(),
-                    step: index,
-                    message: failure.failure.error.to_string(),
-                    hook: failure.hook.clone(),
-                },
-            };
-            self.journal.append(entry).map_err(failed)?;
-            if let Err(failure) = done {
-                let code = failure.hook.as_ref().map_or(5, |report| report.outcome.code());
-                let message = failure.failure.error.to_string();
-                let script = match step {
-                    Step::RunHook { location, .. } => Some(location.clone()),
-                    Step::MarkMostRecent | Step::Install => None,
-                };
-                self.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
-                return Err(Ended::Failed(failure.failure.hint(self.way_back())));
-            }
-            if index + 1 < steps.len() {
-                self.check_stop(event)?;
-            }
-        }
-        self.events.emit(&Event::EventFinished { event: event.clone(), elapsed_ms: elapsed(begun) });
-        Ok(())
-    }
-
-    fn hook(&mut self, planned: &PlannedEvent, place: Place, prepared: &Prepared) -> Result<HookReport, StepFailure> {
-        let Action::Hooks { from, revision, hooks } = &planned.action else {
-            return Err(internal("a script outside an event that has scripts").into());
-        };
-        let Some(hook) = hooks.get(place.index) else {
-            return Err(internal("a script that the plan does not have").into());
-        };
-        self.hooks_run = place.number;
-        self.events.emit(&Event::HookStarted {
-            event: planned.event.clone(),
-            script: hook.location.clone(),
-            from: *from,
-            from_deployment: revision.deployment.clone(),
-            number: place.index + 1,
-            of: hooks.len(),
-            timeout_s: hook.timeout_s,
-            user: hook.user.clone(),
-        });
-        let user = user::resolve(hook.user.as_deref()).map_err(internal)?;
-        let context = self.hook_context(&planned.event, revision, prepared);
-        let command = HookCommand::new(&hook.hook, place.index, user, &context);
-        let events = self.events;
-        let mut on_line =
-            |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
-        let dir = self.directory.hook(place.number);
-        let report = ending_when_asked_twice(&self.agent.stop, &dir, || watch::run(&command, &dir, &mut on_line));
-        let report = report.map_err(internal)?;
-        self.events.emit(&Event::HookFinished {
-            event: planned.event.clone(),
-            script: hook.location.clone(),
-            report: report.clone(),
-        });
-        if report.outcome.is_success() {
-            return Ok(report);
-        }
-        let failed = FailedHook {
-            hook,
-            event: &planned.event,
-            from: *from,
-            number: place.index + 1,
-            of: hooks.len(),
-            report: &report,
-        };
-        let failure = refusal::hook_failure(&failed, &self.directory.scripts_log());
-        Err(StepFailure { failure, hook: Some(report), left_half_done: false })
-    }
-
-    fn hook_context(&self, event: &LifecycleEvent, revision: &Release, prepared: &Prepared) -> HookContext {
-        let installed = prepared.plan.installed.as_ref();
-        HookContext {
-            agent_env: self.agent.environment.clone(),
-            agent_uid: nix::unistd::geteuid().as_raw(),
-            deployment: self.order.deployment.clone(),
-            application: self.order.application.clone(),
-            group: self.order.group.name.clone(),
-            group_id: self.order.group.id.clone(),
-            event: event.clone(),
-            archive: revision.archive.clone(),
-            bundle: prepared.fetched.source(),
-            commit: prepared.new.release.commit.clone(),
-            digest: prepared.new.release.content_digest,
-            previous_deployment: installed.map(|release| release.deployment.clone()),
-            previous_commit: installed.and_then(|release| release.commit.clone()),
-            cwd: self.agent.cwd.clone(),
-            log: self.directory.scripts_log(),
-            policy: self.order.policy.hooks.clone(),
-        }
-    }
-
-    fn install(&mut self, prepared: &Prepared) -> Result<(), StepFailure> {
-        let begun = Instant::now();
-        let appspec = prepared.new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
-        // Decided anew: the scripts that ran before may have changed what stands on disk.
-        // So may they have changed the archive: what is installed is what stands in it now (as the AWS agent).
-        let changed = match self.hooks_run {
-            0 => None,
-            _ => Some(Listing::read(&prepared.new.release.archive).map_err(internal)?),
-        };
-        let listing = changed.as_ref().unwrap_or(&prepared.listing);
-        let (decided, programs) = decide::install_plan(&self.agent.layout, self.order, appspec, listing)?;
-        let plan = decided.map_err(|conflicts| refusal::conflict_failure(&conflicts))?;
-        for message in &plan.notes {
-            self.events.emit(&Event::Warning { message: message.clone() });
-        }
-        let installation = Installation {
-            plan: &plan,
-            archive: &prepared.new.release.archive,
-            deployment_root: self.directory.path(),
-            records: &self.records(),
-            programs: &programs,
-        };
-        let (events, throttle) = (self.events, Throttle::default());
-        let directory = &self.directory;
-        let journal = RefCell::new(&mut self.journal);
-        let write_down = |transaction: &Transaction| {
-            if transaction.phase == Phase::Staging {
-                unfinished::write(directory, &plan, transaction)?;
-            }
-            let entry = Entry::Installing { phase: transaction.phase };
-            journal.borrow_mut().append(entry).map_err(io::Error::other)
-        };
-        let installed = execute::execute(&installation, &write_down, &|progress| {
-            if throttle.is_due() {
-                events.emit(&Event::Installing { files: progress.files_done, of: progress.files_total });
-            }
-        })
-        .map_err(|error| {
-            // Not closed, so that the next deployment undoes the rest.
-            let left_half_done = matches!(error, InstallError::Stuck { .. });
-            StepFailure { failure: Failure::new(Exit::InstallFailed, error), hook: None, left_half_done }
-        })?;
-        release::mark_installed(&self.agent.layout, self.lock, &prepared.new.release).map_err(internal)?;
-        // It has ended; a file that stays is read only when the journal says otherwise.
-        let _ = fs::remove_file(self.directory.installation());
-        for left in &installed.left {
-            let message = format!("{left}: {}; it is the old release's and can be deleted by hand", left.source);
-            self.events.emit(&Event::Warning { message });
-        }
-        let count = |action| plan.copies.iter().filter(|copy| copy.action == action).count();
-        self.events.emit(&Event::Installed {
-            created: count(CopyAction::Create),
-            replaced: count(CopyAction::Replace),
-            retained: count(CopyAction::Retain),
-            removed: installed.removed,
-            bytes: installed.bytes,
-            elapsed_ms: elapsed(begun),
-        });
-        Ok(())
-    }
-
-    fn mark_most_recent(&mut self) -> Result<(), StepFailure> {
-        let records = self.records();
-        records
-            .write_most_recent_install(self.directory.path())
-            .map_err(|source| internal(CannotWrite { path: records.dir, source }).into())
-    }
-
-    fn records(&self) -> Records {
-        Records { dir: self.agent.layout.instructions(), group: self.order.group.id.clone() }
-    }
-
-    /// What to type to get the old release back, or to try again.
-    fn way_back(&self) -> String {
-        let Ok(Some(good)) = release::good(&self.agent.layout, &self.order.group.id) else {
-            return "fix it and deploy again; no earlier release of this group was good".to_owned();
-        };
-        // As it was fetched: scripts may have written to the folder it was unpacked to.
-        let bundle = self.agent.layout.deployment(&self.order.group.id, &good.deployment).bundle();
-        let revision = if bundle.exists() { bundle } else { good.archive };
-        let mut command = vec!["longshore-agent".to_owned(), "deploy".to_owned(), revision.display().to_string()];
-        command.extend(["--group".to_owned(), self.order.group.name.to_string()]);
-        command.extend(["--application".to_owned(), self.order.application.to_string()]);
-        if self.order.group.id != GroupId::of(&self.order.application, &self.order.group.name) {
-            command.extend(["--group-id".to_owned(), self.order.group.id.to_string()]);
-        }
-        if *self.agent.layout.root() != *Path::new(DEFAULT_ROOT) {
-            command.extend(["--root".to_owned(), self.agent.layout.root().display().to_string()]);
-        }
-        let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
-        format!("fix it and deploy again, or go back to the last good release: {}", command.join(" "))
-    }
-
-    /// Writes down how it ended and tells everybody. The deployment's own error comes first; one on the way out is told
-    /// when there is no other.
-    fn close(mut self, ended: Result<(), Ended>) -> Result<(), Failure> {
-        let stuck = matches!(ended, Err(Ended::Stuck(_)));
-        let (outcome, failure) = match ended {
-            Ok(()) => (Outcome::Succeeded, None),
-            Err(Ended::Refused(failure)) => (Outcome::Refused, Some(failure)),
-            Err(Ended::Failed(failure) | Ended::Stuck(failure)) => (Outcome::Failed, Some(failure)),
-        };
-        let reason = failure.as_ref().map(|failure| failure.error.to_string());
-        let closed = if stuck {
-            Ok(())
-        } else {
-            self.journal.append(Entry::Closed { outcome, reason: reason.clone() }).map_err(internal)
-        };
-        let (installed, tidied) = self.tidy(outcome);
-        if let Err(failure) = tidied {
-            self.events.emit(&Event::Warning { message: failure.error.to_string() });
-        }
-        self.events.emit(&Event::DeploymentFinished {
-            outcome,
-            reason,
-            installed: installed.map(|release| release.deployment),
-            elapsed_ms: elapsed(self.begun),
-        });
-        match failure {
-            Some(failure) => Err(failure),
-            None => closed,
-        }
-    }
-
-    /// Removes what nobody needs any more: of a refused deployment all but its records, else old deployments. Nothing is
-    /// removed when it cannot be told what is needed.
-    fn tidy(&self, outcome: Outcome) -> (Option<Release>, Result<(), Failure>) {
-        let (layout, group) = (&self.agent.layout, &self.order.group.id);
-        let installed = match release::installed(layout, group) {
-            Ok(installed) => installed,
-            Err(error) => return (None, Err(internal(error))),
-        };
-        if outcome == Outcome::Refused {
-            // What cannot be removed goes with the deployment's folder, later.
-            let _ = fs::remove_file(self.directory.bundle());
-            let _ = fs::remove_dir_all(self.directory.archive());
-            return (installed, Ok(()));
-        }
-        let pruned = (|| {
-            let mut protected = history::unfinished(layout, group).map_err(internal)?;
-            protected.push(self.order.deployment.clone());
-            let good = release::good(layout, group).map_err(internal)?;
-            protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
-            retention::prune(layout, group, self.order.policy.keep, &protected).map_err(internal)
-        })();
-        (installed, pruned)
-    }
-}
-
-/// Runs a hook; its script is ended when the user asks a second time.
-fn ending_when_asked_twice<T>(stop: &AtomicUsize, dir: &Path, run: impl FnOnce() -> T) -> T {
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let look = scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) {
-                if stop.load(Ordering::Relaxed) > 1 {
-                    watch::stop(dir);
-                }
-                std::thread::park_timeout(Duration::from_millis(200));
-            }
-        });
-        let result = run();
-        ended.store(true, Ordering::Relaxed);
-        look.thread().unpark();
-        result
-    })
-}
-
-/// Whether an order that went through its last event shows that a release works: it installed it, and left out no event
-/// that the release has scripts for.
-fn covers_everything(order: &Order, new: &Revision) -> bool {
-    let scripted = new.appspec.iter().flat_map(|appspec| appspec.hooks.keys());
-    let needed =
-        scripted.filter(|event| event.scripts_from(order.scripts_map) == ScriptsFrom::Current && event.is_built_in());
-    let mut needed = needed.chain([&LifecycleEvent::Install]);
-    needed.all(|event| order.events.contains(event) && !order.skip.contains(event))
-}
-
-/// Makes everything below a folder durable, with all else that its file system holds.
-fn sync(folder: &Path) -> Result<(), CannotWrite> {
-    let synced = fs::File::open(folder).and_then(|folder| Ok(nix::unistd::syncfs(folder)?));
-    synced.map_err(|source| CannotWrite { path: folder.to_owned(), source })
-}
-
-/// Lets progress through five times a second: a reader needs no more, and a file should not hold more.
-#[derive(Default)]
-struct Throttle(Mutex<Option<Instant>>);
-
-impl Throttle {
-    fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| last.elapsed() >= Duration::from_millis(200));
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
+    progress: Progress,
 }
 
 /// Why a deployment ended early.
@@ -503,40 +151,369 @@ enum Ended {
     Refused(Failure),
     /// In the middle.
     Failed(Failure),
+    /// In the middle of a script that nobody knows the end of.
+    Interrupted(Failure),
     /// In the middle of an installation that could not be undone yet.
     Stuck(Failure),
 }
 
-/// A step that failed, and what its hook said of itself.
-struct StepFailure {
-    failure: Failure,
-    hook: Option<HookReport>,
-    /// Whether undoing it failed too.
-    left_half_done: bool,
-}
+impl Run<'_> {
+    /// Writes down what happened, and takes note of it.
+    fn note(&mut self, entry: Entry) -> Result<(), Failure> {
+        self.journal.append(entry.clone()).map_err(internal)?;
+        self.progress.take(entry);
+        Ok(())
+    }
 
-impl From<Failure> for StepFailure {
-    fn from(failure: Failure) -> StepFailure {
-        StepFailure { failure, hook: None, left_half_done: false }
+    /// Everything but the end. Whether the release is good now.
+    fn go(&mut self) -> Result<bool, Ended> {
+        if let Some(failed) = &self.progress.failed {
+            let message = format!("{}: {}", failed.event, failed.message);
+            let failure = Failure::new(exit_of(failed.hook.is_some()), message);
+            return Err(self.ended(failure));
+        }
+        let ready = self.ready().map_err(Ended::Refused)?;
+        self.walk(&ready)
+    }
+
+    fn ready(&mut self) -> Result<Ready, Failure> {
+        unfinished::sweep(self.agent, self.lock);
+        // A deployment that restores belongs to the one that failed, which is still open.
+        match self.order.cause {
+            Cause::Asked | Cause::Rollback { .. } => {
+                unfinished::close(self.agent, self.events, self.lock, &self.order.deployment)?;
+            }
+            Cause::Restore { .. } => {}
+        }
+        if let Some(prepared) = self.progress.prepared.clone() {
+            return Ok(prepare::again(self.order, prepared));
+        }
+        prepare::clear(self.directory)?;
+        let ready = prepare::prepare(self.agent, self.events, self.order, self.directory)?;
+        self.note(Entry::Prepared {
+            release: ready.new.release.clone(),
+            source: ready.source.clone(),
+            plan: Box::new(ready.plan.outline()),
+        })?;
+        Ok(ready)
+    }
+
+    fn walk(&mut self, ready: &Ready) -> Result<bool, Ended> {
+        let events = &ready.plan.events;
+        let during = self.progress.during().and_then(|event| events.iter().position(|p| p.event == *event));
+        for (index, planned) in events.iter().enumerate().skip(during.unwrap_or_default()) {
+            let hooks_before = events[..index].iter().map(|planned| hooks(&planned.action)).sum();
+            self.check_stop(&planned.event)?;
+            self.event(planned, hooks_before, ready)?;
+        }
+        let good = is_good(self.order, &ready.new);
+        if good {
+            release::mark_good(&self.agent.layout, self.lock, &ready.new.release).map_err(failed)?;
+        }
+        Ok(good)
+    }
+
+    fn check_stop(&self, event: &LifecycleEvent) -> Result<(), Ended> {
+        if self.agent.stop.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        let message = format!("stopped before {event}, because somebody asked for it");
+        Err(Ended::Failed(Failure::new(Exit::Failed, message)))
+    }
+
+    fn event(&mut self, planned: &PlannedEvent, hooks_before: usize, ready: &Ready) -> Result<(), Ended> {
+        let event = &planned.event;
+        let begun = Instant::now();
+        if let Action::Nothing { reason } = &planned.action {
+            self.events.emit(&Event::EventSkipped { event: event.clone(), reason: *reason });
+            return Ok(());
+        }
+        let steps = steps(&planned.action, hooks_before);
+        if !self.progress.planned.contains(event) {
+            self.note(Entry::Planned { event: event.clone(), steps: steps.clone() }).map_err(Ended::Failed)?;
+        }
+        let done = self.progress.done(event);
+        if done == steps.len() {
+            return Ok(());
+        }
+        self.events.emit(&Event::EventStarted { event: event.clone() });
+        for (index, step) in steps.iter().enumerate().skip(done) {
+            if index > done {
+                self.check_stop(event)?;
+            }
+            self.step(planned, index, step, hooks_before, ready)?;
+        }
+        self.events.emit(&Event::EventFinished { event: event.clone(), elapsed_ms: elapsed(begun) });
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        planned: &PlannedEvent,
+        index: usize,
+        step: &Step,
+        hooks_before: usize,
+        ready: &Ready,
+    ) -> Result<(), Ended> {
+        let event = &planned.event;
+        // Begun by an earlier agent, if it is the one that was running when the journal ended.
+        let before = self.progress.running.clone().filter(|begun| begun.event == *event && begun.step == index);
+        if before.is_none() {
+            let entry = Entry::Started { event: event.clone(), step: index, boot: boot_id() };
+            self.note(entry).map_err(Ended::Failed)?;
+        }
+        let steps = Steps {
+            agent: self.agent,
+            events: self.events,
+            lock: self.lock,
+            order: self.order,
+            directory: self.directory,
+        };
+        let done = match step {
+            Step::MarkMostRecent => steps.mark_most_recent().map(|()| None),
+            Step::RunHook { index, number, .. } => {
+                let place = Place { index: *index, number: *number };
+                steps.hook(planned, place, ready, before.as_ref()).map(Some)
+            }
+            Step::Install => self.install(&steps, ready, hooks_before > 0).map(|()| None),
+        };
+        if let Err(StepFailure { left_half_done: true, failure, .. }) = done {
+            return Err(Ended::Stuck(failure));
+        }
+        let entry = match &done {
+            Ok(report) => Entry::Finished { event: event.clone(), step: index, hook: report.clone() },
+            Err(failure) => Entry::Failed {
+                event: event.clone(),
+                step: index,
+                message: failure.failure.error.to_string(),
+                hook: failure.hook.clone(),
+            },
+        };
+        self.note(entry).map_err(Ended::Failed)?;
+        let Err(failure) = done else { return Ok(()) };
+        let code = failure.hook.as_ref().map_or(5, |report| report.outcome.code());
+        let message = failure.failure.error.to_string();
+        let script = match step {
+            Step::RunHook { location, .. } => Some(location.clone()),
+            Step::MarkMostRecent | Step::Install => None,
+        };
+        self.events.emit(&Event::EventFailed { event: event.clone(), message, script, code });
+        Err(self.ended(failure.failure))
+    }
+
+    fn install(&mut self, steps: &Steps<'_>, ready: &Ready, ran_hooks: bool) -> Result<(), StepFailure> {
+        if let Some(phase) = self.progress.installing
+            && steps.end_install(ready, phase)?
+        {
+            return Ok(());
+        }
+        let journal = RefCell::new(&mut self.journal);
+        steps.install(ready, ran_hooks, &|phase| {
+            journal.borrow_mut().append(Entry::Installing { phase }).map_err(io::Error::other)
+        })
+    }
+
+    /// A step failed: in which way the deployment ended.
+    fn ended(&self, failure: Failure) -> Ended {
+        let hook = self.progress.failed.as_ref().and_then(|failed| failed.hook.as_ref());
+        match hook.map(|report| &report.outcome) {
+            Some(HookOutcome::Interrupted) => Ended::Interrupted(failure),
+            Some(_) | None => Ended::Failed(failure),
+        }
+    }
+
+    /// Restores what has to be restored, writes down how it ended and tells everybody. The deployment's own error comes
+    /// first; one on the way out is told when there is no other.
+    fn close(mut self, ended: Result<bool, Ended>) -> Result<(), Failure> {
+        let good = matches!(ended, Ok(true));
+        let stuck = matches!(ended, Err(Ended::Stuck(_)));
+        let (outcome, mut failure) = match ended {
+            Ok(_) => (Outcome::Succeeded, None),
+            Err(Ended::Refused(failure)) => (Outcome::Refused, Some(failure)),
+            Err(Ended::Failed(failure) | Ended::Stuck(failure)) => (Outcome::Failed, Some(failure)),
+            Err(Ended::Interrupted(failure)) => (Outcome::Interrupted, Some(failure)),
+        };
+        let reason = failure.as_ref().map(|failure| match outcome {
+            // What a store or an archive said is in the causes; of a script's end, the journal has its own line.
+            Outcome::Refused => chain(&*failure.error),
+            Outcome::Succeeded | Outcome::Failed | Outcome::Interrupted => failure.error.to_string(),
+        });
+        let mut restored = None;
+        match &mut failure {
+            Some(failure) if stuck => {
+                failure.hints.push("when its cause is gone, undo the rest: longshore-agent resume".to_owned());
+            }
+            Some(failure) if outcome != Outcome::Refused => restored = self.restore(failure),
+            Some(_) | None => {}
+        }
+        if outcome == Outcome::Refused {
+            // What cannot be removed goes with the deployment's folder, later.
+            let _ = prepare::clear(self.directory);
+        }
+        let closed = if stuck { Ok(()) } else { self.note(Entry::Closed { outcome, good, reason: reason.clone() }) };
+        if let (Err(_), Some(failure)) = (&closed, &mut failure) {
+            failure
+                .hints
+                .push("its journal could not be closed; when its cause is gone: longshore-agent resume".to_owned());
+        }
+        if !stuck && closed.is_ok() {
+            self.remove_scratch();
+        }
+        let (installed, tidied) = self.tidy(outcome);
+        if let Err(failure) = tidied {
+            self.events.emit(&Event::Warning { message: failure.error.to_string() });
+        }
+        self.events.emit(&Event::DeploymentFinished {
+            outcome,
+            cause: self.order.cause.clone(),
+            reason,
+            installed: installed.map(|release| release.deployment),
+            restored,
+            elapsed_ms: elapsed(self.begun),
+        });
+        match failure {
+            Some(failure) => Err(failure),
+            None => closed,
+        }
+    }
+
+    /// Brings the last good release back if that is due; says in the failure what came of it, and what to type next.
+    fn restore(&mut self, failure: &mut Failure) -> Option<Restored> {
+        let (layout, group) = (&self.agent.layout, &self.order.group.id);
+        let (Ok(installed), Ok(good)) = (release::installed(layout, group), release::good(layout, group)) else {
+            return None;
+        };
+        let asked_to_stop = self.agent.stop.load(Ordering::Relaxed) > 0;
+        let due = match restore::due(&self.progress, installed.as_ref(), good.as_ref(), asked_to_stop) {
+            Ok(due) => due,
+            Err(why) => {
+                failure.hints.push(self.way_back(why, good.as_ref()));
+                return None;
+            }
+        };
+        let (good, kept) = good.and_then(|good| release::kept(layout, group, &good).map(|kept| (good, kept)))?;
+        let by = match self.restoring() {
+            Ok(by) => by,
+            Err(error) => {
+                failure.hints.push(format!("the last good release did not come back: {}", error.error));
+                return None;
+            }
+        };
+        let order = restore::order(self.order, by.clone(), due, &good, kept);
+        let ended = carry_out(self.agent, self.lock, &order);
+        failure.hints.push(match &ended {
+            Ok(()) => format!(
+                "the last good release is back ({by} restored that of {}); fix it and deploy again",
+                good.deployment
+            ),
+            Err(error) => format!(
+                "the last good release did not come back: {}; see why with `longshore-agent explain {by}`",
+                error.error
+            ),
+        });
+        Some(Restored { by, to: good.deployment, succeeded: ended.is_ok() })
+    }
+
+    /// The id of the deployment that restores, written down before it begins.
+    fn restoring(&mut self) -> Result<DeploymentId, Failure> {
+        if let Some(by) = &self.progress.restoring {
+            return Ok(by.clone());
+        }
+        let by = agent::fresh_id().map_err(internal)?;
+        self.note(Entry::Restoring { by: by.clone() })?;
+        Ok(by)
+    }
+
+    /// What to type to get the old release back, or to try again.
+    fn way_back(&self, why: NotDue, good: Option<&Release>) -> String {
+        let good = good.filter(|good| good.deployment != self.order.deployment);
+        match (why, good) {
+            (NotDue::Untouched, _) => "the files on disk are those of before; fix it and deploy again".to_owned(),
+            (_, None) => "fix it and deploy again; no earlier release of this group was good".to_owned(),
+            (NotDue::NotAsked | NotDue::Stopped | NotDue::Interrupted | NotDue::NoneGood, Some(_)) => {
+                format!("fix it and deploy again, or go back to the last good release: {}", self.rollback_command())
+            }
+        }
+    }
+
+    fn rollback_command(&self) -> String {
+        let Order { group, application, .. } = self.order;
+        let mut command = vec!["longshore-agent".to_owned(), "rollback".to_owned()];
+        command.extend(["--group".to_owned(), group.name.to_string()]);
+        command.extend(["--application".to_owned(), application.to_string()]);
+        if group.id != GroupId::of(application, &group.name) {
+            command.extend(["--group-id".to_owned(), group.id.to_string()]);
+        }
+        if *self.agent.layout.root() != *Path::new(DEFAULT_ROOT) {
+            command.extend(["--root".to_owned(), self.agent.layout.root().display().to_string()]);
+        }
+        let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        command.join(" ")
+    }
+
+    /// Removes what scripts and installations wrote down for a restart. A power cut may have brought back what they removed
+    /// themselves.
+    fn remove_scratch(&self) {
+        // What stays is read by nobody.
+        let _ = fs::remove_file(self.directory.installation());
+        let hooks = (1..).map(|number| self.directory.hook(number));
+        hooks.take_while(|hook| hook.exists()).for_each(|hook| watch::tidy(&hook));
+    }
+
+    /// Removes old deployments that nobody needs any more. Nothing is removed when it cannot be told what is needed.
+    fn tidy(&self, outcome: Outcome) -> (Option<Release>, Result<(), Failure>) {
+        let (layout, group) = (&self.agent.layout, &self.order.group.id);
+        let installed = match release::installed(layout, group) {
+            Ok(installed) => installed,
+            Err(error) => return (None, Err(internal(error))),
+        };
+        if outcome == Outcome::Refused {
+            return (installed, Ok(()));
+        }
+        let pruned = (|| {
+            let mut protected = history::unfinished(layout, group).map_err(internal)?;
+            protected.push(self.order.deployment.clone());
+            protected.extend(self.progress.restoring.clone());
+            let good = release::good(layout, group).map_err(internal)?;
+            protected.extend(installed.iter().chain(&good).map(|release| release.deployment.clone()));
+            retention::prune(layout, group, self.order.policy.keep, &protected).map_err(internal)
+        })();
+        (installed, pruned)
     }
 }
 
-/// Something below the agent's root that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write to `{path}`")]
-struct CannotWrite {
-    path: PathBuf,
-    source: io::Error,
+/// Whether an order that went through its last event shows that a release works: it installed it, and left out no event
+/// that the release has scripts for. One that restores shows it when it installed, because the release was good before.
+fn is_good(order: &Order, new: &Revision) -> bool {
+    let installs = order.events.contains(&LifecycleEvent::Install);
+    if matches!(order.cause, Cause::Restore { .. }) {
+        return installs;
+    }
+    let scripted = new.appspec.iter().flat_map(|appspec| appspec.hooks.keys());
+    let is_own = |event: &&LifecycleEvent| event.scripts_from(order.scripts_map) == ScriptsFrom::Current;
+    let mut needed = scripted.filter(|event| event.is_built_in()).filter(is_own);
+    installs && needed.all(|event| order.events.contains(event) && !order.skip.contains(event))
 }
 
-/// Which script: its place in its event, from 0, and its number in the deployment, from 1.
-#[derive(Clone, Copy)]
-struct Place {
-    index: usize,
-    number: usize,
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The steps of an event. `hooks_before` is how many scripts ran earlier in the deployment.
+fn exit_of(is_hook: bool) -> Exit {
+    if is_hook { Exit::HookFailed } else { Exit::InstallFailed }
+}
+
+/// How many scripts an event runs.
+fn hooks(action: &Action) -> usize {
+    match action {
+        Action::Hooks { hooks, .. } => hooks.len(),
+        Action::Nothing { .. } | Action::Download { .. } | Action::Install { .. } => 0,
+    }
+}
+
+/// The steps of an event. `hooks_before` is how many scripts the events before it have.
 fn steps(action: &Action, hooks_before: usize) -> Vec<Step> {
     match action {
         Action::Nothing { .. } => Vec::new(),
@@ -567,14 +544,6 @@ fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failu
     Failure::new(Exit::Failed, error)
 }
 
-fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ended {
-    Ended::Refused(internal(error))
-}
-
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ended {
     Ended::Failed(internal(error))
-}
-
-fn elapsed(since: Instant) -> u64 {
-    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
 }

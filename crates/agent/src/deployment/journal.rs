@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
+use super::plan::Plan;
 use crate::hook::HookReport;
+use crate::hook::command::BundleSource;
 use crate::install::transaction::Phase;
 use crate::release::Release;
 
@@ -37,10 +40,19 @@ pub enum Entry {
         /// The version of the agent.
         agent: String,
     },
+    /// Another agent goes on with a deployment that the one before left unfinished.
+    Resumed {
+        /// The version of the agent.
+        agent: String,
+    },
     /// The revision was fetched, verified and unpacked, and nothing stands in its way.
     Prepared {
         /// What it will be once it is installed.
         release: Release,
+        /// Where the bundle came from, as hooks are told.
+        source: BundleSource,
+        /// What was decided, without the files: these are decided again when Install begins.
+        plan: Box<Plan>,
     },
     /// The steps of an event were decided.
     Planned {
@@ -55,6 +67,8 @@ pub enum Entry {
         event: LifecycleEvent,
         /// The step's place in the event's list, from 0.
         step: usize,
+        /// The host's boot id: a step that began before the last boot has ended, whatever it left behind.
+        boot: String,
     },
     /// An installation enters its next phase. What it touches stands in the deployment's `installation.json`.
     Installing {
@@ -83,10 +97,17 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hook: Option<HookReport>,
     },
+    /// The last good release is about to come back, as a deployment of its own.
+    Restoring {
+        /// That deployment.
+        by: DeploymentId,
+    },
     /// Nothing more will happen.
     Closed {
         /// How it ended.
         outcome: Outcome,
+        /// Whether its release is good: installed, and through every event that it has scripts for.
+        good: bool,
         /// Why, unless it succeeded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -143,6 +164,8 @@ impl Outcome {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// How long it is without what could not be written wholly and could not be taken back.
+    whole: u64,
     now: fn() -> String,
 }
 
@@ -182,22 +205,22 @@ impl Journal {
     pub fn create(path: PathBuf, now: fn() -> String) -> Result<Journal, JournalError> {
         // Private: it holds the last lines of what scripts print.
         match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => Ok(Journal { path, file, now }),
+            Ok(file) => Ok(Journal { path, file, whole: 0, now }),
             Err(source) => Err(JournalError::Write { path, source }),
         }
     }
 
     /// Opens the journal of an earlier deployment, to close it. A torn last line is cut off first.
     pub fn reopen(path: PathBuf, now: fn() -> String) -> Result<Journal, JournalError> {
-        let cut = || -> io::Result<File> {
+        let cut = || -> io::Result<(File, u64)> {
             let text = fs::read(&path)?;
-            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1) as u64;
             let file = OpenOptions::new().append(true).open(&path)?;
-            file.set_len(whole as u64)?;
-            Ok(file)
+            file.set_len(whole)?;
+            Ok((file, whole))
         };
         match cut() {
-            Ok(file) => Ok(Journal { path, file, now }),
+            Ok((file, whole)) => Ok(Journal { path, file, whole, now }),
             Err(source) => Err(JournalError::Write { path, source }),
         }
     }
@@ -207,11 +230,14 @@ impl Journal {
         let failed = |source| JournalError::Write { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&Line { at: (self.now)(), entry }).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        let before = self.file.metadata().map_err(failed)?.len();
+        if self.file.metadata().map_err(failed)?.len() > self.whole {
+            self.file.set_len(self.whole).map_err(failed)?;
+        }
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if written.is_err() {
-            // Half a line would damage the next one. What cannot be taken back is a torn last line.
-            let _ = self.file.set_len(before);
+        match &written {
+            Ok(()) => self.whole += line.len() as u64,
+            // It would damage the next one. What cannot be taken back now is taken back before that one.
+            Err(_) => drop(self.file.set_len(self.whole)),
         }
         written.map_err(failed)
     }
@@ -223,8 +249,8 @@ pub fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     text[..whole]
         .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
         .enumerate()
+        .filter(|(_, line)| !line.is_empty())
         .map(|(index, line)| {
             serde_json::from_slice(line).map_err(|source| JournalError::Damaged {
                 path: path.to_owned(),
@@ -240,12 +266,14 @@ pub fn outcome(lines: &[Line]) -> Option<Outcome> {
     lines.iter().rev().find_map(|line| match &line.entry {
         Entry::Closed { outcome, .. } => Some(*outcome),
         Entry::Opened { .. }
+        | Entry::Resumed { .. }
         | Entry::Prepared { .. }
         | Entry::Planned { .. }
         | Entry::Started { .. }
         | Entry::Installing { .. }
         | Entry::Finished { .. }
-        | Entry::Failed { .. } => None,
+        | Entry::Failed { .. }
+        | Entry::Restoring { .. } => None,
     })
 }
 
@@ -254,7 +282,7 @@ mod tests {
     use super::*;
 
     fn closed(outcome: Outcome) -> Entry {
-        Entry::Closed { outcome, reason: None }
+        Entry::Closed { outcome, good: false, reason: None }
     }
 
     #[test]
@@ -263,7 +291,7 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         let mut journal = Journal::create(path.clone(), || "now".into()).unwrap();
         let event = LifecycleEvent::Install;
-        journal.append(Entry::Started { event: event.clone(), step: 0 }).unwrap();
+        journal.append(Entry::Started { event: event.clone(), step: 0, boot: String::new() }).unwrap();
         fs::write(&path, [fs::read(&path).unwrap().as_slice(), b"{\"at\":\"no"].concat()).unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);
         assert_eq!(outcome(&read(&path).unwrap()), None);
@@ -276,6 +304,8 @@ mod tests {
 
         fs::write(&path, [b"{\"at\":\"no\n".as_slice(), &fs::read(&path).unwrap()].concat()).unwrap();
         assert_eq!(read(&path).unwrap_err().to_string(), format!("journal `{}` is damaged in line 1", path.display()));
+        fs::write(&path, "\n\n{\n").unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), format!("journal `{}` is damaged in line 3", path.display()));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use serde::{Deserialize, Serialize};
 
+use crate::github::GitHub;
 use crate::hook::policy::HookPolicy;
+use crate::lossless;
 use crate::retention::DEFAULT_KEEP;
 
 /// An order.
@@ -17,6 +19,8 @@ use crate::retention::DEFAULT_KEEP;
 pub struct Order {
     /// Its id.
     pub deployment: DeploymentId,
+    /// Its number among the group's deployments: tells earlier from later whatever the clock did. 0 until it begins.
+    pub number: u64,
     /// The application.
     pub application: ApplicationName,
     /// The group.
@@ -100,9 +104,13 @@ pub struct Group {
 #[serde(rename_all = "snake_case")]
 pub enum Revision {
     /// An archive or a folder on this host, absolute.
+    #[serde(with = "lossless::path")]
     Local(PathBuf),
     /// An object of a store, as its URL.
     Object(String),
+    /// A commit on GitHub.
+    #[serde(rename = "github")]
+    GitHub(GitHub),
 }
 
 impl std::fmt::Display for Revision {
@@ -110,6 +118,7 @@ impl std::fmt::Display for Revision {
         match self {
             Revision::Local(path) => write!(f, "{}", path.display()),
             Revision::Object(url) => f.write_str(url),
+            Revision::GitHub(github) => write!(f, "{github}"),
         }
     }
 }
@@ -169,8 +178,29 @@ pub fn check_events(events: &[LifecycleEvent]) -> Result<(), EventsError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::deployment) mod tests {
     use super::*;
+
+    /// An order to deploy `shop` to `dev`, as `deploy` without options gives it.
+    pub(in crate::deployment) fn order() -> Order {
+        let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+        Order {
+            deployment: "d-NEW".parse().unwrap(),
+            number: 0,
+            group: Group { id: GroupId::of(&application, &name), name },
+            application,
+            revision: Revision::Local("/bundle.zip".into()),
+            events: LifecycleEvent::ALL.to_vec(),
+            skip: Vec::new(),
+            stop_from: StopFrom::Installed,
+            file_exists: FileExists::Disallow,
+            cause: Cause::Asked,
+            scripts_map: ScriptsMap::InPlace,
+            content_digest: None,
+            appspec_name: None,
+            policy: Policy::default(),
+        }
+    }
 
     fn events(names: &[&str]) -> Vec<LifecycleEvent> {
         names.iter().map(|name| name.parse().unwrap()).collect()

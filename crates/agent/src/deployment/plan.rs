@@ -8,17 +8,22 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use longshore_core::appspec::{AppSpec, Hook, Os};
+use longshore_core::bundle::BundlePath;
 use longshore_core::failure::Exit;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
-use serde::Serialize;
+use longshore_core::problem::Span;
+use serde::{Deserialize, Serialize};
 
 use super::order::{Order, StopFrom};
 use crate::hook::command::RunAs;
+use crate::hook::fault::Fault;
 use crate::install::conflict::{Conflict, ConflictKind};
 use crate::install::listing::{ItemKind, Listing};
 use crate::install::plan::InstallPlan;
+use crate::lossless;
 use crate::release::Release;
 
 /// A revision whose appspec was read.
@@ -30,6 +35,8 @@ pub struct Revision {
     pub appspec: Result<AppSpec, String>,
     /// The scripts that its appspec names and what stands in their place.
     pub scripts: BTreeMap<PathBuf, Script>,
+    /// Scripts that could not be started.
+    pub faults: BTreeMap<PathBuf, Fault>,
 }
 
 /// The revisions that a plan concerns.
@@ -66,7 +73,7 @@ pub struct Surroundings {
 }
 
 /// A user and its group, by name, or by number where the host has no name for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The user.
     pub user: String,
@@ -77,7 +84,7 @@ pub struct Account {
 }
 
 /// What a deployment will do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Whom the agent runs as: the owner of what no entry of `permissions` gives to somebody else.
     pub agent: Account,
@@ -94,7 +101,7 @@ pub struct Plan {
 }
 
 /// One event of a plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedEvent {
     /// The event.
     pub event: LifecycleEvent,
@@ -106,7 +113,7 @@ pub struct PlannedEvent {
 }
 
 /// What an event does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Nothing, and why.
@@ -136,7 +143,7 @@ pub enum Action {
 }
 
 /// Why an event does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Idle {
     /// The appspec hangs no scripts on it.
@@ -150,25 +157,27 @@ pub enum Idle {
 }
 
 /// One script of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedHook {
     /// The script as the appspec writes it.
     pub location: String,
+    /// The script in the bundle.
+    pub path: BundlePath,
     /// The script on disk.
+    #[serde(with = "lossless::path")]
     pub script: PathBuf,
     /// Its limit, seconds.
     pub timeout_s: u64,
     /// Whom it runs as; `None`: whoever runs the agent.
     pub user: Option<String>,
+    /// Whether it runs with `sudo`.
+    pub sudo: bool,
     /// What is worth knowing, for example that it will be made executable.
     pub notes: Vec<String>,
-    /// The entry of the appspec.
-    #[serde(skip)]
-    pub hook: Hook,
 }
 
 /// Something that stops a deployment before it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "blocker", rename_all = "snake_case")]
 pub enum Blocker {
     /// The appspec is written for Windows.
@@ -180,7 +189,19 @@ pub enum Blocker {
         /// The script as the appspec writes it.
         location: String,
         /// Where it should stand.
+        #[serde(with = "lossless::path")]
         script: PathBuf,
+        /// Whose script it is.
+        from: ScriptsFrom,
+    },
+    /// The kernel could not start a script.
+    NotStartable {
+        /// The event.
+        event: LifecycleEvent,
+        /// The script as the appspec writes it.
+        location: String,
+        /// Why.
+        reason: String,
         /// Whose script it is.
         from: ScriptsFrom,
     },
@@ -225,6 +246,42 @@ pub enum Blocker {
     },
 }
 
+impl Plan {
+    /// The plan without the files of Install, which are decided again when it begins.
+    pub fn outline(&self) -> Plan {
+        let event = |planned: &PlannedEvent| PlannedEvent {
+            event: planned.event.clone(),
+            action: match &planned.action {
+                Action::Install { .. } => Action::Install { plan: None },
+                action @ (Action::Nothing { .. } | Action::Hooks { .. } | Action::Download { .. }) => action.clone(),
+            },
+            expected: planned.expected,
+        };
+        Plan {
+            agent: self.agent.clone(),
+            release: self.release.clone(),
+            installed: self.installed.clone(),
+            events: self.events.iter().map(event).collect(),
+            blockers: self.blockers.clone(),
+            warnings: self.warnings.clone(),
+        }
+    }
+}
+
+impl PlannedHook {
+    /// The entry of the appspec that it was planned from.
+    pub fn hook(&self) -> Hook {
+        Hook {
+            script: self.path.clone(),
+            location: self.location.clone(),
+            timeout: Duration::from_secs(self.timeout_s),
+            run_as: self.user.clone(),
+            sudo: self.sudo,
+            span: Span::default(),
+        }
+    }
+}
+
 impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -242,7 +299,7 @@ impl Blocker {
         match self {
             Blocker::WrongOs | Blocker::NoScript { .. } | Blocker::InstalledUnreadable { .. } => Exit::Invalid,
             Blocker::NoSuchEvent { .. } => Exit::Usage,
-            Blocker::NoUser { .. } | Blocker::NotRoot { .. } => Exit::HookFailed,
+            Blocker::NotStartable { .. } | Blocker::NoUser { .. } | Blocker::NotRoot { .. } => Exit::HookFailed,
             Blocker::Install { .. } => Exit::InstallFailed,
         }
     }
@@ -251,10 +308,16 @@ impl Blocker {
     pub fn hint(&self) -> String {
         match self {
             Blocker::WrongOs => "deploy it with the AWS agent on Windows, or write `os: linux`".to_owned(),
-            Blocker::NoScript { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. } => {
+            Blocker::NoScript { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. }
+            | Blocker::NotStartable { event, from: ScriptsFrom::Installed | ScriptsFrom::MostRecent, .. } => {
                 way_round(std::slice::from_ref(event))
             }
             Blocker::InstalledUnreadable { events, .. } => way_round(events),
+            Blocker::NotStartable { location, from: ScriptsFrom::Current, .. } => {
+                format!(
+                    "mend `{location}` in the repository and build again; `longshore check` finds much of this before"
+                )
+            }
             Blocker::NoScript { location, from: ScriptsFrom::Current, .. } => {
                 format!(
                     "add `{location}` to the repository, or take it out of the appspec; `longshore check` finds this before the build"
@@ -285,6 +348,7 @@ impl fmt::Display for Blocker {
                 };
                 write!(f, "{event}: script `{location}` is not a file in {whose} (looked for {})", script.display())
             }
+            Blocker::NotStartable { event, reason, .. } => write!(f, "{event}: {reason}"),
             Blocker::NoUser { event, location, user } => {
                 write!(f, "{event}: script `{location}` should run as `{user}`, and this host knows no such user")
             }
@@ -419,6 +483,7 @@ fn plan_hooks(
                 Blocker::WrongOs
                 | Blocker::NoScript { .. }
                 | Blocker::NoSuchEvent { .. }
+                | Blocker::NotStartable { .. }
                 | Blocker::NoUser { .. }
                 | Blocker::NotRoot { .. }
                 | Blocker::Install { .. } => None,
@@ -458,6 +523,10 @@ fn plan_hooks(
                 from,
             }),
         }
+        if let Some(fault) = revision.faults.get(&script) {
+            let precedes = Precedes { before_install: prepared_by_script, script: !planned.is_empty() };
+            plan_fault(plan, fault, event, hook, from, precedes);
+        }
         if let Some(RunAs::User(user)) = hook.run_as.as_ref().and_then(|user| users.get(user))
             && plan.agent.uid != 0
             && user.uid != plan.agent.uid
@@ -481,12 +550,68 @@ fn plan_hooks(
         }
         planned.push(PlannedHook {
             location: hook.location.clone(),
+            path: hook.script.clone(),
             script,
             timeout_s: hook.timeout.as_secs(),
             user: hook.run_as.clone(),
+            sudo: hook.sudo,
             notes,
-            hook: hook.clone(),
         });
     }
     Action::Hooks { from, revision: Box::new(revision.release.clone()), hooks: planned }
+}
+
+/// What runs before a script in its deployment.
+#[derive(Clone, Copy)]
+struct Precedes {
+    /// Scripts of BeforeInstall.
+    before_install: bool,
+    /// Another script of the same event.
+    script: bool,
+}
+
+/// A script that could not be started as things are now. A script before it may change that: by mending it where it stands,
+/// or by installing its interpreter, as the Install event may too.
+fn plan_fault(
+    plan: &mut Plan,
+    fault: &Fault,
+    event: &LifecycleEvent,
+    hook: &Hook,
+    from: ScriptsFrom,
+    precedes: Precedes,
+) {
+    let location = &hook.location;
+    let (reason, may_change) = match fault {
+        Fault::WindowsLineEnd { reason } => (reason.clone(), precedes.before_install),
+        Fault::NoInterpreter { interpreter } => {
+            let earlier = plan.events.iter().any(|earlier| match &earlier.action {
+                Action::Hooks { .. } => true,
+                Action::Install { plan: None } => true,
+                Action::Install { plan: Some(install) } => {
+                    // A link of the release may stand for a folder that has it.
+                    install.copies.iter().any(|copy| interpreter.starts_with(&copy.destination))
+                }
+                Action::Nothing { .. } | Action::Download { .. } => false,
+            });
+            let interpreter = interpreter.display();
+            (
+                format!(
+                    "the interpreter `{interpreter}` of `{location}` does not exist; install it, or change the `#!` line"
+                ),
+                earlier || precedes.script,
+            )
+        }
+        Fault::NotInPath { program } => {
+            plan.warnings.push(format!(
+                "{event}: `{location}` runs with `{program}`, which is in no folder of the agent's PATH"
+            ));
+            return;
+        }
+    };
+    if may_change {
+        plan.warnings.push(format!("{event}: {reason}; it will fail unless a script before it changes that"));
+    } else {
+        let (event, location) = (event.clone(), location.clone());
+        plan.blockers.push(Blocker::NotStartable { event, location, reason, from });
+    }
 }

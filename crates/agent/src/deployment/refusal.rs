@@ -48,6 +48,10 @@ pub(super) fn hook_failure(failed: &FailedHook<'_>, scripts_log: &Path) -> Failu
         failure = failure
             .hint(format!("its limit is {}s; raise `timeout` in the appspec if it needs longer", hook.timeout_s));
     }
+    if report.outcome == HookOutcome::Interrupted {
+        failure = failure
+            .hint("find out what it changed before it runs again: nothing of it was undone, and it was not repeated");
+    }
     if from == ScriptsFrom::Installed {
         failure = failure.hint(format!(
             "this script belongs to the installed revision, so a fix in the new one does not reach it: leave it out with \
@@ -82,6 +86,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) => Exit::Failed,
         FetchError::Url(_) => Exit::Usage,
         FetchError::Store { source, .. } => source.exit(),
+        FetchError::GitHub { source, .. } => source.exit(),
         FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
     };
     let hint = match &error {
@@ -93,6 +98,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         ),
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
+        FetchError::GitHub { source, .. } => source.hint(),
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) | FetchError::Url(_) => None,
     };
     let failure = Failure::new(exit, error);

@@ -1,8 +1,9 @@
 //! Reads the revisions that a deployment concerns: the one in the bundle and the one that is installed. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,10 +13,14 @@ use longshore_core::bundle::{Bundle, BundlePath, EntryKind, OpenError};
 use longshore_core::problem::{Problem, SourceFile};
 
 use super::plan::{Revision, Script};
+use crate::hook::fault::{self, HEAD};
 use crate::release::Release;
 
 /// An appspec larger than this is none.
 const APPSPEC_LIMIT: u64 = 1 << 20;
+
+/// A script of a bundle that is larger is not looked at.
+const SCRIPT_LIMIT: u64 = 1 << 20;
 
 /// Why the revision in a bundle cannot be deployed.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ pub fn of_bundle(
         };
         scripts.insert(hook.script.under(&release.archive), script);
     }
-    Ok((Revision { release, appspec: Ok(appspec), scripts }, parsed.problems))
+    Ok((Revision { release, appspec: Ok(appspec), scripts, faults: BTreeMap::new() }, parsed.problems))
 }
 
 /// Whether a folder above a path is a link of the bundle.
@@ -97,7 +102,42 @@ pub fn of_installed(release: Release, appspec_name: Option<&BundlePath>) -> Revi
         };
         scripts.insert(path, script);
     }
-    Revision { release, appspec, scripts }
+    let mut revision = Revision { release, appspec, scripts, faults: BTreeMap::new() };
+    find_faults_on_disk(&mut revision);
+    revision
+}
+
+/// Looks for what is wrong with the scripts of a revision that stands unpacked.
+pub fn find_faults_on_disk(revision: &mut Revision) {
+    let archive = revision.release.archive.clone();
+    find_faults(revision, &|script| {
+        let mut head = Vec::new();
+        let file = fs::File::open(script.under(&archive)).ok()?;
+        file.take(HEAD as u64).read_to_end(&mut head).ok()?;
+        Some(head)
+    });
+}
+
+/// Looks for what is wrong with the scripts of a revision that is not unpacked. One that is too large to be text is not
+/// looked at.
+pub fn find_faults_in_bundle(revision: &mut Revision, bundle: &Bundle) {
+    find_faults(revision, &|script| bundle.read(script, SCRIPT_LIMIT).ok().flatten());
+}
+
+fn find_faults(revision: &mut Revision, read: &dyn Fn(&BundlePath) -> Option<Vec<u8>>) {
+    let path: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
+    for hook in revision.appspec.iter().flat_map(|appspec| appspec.hooks.values().flatten()) {
+        let script = hook.script.under(&revision.release.archive);
+        if revision.faults.contains_key(&script) {
+            continue;
+        }
+        // What cannot be read is told when it is run.
+        let Some(bytes) = read(&hook.script) else { continue };
+        let head = &bytes[..bytes.len().min(HEAD)];
+        if let Some(fault) = fault::find(&hook.location, head, &path, &Path::exists) {
+            revision.faults.insert(script, fault);
+        }
+    }
 }
 
 /// Everybody whom these revisions name in `runas`.

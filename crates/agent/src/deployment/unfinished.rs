@@ -1,73 +1,91 @@
 //! Deployments of a group that were never closed. Whoever ran them is gone: the lock is ours.
 //!
-//! An installation that was under way is undone, or completed when it had come to its records; a script that still runs is
-//! waited for by refusing; then the journal is closed. Nothing is run again.
+//! A new deployment closes them: an installation that was under way is ended, a script that still runs is waited for by
+//! refusing. Nothing is run again. (Going on with one instead is [`super::drive::resume`].)
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::fsx;
 use longshore_core::ids::DeploymentId;
-use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::Fanout;
-use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
+use super::interrupted;
 use super::journal::{self, Entry, Journal, Line, Outcome, Step};
+use super::progress::Progress;
 use crate::event::Event;
 use crate::history;
 use crate::hook::watch;
-use crate::install::compat::Records;
-use crate::install::execute::{self, Installation, Recovered};
-use crate::install::permissions::Programs;
-use crate::install::plan::InstallPlan;
-use crate::install::transaction::{Phase, Transaction};
 use crate::layout::DeploymentDir;
 use crate::lock::Lock;
-use crate::release::{self, Release};
+use crate::retention;
 
-/// What an installation under way wrote down: everything that undoing or completing it needs.
-#[derive(Debug, Serialize, Deserialize)]
-struct Written {
-    plan: InstallPlan,
-    transaction: Transaction,
-}
-
-/// Writes down an installation that is about to begin; see [`Entry::Installing`] for how far it got.
-pub(super) fn write(directory: &DeploymentDir, plan: &InstallPlan, transaction: &Transaction) -> io::Result<()> {
-    let written = Written { plan: plan.clone(), transaction: transaction.clone() };
-    fsx::write_atomic(&directory.installation(), &serde_json::to_vec(&written)?)
-}
-
-/// Closes every unfinished deployment of the group.
+/// Closes every unfinished deployment of the group but `current`.
 pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current: &DeploymentId) -> Result<(), Failure> {
     for (id, path) in history::journals(&agent.layout, &lock.group).map_err(failed)? {
+        if id == *current {
+            continue;
+        }
         let lines = journal::read(&path).map_err(failed)?;
-        if id == *current || lines.is_empty() || journal::outcome(&lines).is_some() {
+        if journal::outcome(&lines).is_some() {
             continue;
         }
         refuse_beside_script(agent, lock, &id, &lines)?;
-        end_installation(agent, lock, &id, &lines)?;
+        let Some(progress) = Progress::replay(lines) else { continue };
+        let directory = agent.layout.deployment(&lock.group, &id);
+        if let (Some(phase), Some(prepared)) = (progress.installing, &progress.prepared) {
+            interrupted::end(agent, lock, &directory, &prepared.release, phase)?;
+        }
+        // Also one that was written down and not begun.
+        let _ = fs::remove_file(directory.installation());
         let reason = Some("its agent went away; closed by the next deployment".to_owned());
         Journal::reopen(path, agent.now)
-            .and_then(|mut journal| journal.append(Entry::Closed { outcome: Outcome::Interrupted, reason }))
+            .and_then(|mut journal| {
+                journal.append(Entry::Closed { outcome: Outcome::Interrupted, good: false, reason })
+            })
             .map_err(failed)?;
-        events.emit(&Event::EarlierClosed { earlier: id, during: last_event(&lines) });
+        events.emit(&Event::EarlierClosed { earlier: id, during: progress.during().cloned() });
     }
     Ok(())
 }
 
-/// The event that a deployment was in when its journal ended.
-fn last_event(lines: &[Line]) -> Option<LifecycleEvent> {
-    lines.iter().rev().find_map(|line| match &line.entry {
-        Entry::Planned { event, .. }
-        | Entry::Started { event, .. }
-        | Entry::Finished { event, .. }
-        | Entry::Failed { event, .. } => Some(event.clone()),
-        Entry::Opened { .. } | Entry::Prepared { .. } | Entry::Installing { .. } | Entry::Closed { .. } => None,
-    })
+/// Removes what crashes leave: temporary files that never got their name, and folders of deployments whose order was never
+/// written down, so that nothing was begun.
+pub(super) fn sweep(agent: &Agent, lock: &Lock) {
+    let group = agent.layout.group(&lock.group);
+    remove_temporary(group.path(), "");
+    for suffix in ["-install.json", "-cleanup", "_last_successful_install", "_most_recent_install"] {
+        remove_temporary(&agent.layout.instructions(), &format!("{}{suffix}", lock.group));
+    }
+    retention::sweep(&agent.layout, &lock.group);
+    for deployment in fs::read_dir(agent.layout.deployments(&lock.group)).into_iter().flatten().flatten() {
+        let path = deployment.path();
+        let journal = DeploymentDir::at(&path).journal();
+        let was_begun = fs::read(&journal).map_or(true, |lines| lines.contains(&b'\n'));
+        if !was_begun {
+            let _ = fs::remove_file(&journal);
+        }
+        // Only an empty folder goes: without a journal it may be one of the AWS agent's.
+        if fs::remove_dir(&path).is_err() {
+            remove_temporary(&path, "");
+        }
+    }
+}
+
+/// Removes `.<name>.longshore-…` from a folder; an empty name stands for every one. See `fsx::write_atomic`.
+fn remove_temporary(folder: &Path, name: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let Some((of, _)) = file_name.to_str().and_then(|name| name.strip_prefix('.')?.split_once(".longshore-"))
+        else {
+            continue;
+        };
+        if name.is_empty() || of == name {
+            // What stays is what it was: a file, or half an unpacked archive, that nobody reads.
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.
@@ -77,92 +95,17 @@ fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[
         let Entry::Planned { steps, .. } = &line.entry else { continue };
         for step in steps {
             let Step::RunHook { location, number, .. } = step else { continue };
-            if watch::is_running(&earlier.hook(*number)).map_err(failed)? {
+            let hook = earlier.hook(*number);
+            if watch::is_running(&hook).map_err(failed)? {
                 let message = format!("script `{location}` of the interrupted deployment {id} still runs");
                 return Err(Failure::new(Exit::Busy, message)
-                    .hint(format!("wait for it to end; it writes to {}", earlier.scripts_log().display())));
+                    .hint("wait for it and finish that deployment: longshore-agent resume")
+                    .hint(format!("it writes to {}", earlier.scripts_log().display())));
             }
+            watch::tidy(&hook);
         }
     }
     Ok(())
-}
-
-/// Leaves the old release or the new one, whole.
-fn end_installation(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
-    let directory = agent.layout.deployment(&lock.group, id);
-    let (Some(phase), Some(release)) = (last_phase(lines), prepared(lines)) else { return Ok(()) };
-    let path = directory.installation();
-    let Written { plan, mut transaction } = match read(&path) {
-        Ok(written) => written,
-        // Removed when the installation had ended; the journal's own line was what the crash took.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed(CannotRead { path, source })),
-    };
-    transaction.phase = phase;
-    let installation = Installation {
-        plan: &plan,
-        archive: &release.archive,
-        deployment_root: directory.path(),
-        records: &Records { dir: agent.layout.instructions(), group: lock.group.clone() },
-        programs: &Programs::find(
-            agent.environment.get(std::ffi::OsStr::new("PATH")).map(std::ffi::OsString::as_os_str),
-        ),
-    };
-    let recovered =
-        execute::recover(&installation, &transaction).map_err(|error| Failure::new(Exit::InstallFailed, error))?;
-    if let Recovered::Completed(_) = recovered {
-        release::mark_installed(&agent.layout, lock, release).map_err(failed)?;
-    }
-    // What is left of it is only a file that nobody reads any more.
-    let _ = fs::remove_file(&path);
-    Ok(())
-}
-
-/// How far the installation of a journal got; `None` when there was none, or when it ended.
-fn last_phase(lines: &[Line]) -> Option<Phase> {
-    let mut phase = None;
-    for line in lines {
-        match &line.entry {
-            Entry::Installing { phase: entered } => phase = Some(*entered),
-            Entry::Finished { event: LifecycleEvent::Install, .. }
-            | Entry::Failed { event: LifecycleEvent::Install, .. } => {
-                phase = None;
-            }
-            Entry::Opened { .. }
-            | Entry::Prepared { .. }
-            | Entry::Planned { .. }
-            | Entry::Started { .. }
-            | Entry::Finished { .. }
-            | Entry::Failed { .. }
-            | Entry::Closed { .. } => {}
-        }
-    }
-    phase
-}
-
-fn prepared(lines: &[Line]) -> Option<&Release> {
-    lines.iter().find_map(|line| match &line.entry {
-        Entry::Prepared { release } => Some(release),
-        Entry::Opened { .. }
-        | Entry::Planned { .. }
-        | Entry::Started { .. }
-        | Entry::Installing { .. }
-        | Entry::Finished { .. }
-        | Entry::Failed { .. }
-        | Entry::Closed { .. } => None,
-    })
-}
-
-fn read(path: &Path) -> io::Result<Written> {
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
-}
-
-/// What an interrupted installation wrote down cannot be read, so it can be neither undone nor completed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the interrupted installation in `{path}`")]
-struct CannotRead {
-    path: PathBuf,
-    source: io::Error,
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

@@ -1,68 +1,124 @@
 //! A plan → text for people.
 
-use std::fmt::Write as _;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use longshore_core::figures::{plural, size};
 use longshore_core::lifecycle::ScriptsFrom;
 
+use super::text::{clean, clock, limit};
 use crate::deployment::order::Order;
 use crate::deployment::plan::{Account, Action, Plan, PlannedEvent, PlannedHook};
-use crate::install::listing::ItemKind;
-use crate::install::plan::{CopyAction, DirectoryAction, InstallPlan, PermissionChange};
+use crate::deployment::preview::{Change, ChangeKind, Preview, Standing, Sum, Underway, What};
+use crate::install::plan::InstallPlan;
+use crate::release::Release;
 
-/// What a deployment would do, event by event, and the sum.
-pub fn plan(order: &Order, plan: &Plan) -> String {
-    let mut text = String::new();
-    let release = &plan.release;
-    let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
-    let content = release.content_digest.map(|digest| format!(", content {}", digest.short())).unwrap_or_default();
-    line(
-        &mut text,
-        &format!(
-            "Plan: `{}` to `{}` (group id {}){commit}{content}",
-            order.application, order.group.name, order.group.id
-        ),
-    );
-    line(
-        &mut text,
-        &match &plan.installed {
-            Some(installed) => format!(
-                "Installed now: {}{}",
-                installed.deployment,
-                match &installed.commit {
-                    Some(commit) => format!(", commit {}", commit.short()),
-                    None => String::new(),
-                }
-            ),
-            None => "Installed now: nothing; this is the group's first deployment".to_owned(),
-        },
-    );
-    text.push('\n');
-    for event in &plan.events {
-        planned_event(&mut text, event, &plan.agent);
-    }
-    text.push('\n');
-    line(&mut text, &sum(plan));
-    if plan.events.iter().any(|planned| planned.expected) {
-        line(&mut text, "Expected: scripts run before it, and may change what it finds");
-    }
-    for warning in &plan.warnings {
-        line(&mut text, &format!("Warning: {warning}"));
-    }
-    text
+/// How many paths are listed one by one unless all are asked for.
+const MOST_PATHS: usize = 40;
+
+/// How many folders are listed when paths are counted by folder.
+const MOST_FOLDERS: usize = 40;
+
+/// How much of a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What changes; counted by folder when it is much.
+    Changes,
+    /// Every path.
+    All,
 }
 
-fn planned_event(text: &mut String, planned: &PlannedEvent, agent: &Account) {
+/// What a deployment would do, event by event, and the sum.
+pub fn plan(order: &Order, preview: &Preview, detail: Detail) -> String {
+    let mut text = Text(String::new());
+    let plan = &preview.plan;
+    text.line(&format!("Plan: `{}` to `{}` (group id {})", order.application, order.group.name, order.group.id));
+    match &plan.installed {
+        Some(installed) => text.line(&format!("Installed now: {}{}", installed.deployment, identity(installed))),
+        None => text.line("Installed now: nothing; this is the group's first deployment"),
+    }
+    let same = match &plan.installed {
+        Some(now) if now.content_digest.is_some() && now.content_digest == plan.release.content_digest => {
+            ", which is installed already"
+        }
+        Some(_) | None => "",
+    };
+    text.line(&format!("To install: {}{same}", identity(&plan.release).trim_start_matches(", ")));
+    for underway in &preview.underway {
+        text.line(&underway_line(underway));
+    }
+    text.line("");
+    for event in &plan.events {
+        planned_event(&mut text, event, preview, detail);
+    }
+    text.line("");
+    text.line(&format!("Sum: {}", sum(plan, &preview.sum)));
+    for space in &preview.space {
+        let (folder, needed, free) = (space.folder.display(), size(space.bytes_needed), size(space.bytes_free));
+        text.line(&format!("Space: {needed} needed on the file system at {folder}, {free} free"));
+        if space.bytes_needed > space.bytes_free {
+            text.line(&format!("Warning: there is not enough space on the file system at {folder}"));
+        }
+    }
+    if plan.events.iter().any(|planned| planned.expected) {
+        text.line("Expected: scripts run before it, and may change what it finds");
+    }
+    for too_long in &preview.too_long {
+        let (event, most) = (&too_long.event, limit(too_long.limit_s));
+        text.line(&format!(
+            "Warning: {event} may take {most} by its limits; the CodeDeploy service ends an event after 1h"
+        ));
+    }
+    for warning in &plan.warnings {
+        text.line(&format!("Warning: {warning}"));
+    }
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, content: &str) {
+        // Names come from outside.
+        self.0.push_str(clean(content).trim_end());
+        self.0.push('\n');
+    }
+}
+
+/// Commit and content of a release, as far as they are known.
+fn identity(release: &Release) -> String {
+    let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
+    let content = release.content_digest.map(|digest| format!(", content {}", digest.short())).unwrap_or_default();
+    format!("{commit}{content}")
+}
+
+fn underway_line(underway: &Underway) -> String {
+    match underway {
+        Underway::Deployment { holder } => {
+            format!("Under way: another deployment of this group ({holder}); until it ends, this one would be refused")
+        }
+        Underway::Script { deployment, script, log } => format!(
+            "Under way: script `{script}` of {deployment}, whose agent is gone; until it ends, this deployment would be \
+             refused; it writes to {}",
+            log.display()
+        ),
+        Underway::Unfinished { deployment, during } => match during {
+            Some(event) => format!("Unfinished: {deployment}, which stopped in {event}"),
+            None => format!("Unfinished: {deployment}, which stopped before its first event"),
+        },
+    }
+}
+
+fn planned_event(text: &mut Text, planned: &PlannedEvent, preview: &Preview, detail: Detail) {
     let expected = if planned.expected { " (expected)" } else { "" };
     let head = |what: &str| format!("{:<19} {what}", planned.event.name());
     match &planned.action {
-        Action::Nothing { reason } => line(text, &head(&format!("nothing: {reason}"))),
+        Action::Nothing { reason } => text.line(&head(&format!("nothing: {reason}"))),
         Action::Download { files } => {
-            line(
-                text,
-                &head(&format!("{}, fetched, verified and unpacked before the first event", plural(*files, "file"))),
-            );
+            text.line(&head(&format!(
+                "{}, fetched, verified and unpacked before the first event",
+                plural(*files, "file")
+            )));
         }
         Action::Hooks { from, revision, hooks } => {
             let whose = match from {
@@ -70,109 +126,201 @@ fn planned_event(text: &mut String, planned: &PlannedEvent, agent: &Account) {
                 ScriptsFrom::Installed => format!("of the installed revision {}", revision.deployment),
                 ScriptsFrom::MostRecent => format!("of the revision fetched last, {}", revision.deployment),
             };
-            line(text, &head(&format!("{} {whose}{expected}", plural(hooks.len(), "script"))));
+            text.line(&head(&format!("{} {whose}{expected}", plural(hooks.len(), "script"))));
             for hook in hooks {
-                hook_line(text, hook, agent);
+                hook_line(text, hook, *from, preview);
             }
         }
         Action::Install { plan: Some(install) } => {
-            line(text, &head(&format!("{}{expected}", install_sum(install))));
-            install_lines(text, install, agent);
+            text.line(&head(&format!("{}{expected}", files(&preview.sum))));
+            install_lines(text, install, preview, detail);
         }
-        Action::Install { plan: None } => line(text, &head(&format!("cannot be decided yet, see below{expected}"))),
+        Action::Install { plan: None } => text.line(&head(&format!("cannot be decided yet, see below{expected}"))),
     }
 }
 
-fn hook_line(text: &mut String, hook: &PlannedHook, agent: &Account) {
-    let user = hook.user.as_deref().unwrap_or(&agent.user);
-    line(text, &format!("    run      {}  as {user}, limit {}s", hook.location, hook.timeout_s));
-    for note in &hook.notes {
-        line(text, &format!("             {note}"));
-    }
-}
-
-fn install_lines(text: &mut String, install: &InstallPlan, agent: &Account) {
-    for directory in &install.directories {
-        let what = match directory.action {
-            DirectoryAction::Create => "create",
-            DirectoryAction::Replace => "replace",
-            DirectoryAction::Keep => continue,
-        };
-        let permissions = permissions(install, &directory.path, None, agent);
-        line(text, &format!("    {what:<8} {}/  {permissions}", directory.path.display()));
-    }
-    for copy in &install.copies {
-        let what = match copy.action {
-            CopyAction::Create => "create",
-            CopyAction::Replace => "replace",
-            CopyAction::Retain => "keep",
-        };
-        let detail = match &copy.kind {
-            ItemKind::Link(target) => format!("-> {target}"),
-            ItemKind::File | ItemKind::Directory => {
-                format!("{}, {}", permissions(install, &copy.destination, Some(copy.mode), agent), size(copy.size))
-            }
-        };
-        line(text, &format!("    {what:<8} {}  {detail}", copy.destination.display()));
-    }
-    for removal in &install.removals {
-        let slash = if removal.directory { "/ (if it is empty by then)" } else { "" };
-        line(text, &format!("    delete   {}{slash}", removal.path.display()));
-    }
-    for note in &install.notes {
-        line(text, &format!("    note     {note}"));
-    }
-}
-
-/// Owner, group and mode that a path will have; what no entry changes is the agent's own.
-fn permissions(install: &InstallPlan, path: &Path, mode: Option<u32>, agent: &Account) -> String {
-    let change = install.permissions.iter().find(|change| change.path == path);
-    let owner = change.and_then(|change| change.owner.as_ref()).map_or(&agent.user, |owner| &owner.name);
-    let group = change.and_then(|change| change.group.as_ref()).map_or(&agent.group, |group| &group.name);
-    let mode = change.and_then(|change| change.mode).or(mode).unwrap_or(0o755);
-    let extra = match change {
-        Some(PermissionChange { acl: Some(acl), .. }) => {
-            format!(", ACL of {}", plural(acl.len(), "line"))
-        }
-        Some(_) | None => String::new(),
+fn hook_line(text: &mut Text, hook: &PlannedHook, from: ScriptsFrom, preview: &Preview) {
+    let Account { user: agent, .. } = &preview.plan.agent;
+    let user = hook.user.as_deref().unwrap_or(agent);
+    let change = preview.scripts.iter().find(|change| change.script == hook.path).map(|change| change.change);
+    let news = match (from, change) {
+        (ScriptsFrom::Current, Some(ChangeKind::Create)) => ", new",
+        (ScriptsFrom::Current, Some(ChangeKind::Change)) => ", changed",
+        (ScriptsFrom::Current | ScriptsFrom::Installed | ScriptsFrom::MostRecent, _) => "",
     };
-    format!("{owner}:{group} {mode:04o}{extra}")
+    text.line(&format!("    run      {}  as {user}, limit {}{news}", hook.location, limit(hook.timeout_s)));
+    for note in &hook.notes {
+        text.line(&format!("             {note}"));
+    }
 }
 
-fn install_sum(install: &InstallPlan) -> String {
-    let count = |action| install.copies.iter().filter(|copy| copy.action == action).count();
-    format!(
-        "{} new, {} replaced, {} kept, {} deleted",
-        count(CopyAction::Create),
-        count(CopyAction::Replace),
-        count(CopyAction::Retain),
-        install.removals.len()
-    )
+fn install_lines(text: &mut Text, install: &InstallPlan, preview: &Preview, detail: Detail) {
+    let is_shown = |change: &&Change| detail == Detail::All || change.change != ChangeKind::Same;
+    let shown: Vec<&Change> = preview.changes.iter().filter(is_shown).collect();
+    if detail == Detail::All || shown.len() <= MOST_PATHS {
+        for change in shown {
+            text.line(&format!("    {}", change_line(change)));
+        }
+    } else {
+        for (folder, sum) in by_folder(&preview.changes) {
+            text.line(&format!("    {}  {}, {}", slashed(&folder), files(&sum), size(sum.bytes)));
+        }
+        text.line("    every path: `--all`, or `--output json`");
+    }
+    let most = if detail == Detail::All { usize::MAX } else { MOST_PATHS };
+    for note in install.notes.iter().take(most) {
+        text.line(&format!("    note     {note}"));
+    }
+    if install.notes.len() > most {
+        text.line(&format!("    note     and {} more: `--all`", install.notes.len() - most));
+    }
 }
 
-fn sum(plan: &Plan) -> String {
-    let hooks: Vec<&PlannedHook> = plan
-        .events
-        .iter()
-        .flat_map(|planned| match &planned.action {
-            Action::Hooks { hooks, .. } => hooks.as_slice(),
-            Action::Nothing { .. } | Action::Download { .. } | Action::Install { .. } => &[],
-        })
-        .collect();
-    let worst: u64 = hooks.iter().map(|hook| hook.timeout_s).sum();
-    let mut text = format!("Sum: {}, at most {worst}s", plural(hooks.len(), "script"));
-    for planned in &plan.events {
-        if let Action::Install { plan: Some(install) } = &planned.action {
-            let bytes: u64 =
-                install.copies.iter().filter(|copy| copy.action != CopyAction::Retain).map(|copy| copy.size).sum();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "; {}, {}", plural(install.copies.len(), "file"), size(bytes));
+fn slashed(folder: &Path) -> String {
+    let folder = folder.display().to_string();
+    if folder.ends_with('/') { folder } else { format!("{folder}/") }
+}
+
+fn change_line(change: &Change) -> String {
+    let path = change.path.display();
+    let is_folder =
+        |standing: &Option<Standing>| standing.as_ref().is_some_and(|standing| standing.what == What::Directory);
+    let slash = if is_folder(if change.after.is_some() { &change.after } else { &change.before }) { "/" } else { "" };
+    let acl = change.acl.map(|lines| format!(", ACL of {}", plural(lines, "line"))).unwrap_or_default();
+    match (change.change, &change.before, &change.after) {
+        (ChangeKind::Create, _, Some(after)) => format!("create   {path}{slash}  {}{acl}", standing(after)),
+        (ChangeKind::Change, Some(before), Some(after)) => {
+            format!("change   {path}{slash}  {}{acl}", difference(before, after))
+        }
+        (ChangeKind::Same, _, _) => format!("same     {path}{slash}"),
+        (ChangeKind::Keep, Some(before), _) => format!("keep     {path}{slash}  {}", standing(before)),
+        (ChangeKind::Delete, Some(before), _) => match &before.what {
+            What::File { size: bytes, .. } => format!("delete   {path}  {}", size(*bytes)),
+            What::Directory => format!("delete   {path}/ (if it is empty by then)"),
+            What::Link { target } => format!("delete   {path}  -> {target}"),
+            What::Special => format!("delete   {path}"),
+        },
+        // A change without what it changes from or to is none of ours.
+        (ChangeKind::Create, ..) => format!("create   {path}"),
+        (ChangeKind::Change, ..) => format!("change   {path}"),
+        (ChangeKind::Keep, ..) => format!("keep     {path}"),
+        (ChangeKind::Delete, ..) => format!("delete   {path}"),
+    }
+}
+
+fn standing(standing: &Standing) -> String {
+    let owner = format!("{}:{} {:04o}", standing.owner, standing.group, standing.mode);
+    match &standing.what {
+        What::File { size: bytes, .. } => format!("{owner}, {}", size(*bytes)),
+        What::Link { target } => format!("-> {target}"),
+        What::Directory | What::Special => owner,
+    }
+}
+
+/// What differs, and nothing else.
+fn difference(before: &Standing, after: &Standing) -> String {
+    let mut parts = Vec::new();
+    match (&before.what, &after.what) {
+        (one, other) if one == other => {}
+        (What::File { size: old, .. }, What::File { size: new, .. }) if old == new => {
+            parts.push(format!("other content, {}", size(*new)));
+        }
+        (What::File { size: old, .. }, What::File { size: new, .. }) if size(*old) == size(*new) => {
+            parts.push(format!("{old} -> {new} bytes"));
+        }
+        (What::File { size: old, .. }, What::File { size: new, .. }) => {
+            parts.push(format!("{} -> {}", size(*old), size(*new)));
+        }
+        (What::Link { target: old }, What::Link { target: new }) => {
+            parts.push(format!("link to {old} -> link to {new}"));
+        }
+        (old, new) => parts.push(format!("{} -> {}", kind(old), kind(new))),
+    }
+    let owner = |standing: &Standing| format!("{}:{}", standing.owner, standing.group);
+    if owner(before) != owner(after) {
+        parts.push(format!("{} -> {}", owner(before), owner(after)));
+    }
+    if before.mode != after.mode && !matches!(after.what, What::Link { .. }) {
+        parts.push(format!("{:04o} -> {:04o}", before.mode, after.mode));
+    }
+    parts.join(", ")
+}
+
+fn kind(what: &What) -> &'static str {
+    match what {
+        What::File { .. } => "file",
+        What::Link { .. } => "link",
+        What::Directory => "folder",
+        What::Special => "device, socket or pipe",
+    }
+}
+
+/// Changes counted by folder: where there are too many folders, the deepest ones count as their parents.
+fn by_folder(changes: &[Change]) -> BTreeMap<PathBuf, Sum> {
+    let mut sums: BTreeMap<PathBuf, Sum> = BTreeMap::new();
+    for change in changes {
+        let standing = change.after.as_ref().or(change.before.as_ref());
+        if standing.is_some_and(|standing| standing.what == What::Directory) {
+            continue;
+        }
+        let sum = sums.entry(change.path.parent().unwrap_or(&change.path).to_owned()).or_default();
+        match change.change {
+            ChangeKind::Create => sum.created += 1,
+            ChangeKind::Change => sum.changed += 1,
+            ChangeKind::Same => sum.same += 1,
+            ChangeKind::Keep => sum.kept += 1,
+            ChangeKind::Delete => sum.deleted += 1,
+        }
+        if let (ChangeKind::Create | ChangeKind::Change, Some(What::File { size, .. })) =
+            (change.change, standing.map(|standing| &standing.what))
+        {
+            sum.bytes += size;
         }
     }
-    text
+    let depth = |path: &Path| path.components().count();
+    while sums.len() > MOST_FOLDERS {
+        let deepest = sums.keys().map(|folder| depth(folder)).max().unwrap_or(0);
+        let (deep, mut kept): (Vec<_>, BTreeMap<_, _>) = {
+            let (deep, kept): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(folder, _)| depth(folder) == deepest);
+            (deep, kept.into_iter().collect())
+        };
+        for (folder, sum) in deep {
+            let parent = folder.parent().unwrap_or(&folder).to_owned();
+            add(kept.entry(parent).or_default(), &sum);
+        }
+        sums = kept;
+    }
+    sums
 }
 
-fn line(text: &mut String, content: &str) {
-    text.push_str(content.trim_end());
-    text.push('\n');
+fn add(sum: &mut Sum, other: &Sum) {
+    sum.created += other.created;
+    sum.changed += other.changed;
+    sum.same += other.same;
+    sum.kept += other.kept;
+    sum.deleted += other.deleted;
+    sum.bytes += other.bytes;
+}
+
+/// `3 new, 1 changed, 120 unchanged`: what is none is left out.
+fn files(sum: &Sum) -> String {
+    let counts = [
+        (sum.created, "new"),
+        (sum.changed, "changed"),
+        (sum.same, "unchanged"),
+        (sum.kept, "kept"),
+        (sum.deleted, "deleted"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if counts.is_empty() { "no files".to_owned() } else { counts.join(", ") }
+}
+
+fn sum(plan: &Plan, sum: &Sum) -> String {
+    let scripts = match sum.hooks {
+        0 => "no scripts".to_owned(),
+        hooks => format!("{}, at most {}", plural(hooks, "script"), clock(std::time::Duration::from_secs(sum.limit_s))),
+    };
+    let installs = plan.events.iter().any(|planned| matches!(planned.action, Action::Install { plan: Some(_) }));
+    if installs { format!("{}; {} to write; {scripts}", files(sum), size(sum.bytes)) } else { scripts }
 }

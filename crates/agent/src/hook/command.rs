@@ -14,7 +14,7 @@ use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, Gr
 use longshore_core::lifecycle::LifecycleEvent;
 use serde::{Deserialize, Serialize};
 
-use super::policy::{HookEnvironment, HookPolicy, Leftovers};
+use super::policy::{HookEnvironment, HookPolicy, Leftovers, ToldNames};
 use crate::lossless;
 
 /// Every variable that we may set for a hook. An inherited value of one of them never reaches a hook.
@@ -194,6 +194,12 @@ pub struct HookContext {
 pub enum BundleSource {
     /// From a folder of this host: no variables (AWS agent 1.8.1).
     Local,
+    /// From GitHub.
+    #[serde(rename = "github")]
+    GitHub {
+        /// `BUNDLE_COMMIT`.
+        commit: String,
+    },
     /// From S3.
     S3 {
         /// `BUNDLE_BUCKET`.
@@ -272,17 +278,22 @@ fn minimum(env: &BTreeMap<OsString, OsString>) -> BTreeMap<OsString, OsString> {
 }
 
 fn deployment_variables(context: &HookContext) -> Vec<(&'static str, OsString)> {
+    let (application, group) = match &context.policy.told_names {
+        Some(ToldNames { application, group }) => (application.as_str(), group.as_str()),
+        None => (context.application.as_str(), context.group.as_str()),
+    };
     let mut variables: Vec<(&'static str, OsString)> = vec![
         ("LIFECYCLE_EVENT", context.event.name().into()),
         ("DEPLOYMENT_ID", context.deployment.as_str().into()),
-        ("APPLICATION_NAME", context.application.as_str().into()),
-        ("DEPLOYMENT_GROUP_NAME", context.group.as_str().into()),
+        ("APPLICATION_NAME", application.into()),
+        ("DEPLOYMENT_GROUP_NAME", group.into()),
         ("DEPLOYMENT_GROUP_ID", context.group_id.as_str().into()),
         ("LONGSHORE_ARCHIVE_DIR", context.archive.clone().into()),
     ];
     let mut known = |name, value: Option<String>| variables.extend(value.map(|value| (name, value.into())));
     match &context.bundle {
         BundleSource::Local => {}
+        BundleSource::GitHub { commit } => known("BUNDLE_COMMIT", Some(commit.clone())),
         BundleSource::S3 { bucket, key, version, etag } => {
             known("BUNDLE_BUCKET", Some(bucket.clone()));
             known("BUNDLE_KEY", Some(key.clone()));

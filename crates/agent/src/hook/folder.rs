@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longshore_core::fsx;
 use serde::{Deserialize, Serialize};
 
 use super::HookReport;
@@ -88,6 +89,7 @@ pub(super) fn result(dir: &Path) -> io::Result<Option<HookReport>> {
 pub(super) fn tidy(dir: &Path) {
     let _ = fs::remove_file(dir.join(COMMAND));
     let _ = fs::remove_file(dir.join(RUNNING));
+    fsx::remove_temporaries(&dir.join(RESULT));
 }
 
 /// Now, as it stands in reports.

@@ -16,6 +16,19 @@ pub struct HookPolicy {
     pub environment: HookEnvironment,
     /// The log of all deployments, absolute (AWS: `enable_deployments_log`); `None`: none is written.
     pub deployments_log: Option<PathBuf>,
+    /// What scripts are told as names instead of the order's; `None`: the order's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_names: Option<ToldNames>,
+}
+
+/// APPLICATION_NAME and DEPLOYMENT_GROUP_NAME as texts of any kind, such as a path: `codedeploy-local` takes them. Nothing
+/// but a script's environment gets them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldNames {
+    /// APPLICATION_NAME.
+    pub application: String,
+    /// DEPLOYMENT_GROUP_NAME.
+    pub group: String,
 }
 
 /// What happens to processes that a script leaves running when it exits with 0. They are named in any case.
@@ -50,6 +63,7 @@ impl Default for HookPolicy {
             leftovers: Leftovers::default(),
             environment: HookEnvironment::default(),
             deployments_log: None,
+            told_names: None,
         }
     }
 }

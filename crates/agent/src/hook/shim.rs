@@ -44,6 +44,7 @@ use super::{HookOutcome, HookReport, Stream, tree, user};
 pub(in crate::hook) use self::log::ROTATED;
 pub(in crate::hook) use self::output::ProgressLine;
 pub(in crate::hook) use self::rotated::rotated;
+pub(in crate::hook) use self::script::{interpreter_words, windows_line_end};
 
 /// The hidden subcommand, followed by the hook's folder.
 pub const SUBCOMMAND: &str = "hook-shim";

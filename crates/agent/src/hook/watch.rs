@@ -81,14 +81,16 @@ pub fn follow(dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookR
     let mut tail = None;
     loop {
         let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
-        let position = || Some(Tail::new(&Running::read(dir)?.output?));
-        if let Some(tail) = tail.as_mut() {
-            Tail::read(tail, on_line);
-        } else if is_alive {
-            tail = position();
+        if is_alive && tail.is_none() {
+            tail = Running::read(dir).and_then(|running| running.output).map(|position| Tail::new(&position));
         }
         // Only now: a shim writes the result before it gives up the lock.
-        if let Some(report) = result(dir)? {
+        let report = result(dir)?;
+        // And only now: it logs the last line before it writes the result.
+        if let Some(tail) = &mut tail {
+            tail.read(on_line);
+        }
+        if let Some(report) = report {
             folder::tidy(dir);
             return Ok(report);
         }
@@ -157,9 +159,15 @@ impl Shim {
         folder::tidy(&dir);
         // As a rule the deployment's folder of hooks is there.
         let made = dir.ancestors().take_while(|folder| !folder.exists()).count();
-        write_command(command, &dir).map_err(start)?;
-        let mut shim = self.command(&dir, made).and_then(|mut shim| shim.spawn()).map_err(|source| {
+        let written = write_command(command, &dir).and_then(|()| self.command(&dir, made));
+        let mut shim = written.map_err(|source| {
             folder::tidy(&dir);
+            start(source)
+        })?;
+        let mut shim = shim.spawn().map_err(|source| {
+            folder::tidy(&dir);
+            // It was ours, and nothing has run.
+            let _ = fs::remove_file(dir.join(folder::LOCK));
             start(source)
         })?;
         if let Some(progress) = shim.stdout.take() {

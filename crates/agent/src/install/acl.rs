@@ -14,9 +14,16 @@ pub fn entry_text(entry: &Acl) -> String {
     format!("{default}{tag}:{}:{}", entry.name, rwx(u32::from(entry.permissions)))
 }
 
-/// The argument of `setfacl --set` for an object with permission bits `mode`, as the AWS agent 1.8.1 makes it, anew for
-/// every object: the base entries from the mode, a mask as wide as the group where a named entry needs one, and, once
-/// there is a default entry, all the default ones that must be there.
+/// What an ACL, as `getfacl` writes it, lets the owning group do: once there is a mask, the mode does not say it any more.
+pub fn owning_group(getfacl: &str) -> Option<u32> {
+    let entry = getfacl.lines().find_map(|line| line.strip_prefix("group::"))?;
+    let bits = entry.chars().take(3).zip(['r', 'w', 'x']);
+    Some(bits.fold(0, |bits, (found, letter)| bits << 1 | u32::from(found == letter)))
+}
+
+/// The argument of `setfacl --set` for an object whose owner, group and others have the permissions of `mode`, as the AWS
+/// agent 1.8.1 makes it, anew for every object: the base entries from the mode, a mask as wide as the group where a named
+/// entry needs one, and, once there is a default entry, all the default ones that must be there.
 pub fn argument(entries: &[Acl], mode: u32) -> String {
     let has = |default: bool, tag: AclTag| {
         entries.iter().any(|entry| entry.default == default && entry.tag == tag && entry.name.is_empty())
@@ -60,6 +67,18 @@ mod tests {
 
     fn acl(default: bool, tag: AclTag, name: &str, permissions: u8) -> Acl {
         Acl { default, tag, name: name.into(), permissions }
+    }
+
+    #[test]
+    fn the_owning_groups_permissions_are_not_those_of_the_mask() {
+        for (text, expected) in [
+            ("user::rwx\nuser:1:rwx\ngroup::r-x\nmask::rwx\nother::---\ndefault:group::rwx\n", Some(5)),
+            ("user::rwx\ngroup::-w-\t#effective:---\nmask::r--\n", Some(2)),
+            ("user::rwx\ngroup::rwx\nother::---\n", Some(7)),
+            ("", None),
+        ] {
+            assert_eq!(owning_group(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -147,6 +147,23 @@ pub enum ConflictKind {
         /// The object of the entry.
         object: String,
     },
+    /// Only root gives files to others.
+    #[error("only root can give files to `{name}` (permissions of `{object}`)")]
+    NotRoot {
+        /// The user or group.
+        name: String,
+        /// The object of the entry.
+        object: String,
+    },
+    /// Something stands that the agent cannot change, or a folder in which it can make and remove nothing.
+    #[error("`{path}` {obstacle}")]
+    Barred {
+        /// What stands.
+        #[serde(with = "lossless::path")]
+        path: PathBuf,
+        /// What stops the agent.
+        obstacle: Obstacle,
+    },
     /// The destination is on a file system that nothing can be written to.
     #[error("the file system of `{folder}` is read-only")]
     ReadOnly {
@@ -174,6 +191,24 @@ pub enum ConflictKind {
     },
 }
 
+/// What stops the agent from changing a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// Its user may not write there.
+    #[error("cannot be written to by the agent's user")]
+    NotWritable,
+    /// Its user may not even know what is there.
+    #[error("cannot be looked into by the agent's user")]
+    NotSearchable,
+    /// `chattr +i`, which binds root, too.
+    #[error("is immutable")]
+    Immutable,
+    /// It is mounted for reading only, though its file system is not.
+    #[error("is mounted read-only")]
+    ReadOnly,
+}
+
 impl Conflict {
     pub(super) fn new(span: Option<Span>, kind: ConflictKind) -> Conflict {
         Conflict { kind, span }
@@ -189,6 +224,8 @@ impl Conflict {
             | ConflictKind::NoSuchUser { .. }
             | ConflictKind::NoSuchGroup { .. }
             | ConflictKind::NoProgram { .. }
+            | ConflictKind::NotRoot { .. }
+            | ConflictKind::Barred { .. }
             | ConflictKind::NoSpace { .. }
             | ConflictKind::ReadOnly { .. } => true,
             ConflictKind::WrongOs
@@ -233,6 +270,17 @@ impl Conflict {
             | ConflictKind::LineBreak { .. }
             | ConflictKind::PatternOnFile { .. }
             | ConflictKind::NoSpace { .. } => None,
+            ConflictKind::NotRoot { .. } => Some("run the agent as root, or leave `owner` and `group` out".to_owned()),
+            ConflictKind::Barred { obstacle, .. } => Some(
+                match obstacle {
+                    Obstacle::NotWritable | Obstacle::NotSearchable => {
+                        "run the agent as root, or give its user the right to write there"
+                    }
+                    Obstacle::Immutable => "take the mark away with `chattr -i`",
+                    Obstacle::ReadOnly => "mount it for writing, or change the destination",
+                }
+                .to_owned(),
+            ),
             ConflictKind::ReadOnly { .. } => Some("mount it for writing, or change the destination".to_owned()),
         }
     }

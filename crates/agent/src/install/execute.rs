@@ -1,11 +1,15 @@
 //! Carries out a plan, wholly or not at all.
 //!
-//! Check → stage → sync → swap → adjust → sync → records → delete what was replaced. A failure before the records are
-//! written undoes everything. Decides nothing: what happens is in the plan.
+//! Check → stage → second names for what is replaced → sync → swap → adjust → sync → records → delete what was replaced.
+//! Decides nothing: what happens is in the plan.
+//!
+//! The commit is one rename: that of the record which names the deployment as the last successful installation. Before it
+//! everything is undone, after a failure and after a crash alike, whatever the journal could or could not say; after it
+//! everything is completed.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use longshore_core::digest::Sha256;
 
@@ -46,6 +50,9 @@ pub struct Installed {
     pub remembered: Vec<PathBuf>,
     /// What was replaced and could not be deleted afterwards. The installation is complete all the same.
     pub left: Vec<StepError>,
+    /// From before the first rename that others could see to after the last one: in between a reader can meet files of both
+    /// releases. `None` when an earlier agent did that, before a crash.
+    pub visible: Option<Duration>,
 }
 
 /// Why an installation failed.
@@ -77,7 +84,7 @@ pub enum InstallError {
         /// What failed.
         source: StepError,
     },
-    /// Something failed, and not everything could be put back.
+    /// Something failed, and not everything could be put back. [`recover`] undoes or completes it.
     #[error("cannot install the files, and not everything could be put back: {}", list(left))]
     Stuck {
         /// What failed first.
@@ -88,10 +95,8 @@ pub enum InstallError {
 }
 
 /// Where an installation writes down how far it got, before it goes on. What it is given is everything that
-/// [`recover`] needs after a crash, beside the plan. It must be durable when the function returns.
-///
-/// [`Phase::Committing`] followed by [`Phase::Adjusting`] means that the records could not be written, have been put back, and
-/// that the rest is about to be undone.
+/// [`recover`] needs after a crash, beside the plan. It must be durable when the function returns; when it fails, it does not
+/// matter whether it became so.
 pub type Journal<'a> = &'a dyn Fn(&Transaction) -> io::Result<()>;
 
 /// How an installation ended that a crash had interrupted.
@@ -99,7 +104,7 @@ pub type Journal<'a> = &'a dyn Fn(&Transaction) -> io::Result<()>;
 pub enum Recovered {
     /// It was undone.
     Undone,
-    /// It had been complete but for the records and the deletion of what was replaced.
+    /// It had been committed, and wanted only the rest of the records and the deletion of what was replaced.
     Completed(Installed),
 }
 
@@ -116,52 +121,55 @@ pub fn execute(
     enter(Phase::Staging, &mut transaction, journal, &records.dir).map_err(InstallError::begin)?;
     let done = (|| {
         stage::stage(&transaction, archive, programs, progress)?;
+        let to_be_moved = swap::keep(&transaction)?;
+        stage::sync(&transaction)?;
         enter(Phase::Swapping, &mut transaction, journal, &records.dir)?;
-        swap::swap(&transaction)?;
+        let visible = swap::swap(&transaction, &to_be_moved)?;
         enter(Phase::Adjusting, &mut transaction, journal, &records.dir)?;
         swap::adjust(&transaction, programs)?;
         stage::sync(&transaction)?;
+        stage_records(installation, &transaction)?;
         enter(Phase::Committing, &mut transaction, journal, &records.dir)?;
-        record(installation, &transaction)
+        commit(records).map(|()| visible)
     })();
-    if let Err(source) = done {
-        let mut left = Vec::new();
-        if transaction.phase == Phase::Committing {
-            left.extend(records.restore(&records_before).err().map(|(path, source)| StepError {
-                operation: Operation::PutBack,
-                path,
-                source,
-            }));
-            // From here on the way is back again, after a crash too.
-            left.extend(enter(Phase::Adjusting, &mut transaction, journal, &records.dir).err());
+    match done {
+        Ok(visible) => Ok(finish(installation, &transaction, Some(visible))),
+        Err(source) => {
+            // The commit goes back first. While it stands, a crash is completed, and nothing may be undone.
+            if transaction.phase == Phase::Committing
+                && let Err(error) = records.restore(&records_before)
+            {
+                return Err(InstallError::Stuck { source, left: vec![put_back(error)] });
+            }
+            let left = undo(installation, &transaction);
+            Err(if left.is_empty() { InstallError::Undone { source } } else { InstallError::Stuck { source, left } })
         }
-        return Err(undo(&transaction, programs, left, source));
     }
-    Ok(finish(installation, &transaction))
 }
 
-/// Ends an installation that a crash interrupted: undoes it, or completes it if it had come to the records. `transaction` is
-/// the last one that was written down. Can itself be interrupted and run again.
+/// Ends an installation that a crash interrupted: undoes it, or completes it if it was committed. `transaction` is the last
+/// one that was written down. Can itself be interrupted and run again.
 pub fn recover(installation: &Installation<'_>, transaction: &Transaction) -> Result<Recovered, InstallError> {
-    match transaction.phase {
-        Phase::Staging | Phase::Swapping | Phase::Adjusting => {
-            let left = swap::undo(transaction, installation.programs);
-            let interrupted = || StepError {
-                operation: Operation::Look,
-                path: installation.deployment_root.to_owned(),
-                source: io::Error::from(io::ErrorKind::Interrupted),
-            };
-            if left.is_empty() {
-                Ok(Recovered::Undone)
-            } else {
-                Err(InstallError::Stuck { source: interrupted(), left })
-            }
-        }
+    let Installation { records, deployment_root, .. } = *installation;
+    let committed = match transaction.phase {
+        Phase::Staging | Phase::Swapping | Phase::Adjusting => false,
         Phase::Committing => {
-            record(installation, transaction).map_err(|source| InstallError::Commit { source })?;
-            Ok(Recovered::Completed(finish(installation, transaction)))
+            let last = records.last_successful_install().map_err(StepError::of(Operation::Look, &records.dir));
+            last.map_err(|source| InstallError::Commit { source })?.as_deref() == Some(deployment_root)
         }
+    };
+    if committed {
+        stage_records(installation, transaction)
+            .and_then(|()| commit(records))
+            .map_err(|source| InstallError::Commit { source })?;
+        return Ok(Recovered::Completed(finish(installation, transaction, None)));
     }
+    let left = undo(installation, transaction);
+    if left.is_empty() {
+        return Ok(Recovered::Undone);
+    }
+    let interrupted = io::Error::from(io::ErrorKind::Interrupted);
+    Err(InstallError::Stuck { source: StepError::of(Operation::Look, deployment_root)(interrupted), left })
 }
 
 fn enter(phase: Phase, transaction: &mut Transaction, journal: Journal<'_>, records: &Path) -> Result<(), StepError> {
@@ -173,9 +181,18 @@ fn enter(phase: Phase, transaction: &mut Transaction, journal: Journal<'_>, reco
     })
 }
 
-fn undo(transaction: &Transaction, programs: &Programs, mut left: Vec<StepError>, source: StepError) -> InstallError {
-    left.extend(swap::undo(transaction, programs));
-    if left.is_empty() { InstallError::Undone { source } } else { InstallError::Stuck { source, left } }
+/// Undoes what was done and not committed. Returns what could not be put back.
+fn undo(installation: &Installation<'_>, transaction: &Transaction) -> Vec<StepError> {
+    let mut left = swap::undo(transaction, installation.programs);
+    left.extend(installation.records.discard().err().map(put_back));
+    // Before anybody writes down that it was undone. A folder that somebody removed needs nothing.
+    let synced = stage::sync(transaction).err();
+    left.extend(synced.filter(|error| error.source.kind() != io::ErrorKind::NotFound));
+    left
+}
+
+fn put_back((path, source): (PathBuf, io::Error)) -> StepError {
+    StepError { operation: Operation::PutBack, path, source }
 }
 
 /// Lays out the transaction and sees that the disk is still as it was when the plan was made.
@@ -226,20 +243,23 @@ fn check(path: &Path, expected: bool) -> Result<(), InstallError> {
     }
 }
 
-/// Writes the records. Folders of the old release may turn out not to be empty, so that they are all still in it.
-fn record(installation: &Installation<'_>, transaction: &Transaction) -> Result<(), StepError> {
+/// Writes the new records beside the old ones. Folders of the old release may turn out not to be empty, so that they are all
+/// still in them.
+fn stage_records(installation: &Installation<'_>, transaction: &Transaction) -> Result<(), StepError> {
     let Installation { plan, archive, deployment_root, records, .. } = *installation;
     let emptied = transaction.emptied.iter().map(|folder| &folder.path);
     let cleanup = Cleanup::of_plan(plan, &in_order(plan.remembered.iter().chain(emptied)));
-    fs::create_dir_all(&records.dir)
-        .and_then(|()| records.write_install(instruction::instructions(plan, archive)))
-        .and_then(|()| records.write_cleanup(&cleanup))
-        .and_then(|()| records.write_last_successful_install(deployment_root))
+    records
+        .stage(deployment_root, instruction::instructions(plan, archive), &cleanup)
         .map_err(StepError::of(Operation::Record, &records.dir))
 }
 
+fn commit(records: &Records) -> Result<(), StepError> {
+    records.commit().map_err(StepError::of(Operation::Record, &records.dir))
+}
+
 /// Deletes what was replaced and removed. Nothing of this can fail the installation any more.
-fn finish(installation: &Installation<'_>, transaction: &Transaction) -> Installed {
+fn finish(installation: &Installation<'_>, transaction: &Transaction, visible: Option<Duration>) -> Installed {
     let Installation { plan, records, .. } = *installation;
     let mut cleared = swap::clear(transaction);
     let remembered = in_order(plan.remembered.iter().chain(&cleared.remembered));
@@ -254,6 +274,7 @@ fn finish(installation: &Installation<'_>, transaction: &Transaction) -> Install
         removed: plan.removals.len() - transaction.emptied.len() + cleared.removed,
         remembered,
         left: cleared.left,
+        visible,
     }
 }
 

@@ -6,21 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::acl::entry_text;
 use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan};
+use crate::lossless;
 
-/// One item of `<group>-install.json`. AWS's agent writes the file and never reads it.
+/// One item of `<group>-install.json`. AWS's agent writes the file and never reads it. A path that is not UTF-8, which that
+/// agent could not write, is a list of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Instruction {
     /// A folder was made.
     Mkdir {
         /// The folder.
+        #[serde(with = "lossless::path")]
         directory: PathBuf,
     },
     /// A file or link was copied.
     Copy {
         /// The file in the unpacked archive.
+        #[serde(with = "lossless::path")]
         source: PathBuf,
         /// Where it went.
+        #[serde(with = "lossless::path")]
         destination: PathBuf,
     },
     /// Owner and group were set; `null` where one was left.
@@ -30,6 +35,7 @@ pub enum Instruction {
         /// The group's name.
         group: Option<String>,
         /// What it was set on.
+        #[serde(with = "lossless::path")]
         file: PathBuf,
     },
     /// The mode was set.
@@ -37,6 +43,7 @@ pub enum Instruction {
         /// Octal digits, at least three.
         mode: String,
         /// What it was set on.
+        #[serde(with = "lossless::path")]
         file: PathBuf,
     },
     /// An ACL was set.
@@ -44,6 +51,7 @@ pub enum Instruction {
         /// The entries of the appspec, in canonical form.
         acl: Vec<String>,
         /// What it was set on.
+        #[serde(with = "lossless::path")]
         file: PathBuf,
     },
     /// An SELinux context was recorded.
@@ -51,6 +59,7 @@ pub enum Instruction {
         /// The context.
         context: InstructionContext,
         /// What it was set on.
+        #[serde(with = "lossless::path")]
         file: PathBuf,
     },
 }

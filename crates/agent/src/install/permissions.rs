@@ -65,6 +65,18 @@ impl Programs {
         run(command.arg("--set").arg(acl).arg("--").args(paths)).map(drop)
     }
 
+    /// The ACLs of several files or folders, as `getfacl` writes them, in the same order.
+    pub(super) fn acls(&self, paths: &[&Path]) -> io::Result<Vec<String>> {
+        let mut command = command(self.getfacl.as_ref(), "getfacl")?;
+        let text = run(command.args(["--omit-header", "--absolute-names", "--numeric", "--"]).args(paths))?;
+        let acls: Vec<String> = text.split_terminator("\n\n").map(str::to_owned).collect();
+        if acls.len() == paths.len() {
+            return Ok(acls);
+        }
+        let text = format!("`getfacl` wrote {} ACLs of {} paths", acls.len(), paths.len());
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
+    }
+
     /// Records the context of a path in the host's policy and applies it.
     pub(super) fn add_context(&self, context: &Context, path: &Path) -> io::Result<()> {
         let mut semanage = command(self.semanage.as_ref(), "semanage")?;
@@ -88,12 +100,7 @@ impl Programs {
     /// What [`Programs::restore_folder`] needs. `acl`: whether the ACL will be changed too.
     pub(super) fn folder_state(&self, path: &Path, acl: bool) -> io::Result<FolderState> {
         let metadata = open_folder(path)?.metadata()?;
-        let acl = if acl {
-            let mut getfacl = command(self.getfacl.as_ref(), "getfacl")?;
-            Some(run(getfacl.args(["--omit-header", "--absolute-names", "--numeric", "--"]).arg(path))?)
-        } else {
-            None
-        };
+        let acl = if acl { self.acls(&[path])?.pop() } else { None };
         Ok(FolderState { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777, acl })
     }
 

@@ -8,11 +8,12 @@ mod matching;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use longshore_core::appspec::{FileExists, Os};
 
-use super::conflict::{Conflict, ConflictKind};
+use super::conflict::{Conflict, ConflictKind, Obstacle};
 use super::mapping::{self, Mapped};
 use super::plan::{Copy, CopyAction, Directory, DirectoryAction, InstallPlan, PermissionChange, Removal};
 use super::request::Request;
@@ -37,6 +38,7 @@ pub fn plan(request: &Request<'_>, snapshot: &Snapshot) -> Result<InstallPlan, V
     planner.space();
     planner.removals();
     planner.permissions();
+    planner.names();
     planner.finish()
 }
 
@@ -66,6 +68,8 @@ struct Planner<'a> {
     remembered: Vec<PathBuf>,
     notes: Vec<String>,
     conflicts: Vec<Conflict>,
+    /// What stands in the way and was reported: once, however many files it stops.
+    barred: HashSet<PathBuf>,
 }
 
 /// What one file system has to take.
@@ -94,6 +98,7 @@ impl<'a> Planner<'a> {
             remembered: Vec::new(),
             notes: Vec::new(),
             conflicts: Vec::new(),
+            barred: HashSet::new(),
         }
     }
 
@@ -131,6 +136,9 @@ impl<'a> Planner<'a> {
         };
         if let Some(action) = action {
             wanted.new = action != DirectoryAction::Keep;
+            if wanted.new {
+                self.changeable(&place, device, Some(entry));
+            }
             if !self.folder_places.contains_key(&place) {
                 self.directories.push(Directory { path: path.to_owned(), place, action });
             }
@@ -178,6 +186,7 @@ impl<'a> Planner<'a> {
         }
         match action {
             CopyAction::Create | CopyAction::Replace => {
+                self.changeable(&place, device, Some(copy.entry));
                 let folder = copy.destination.parent().unwrap_or(&copy.destination).to_owned();
                 self.need(&Wanted { place: place.clone(), new: true, device }, &folder, copy.size);
             }
@@ -206,6 +215,25 @@ impl<'a> Planner<'a> {
             (Standing::File | Standing::Link { .. }, FileExists::Overwrite) => Ok(CopyAction::Replace),
             (Standing::File | Standing::Link { .. }, FileExists::Disallow) => Err(Blocked::Exists),
             (Standing::Special, FileExists::Disallow | FileExists::Overwrite) => Err(Blocked::Exists),
+        }
+    }
+
+    /// Sees that the agent can make, replace or remove what stands, or will stand, at a place.
+    fn changeable(&mut self, place: &Path, device: u64, entry: Option<usize>) {
+        // Of what is above, only a folder that we cannot look into matters: the others may be new.
+        let above = place.ancestors().skip(2).filter_map(|path| self.snapshot.barred.get_key_value(path));
+        let above = above.filter(|(_, obstacle)| **obstacle == Obstacle::NotSearchable);
+        let own = self.snapshot.barred.get_key_value(place).filter(|(_, obstacle)| **obstacle == Obstacle::Immutable);
+        let folder = place.parent().and_then(|folder| self.snapshot.barred.get_key_value(folder));
+        let Some((path, obstacle)) = own.or(folder).or_else(|| above.last()) else { return };
+        // Said once for the whole file system.
+        let read_only = self.snapshot.file_systems.get(&device).is_some_and(|space| space.read_only);
+        let said = *obstacle == Obstacle::ReadOnly && read_only && entry.is_some();
+        if !said && self.barred.insert(path.clone()) {
+            let kind = ConflictKind::Barred { path: path.clone(), obstacle: *obstacle };
+            let files = &self.request.appspec.files;
+            let span = entry.and_then(|entry| files.get(entry)).map(|mapping| mapping.span.clone());
+            self.conflicts.push(Conflict::new(span, kind));
         }
     }
 
@@ -245,9 +273,9 @@ impl<'a> Planner<'a> {
         let mut seen = HashSet::new();
         let mut remembered = Vec::new();
         for path in self.request.previous.paths.iter().rev() {
-            let Found { place, standing, .. } = self.snapshot.at(path);
+            let Found { place, standing, device } = self.snapshot.at(path);
             let kept = self.copy_places.contains_key(&place) || self.folder_places.contains_key(&place);
-            if kept || standing == Standing::Absent || !seen.insert(place.clone()) {
+            if kept || !seen.insert(place.clone()) {
                 continue;
             }
             match standing {
@@ -256,13 +284,40 @@ impl<'a> Planner<'a> {
                     self.removals.push(Removal { path: path.clone(), place, directory: true });
                 }
                 Standing::File | Standing::Link { .. } | Standing::Special => {
+                    self.changeable(&place, device, None);
                     self.removals.push(Removal { path: path.clone(), place, directory: false });
                 }
+                // Or hidden.
+                Standing::Absent if self.is_hidden(&place) => self.changeable(&place, device, None),
                 Standing::Absent => {}
             }
         }
         remembered.reverse();
         self.remembered = remembered;
+    }
+
+    /// Names that the records of the AWS agent cannot hold, or that it would read as others.
+    fn names(&mut self) {
+        let directories = self.directories.iter().map(|directory| &directory.path);
+        let copies = self.copies.iter().filter(|copy| copy.action != CopyAction::Retain);
+        for path in directories.chain(copies.map(|copy| &copy.destination)) {
+            if path.as_os_str().as_bytes().last().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == 0x0b) {
+                let path = path.to_string_lossy();
+                let path = path.escape_debug();
+                self.notes.push(format!("`{path}` ends in white space: the AWS agent could not remove it"));
+            }
+        }
+        for change in self.permissions.iter().filter(|change| change.context.is_some()) {
+            if change.place.as_os_str().as_bytes().contains(&b'\n') {
+                let path = change.place.to_string_lossy().into_owned();
+                self.conflicts.push(Conflict::new(None, ConflictKind::LineBreak { path }));
+            }
+        }
+    }
+
+    fn is_hidden(&self, place: &Path) -> bool {
+        let mut above = place.ancestors().skip(1);
+        above.any(|path| self.snapshot.barred.get(path) == Some(&Obstacle::NotSearchable))
     }
 
     fn permissions(&mut self) {

@@ -8,8 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use longshore_core::appspec::AclTag;
+use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{self, AccessFlags};
 
+use super::conflict::Obstacle;
 use super::mapping;
 use super::permissions::{self, Programs};
 use super::request::Request;
@@ -25,8 +28,21 @@ pub struct Snapshot {
     pub groups: BTreeMap<String, Option<u32>>,
     /// Free space by device number.
     pub file_systems: BTreeMap<u64, FreeSpace>,
+    /// Folders and files that stand and that the agent cannot change, by place.
+    pub barred: BTreeMap<PathBuf, Obstacle>,
+    /// Whom the agent can give files to; `None`: it is root, and can give them to anyone.
+    pub unprivileged: Option<Unprivileged>,
     /// The programs that set ACLs and contexts.
     pub programs: Programs,
+}
+
+/// Who the agent is when it is not root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprivileged {
+    /// Its user.
+    pub user: u32,
+    /// Its groups.
+    pub groups: Vec<u32>,
 }
 
 /// What stands at one path.
@@ -105,6 +121,8 @@ impl Snapshot {
             let found = look.at(&path)?;
             snapshot.found.insert(path, found);
         }
+        snapshot.find_obstacles(&look);
+        snapshot.unprivileged = unprivileged()?;
         snapshot.find_foreign(request)?;
         snapshot.find_accounts(request)?;
         snapshot.find_space()?;
@@ -115,6 +133,33 @@ impl Snapshot {
     pub fn at(&self, path: &Path) -> Found {
         let absent = || Found { place: path.to_owned(), standing: Standing::Absent, device: 0 };
         self.found.get(path).cloned().unwrap_or_else(absent)
+    }
+
+    /// Asks the kernel about every folder on the way, and about what stands.
+    fn find_obstacles(&mut self, look: &Look) {
+        let folders = look.folders.values().filter(|folder| folder.stands).map(|folder| folder.place.as_path());
+        let directories = self.found.values().filter(|found| matches!(found.standing, Standing::Directory { .. }));
+        let folders: BTreeSet<&Path> = folders.chain(directories.map(|found| found.place.as_path())).collect();
+        let files = self.found.values().filter(|found| found.standing == Standing::File).map(|found| &found.place);
+        let mut barred = BTreeMap::new();
+        for folder in folders {
+            let obstacle = match unistd::eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+                Err(Errno::EACCES) if unistd::eaccess(folder, AccessFlags::X_OK).is_err() => Obstacle::NotSearchable,
+                Err(Errno::EACCES) => Obstacle::NotWritable,
+                Err(Errno::EPERM) => Obstacle::Immutable,
+                Err(Errno::EROFS) => Obstacle::ReadOnly,
+                // Gone meanwhile, or a question that this system does not answer: the installation will see.
+                Ok(()) | Err(_) => continue,
+            };
+            barred.insert(folder.to_owned(), obstacle);
+        }
+        for file in files {
+            // A file is replaced by what its folder allows, whatever its own mode says.
+            if unistd::eaccess(file, AccessFlags::W_OK) == Err(Errno::EPERM) {
+                barred.insert(file.clone(), Obstacle::Immutable);
+            }
+        }
+        self.barred = barred;
     }
 
     /// Says of each folder of the previous release what else is in it, deepest first, so that a folder knows of its own.
@@ -132,7 +177,17 @@ impl Snapshot {
                 continue;
             }
             let mut first = None;
-            for entry in fs::read_dir(&found.place).map_err(|source| cannot_look(&found.place, source))? {
+            let entries = match fs::read_dir(&found.place) {
+                // What cannot be seen cannot be known to be ours.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let foreign = Some(found.place.clone());
+                    foreign_in.insert(found.place.clone(), foreign.clone());
+                    found.standing = Standing::Directory { foreign };
+                    continue;
+                }
+                entries => entries.map_err(|source| cannot_look(&found.place, source))?,
+            };
+            for entry in entries {
                 let inside = entry.map_err(|source| cannot_look(&found.place, source))?.path();
                 let foreign = match foreign_in.get(&inside) {
                     Some(deeper) => deeper.clone(),
@@ -177,7 +232,6 @@ impl Snapshot {
     }
 
     fn find_space(&mut self) -> Result<(), SnapshotError> {
-        let root = nix::unistd::geteuid().is_root();
         for (path, found) in &self.found {
             if self.file_systems.contains_key(&found.device) {
                 continue;
@@ -188,18 +242,37 @@ impl Snapshot {
                 let Some(parent) = folder.parent() else { break };
                 folder = parent;
             }
-            let space = statvfs(folder).map_err(|errno| cannot_look(path, errno.into()))?;
-            let blocks = if root { space.blocks_free() } else { space.blocks_available() };
-            let files = if root { space.files_free() } else { space.files_available() };
-            let free = FreeSpace {
-                bytes: blocks.saturating_mul(space.fragment_size()),
-                block: space.fragment_size().max(1),
-                files: (space.files() > 0).then_some(files),
-                read_only: space.flags().contains(FsFlags::ST_RDONLY),
-            };
+            let free = FreeSpace::around(folder).map_err(|source| cannot_look(path, source))?;
             self.file_systems.insert(found.device, free);
         }
         Ok(())
+    }
+}
+
+fn unprivileged() -> Result<Option<Unprivileged>, SnapshotError> {
+    let user = unistd::geteuid();
+    if user.is_root() {
+        return Ok(None);
+    }
+    let groups =
+        unistd::getgroups().map_err(|errno| SnapshotError::Account { name: user.to_string(), source: errno.into() })?;
+    let groups = groups.into_iter().chain([unistd::getegid()]).map(unistd::Gid::as_raw).collect();
+    Ok(Some(Unprivileged { user: user.as_raw(), groups }))
+}
+
+impl FreeSpace {
+    /// What the agent's user may still write to the file system of a folder.
+    pub fn around(folder: &Path) -> io::Result<FreeSpace> {
+        let space = statvfs(folder)?;
+        let root = unistd::geteuid().is_root();
+        let blocks = if root { space.blocks_free() } else { space.blocks_available() };
+        let files = if root { space.files_free() } else { space.files_available() };
+        Ok(FreeSpace {
+            bytes: blocks.saturating_mul(space.fragment_size()),
+            block: space.fragment_size().max(1),
+            files: (space.files() > 0).then_some(files),
+            read_only: space.flags().contains(FsFlags::ST_RDONLY),
+        })
     }
 }
 
@@ -212,6 +285,8 @@ fn cannot_look(path: &Path, source: io::Error) -> SnapshotError {
 struct Folder {
     place: PathBuf,
     device: u64,
+    /// Whether it is a folder already, as far as the agent's user can know.
+    stands: bool,
 }
 
 /// Folders that were already resolved: thousands of files share a few.
@@ -251,13 +326,13 @@ impl Look {
         }
         let folder = match fs::canonicalize(path) {
             Ok(place) => {
-                let device = fs::metadata(&place).map_err(|source| cannot_look(path, source))?.dev();
-                Folder { place, device }
+                let metadata = fs::metadata(&place).map_err(|source| cannot_look(path, source))?;
+                Folder { place, device: metadata.dev(), stands: metadata.is_dir() }
             }
             Err(error) if is_absent(&error) => match (path.parent(), path.file_name()) {
                 (Some(parent), Some(name)) => {
-                    let Folder { place, device } = self.folder(parent)?;
-                    Folder { place: place.join(name), device }
+                    let Folder { place, device, .. } = self.folder(parent)?;
+                    Folder { place: place.join(name), device, stands: false }
                 }
                 (Some(_) | None, Some(_) | None) => return Err(cannot_look(path, error)),
             },
@@ -268,7 +343,9 @@ impl Look {
     }
 }
 
-/// Nothing stands there: no such name, or a file stands where one of its folders should.
+/// Nothing stands there as far as we can know: no such name, a file where one of its folders should stand, or a folder that
+/// we may not look into, which is found to be barred.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }

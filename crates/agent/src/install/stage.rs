@@ -1,5 +1,5 @@
-//! Writes everything new beside its destination, with its final owner, mode and ACL, and makes it durable. Nothing that
-//! stands is changed.
+//! Writes everything new beside its destination, with its final owner, mode and ACL, and makes what was done durable. Nothing
+//! that stands is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -18,10 +18,12 @@ use super::permissions::{self, Programs};
 use super::step::{Operation, Progress, StepError};
 use super::transaction::{Arrival, NewFile, Transaction};
 
-/// How many threads write files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
+/// How many threads write or rename files. More gain nothing: the work is in the kernel, and the host serves meanwhile.
 const THREADS: usize = 2;
-/// How many paths one `setfacl` gets, so that its command line stays far below every limit.
-const PATHS_PER_SETFACL: usize = 200;
+/// For fewer files than this a thread costs more than it gains.
+const WORTH_A_THREAD: usize = 32;
+/// How many paths one `setfacl` or `getfacl` gets, so that its command line stays far below every limit.
+const PATHS_PER_PROGRAM: usize = 200;
 
 /// Writes everything new. `archive` is the unpacked archive.
 pub(super) fn stage(
@@ -39,23 +41,43 @@ pub(super) fn stage(
         permissions::set_folder(&folder.staged, folder.owner, folder.mode)
             .map_err(StepError::of(Operation::SetPermissions, &folder.staged))?;
     }
-    let acls = transaction.acls.iter().map(|acl| (acl.staged.as_path(), acl.entries.as_slice()));
-    set_acls(acls, programs)?;
-    sync(transaction)
+    let acls = transaction.acls.iter();
+    set_acls(acls.map(|acl| NewAcl { path: &acl.staged, entries: &acl.entries, mode: acl.mode }), programs)
+}
+
+/// An ACL for one path.
+pub(super) struct NewAcl<'a> {
+    pub(super) path: &'a Path,
+    pub(super) entries: &'a [Acl],
+    /// The mode that the path was given; `None`: it has one, and perhaps an ACL.
+    pub(super) mode: Option<u32>,
 }
 
 /// Sets ACLs, objects with the same one together.
-pub(super) fn set_acls<'a>(
-    acls: impl Iterator<Item = (&'a Path, &'a [Acl])>,
-    programs: &Programs,
-) -> Result<(), StepError> {
+pub(super) fn set_acls<'a>(acls: impl Iterator<Item = NewAcl<'a>>, programs: &Programs) -> Result<(), StepError> {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for acl in acls {
+        match acl.mode {
+            Some(mode) => known.push((acl.path, acl.entries, mode)),
+            None => unknown.push(acl),
+        }
+    }
+    for acls in unknown.chunks(PATHS_PER_PROGRAM) {
+        let paths: Vec<&Path> = acls.iter().map(|acl| acl.path).collect();
+        let texts = programs.acls(&paths).map_err(StepError::of(Operation::SetAcl, paths[0]))?;
+        for (acl, text) in acls.iter().zip(texts) {
+            let mode = acl.path.symlink_metadata().map_err(StepError::of(Operation::SetAcl, acl.path))?.mode();
+            // Where there is a mask, the group's bits of the mode are its bits.
+            let group = acl::owning_group(&text).unwrap_or(mode >> 3 & 7);
+            known.push((acl.path, acl.entries, mode & !0o070 | group << 3));
+        }
+    }
     let mut by_argument: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
-    for (path, entries) in acls {
-        let metadata = path.symlink_metadata().map_err(StepError::of(Operation::SetAcl, path))?;
-        by_argument.entry(acl::argument(entries, metadata.mode())).or_default().push(path);
+    for (path, entries, mode) in known {
+        by_argument.entry(acl::argument(entries, mode)).or_default().push(path);
     }
     for (argument, paths) in by_argument {
-        for paths in paths.chunks(PATHS_PER_SETFACL) {
+        for paths in paths.chunks(PATHS_PER_PROGRAM) {
             programs.set_acl(&argument, paths).map_err(StepError::of(Operation::SetAcl, paths[0]))?;
         }
     }
@@ -68,7 +90,8 @@ pub(super) fn sync(transaction: &Transaction) -> Result<(), StepError> {
     let trees = transaction.trees.iter().map(|tree| &tree.place);
     let files = transaction.files.iter().filter(|file| file.arrival != Arrival::InTree).map(|file| &file.place);
     let removals = transaction.removals.iter().map(|moved| &moved.place);
-    let folders: BTreeSet<&Path> = trees.chain(files).chain(removals).filter_map(|place| place.parent()).collect();
+    let mut folders: BTreeSet<&Path> = trees.chain(files).chain(removals).filter_map(|place| place.parent()).collect();
+    folders.extend(transaction.kept.iter().map(|folder| folder.place.as_path()));
     let mut devices = BTreeSet::new();
     for folder in folders {
         let failed = |error| StepError { operation: Operation::Sync, path: folder.to_owned(), source: error };
@@ -109,11 +132,23 @@ fn stage_files(
         }
         Ok(())
     };
+    in_parallel(files, stage_chunk)
+}
+
+/// Does something to all items of a list, in one thread for each part of it. The first error in order is returned, when all
+/// threads have ended.
+pub(super) fn in_parallel<T: Sync>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Result<(), StepError> + Sync,
+) -> Result<(), StepError> {
     // Neighbours in the list are neighbours on disk, so each thread takes one run of them.
-    let (first, second) = files.split_at(files.len() / THREADS);
+    let (first, second) = items.split_at(items.len() / THREADS);
+    if first.len() < WORTH_A_THREAD {
+        return work(items);
+    }
     thread::scope(|scope| {
-        let other = scope.spawn(|| stage_chunk(second));
-        let first = stage_chunk(first);
+        let other = scope.spawn(|| work(second));
+        let first = work(first);
         let second = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         first.and(second)
     })

@@ -2,36 +2,61 @@
 //!
 //! Every step looks at the disk before it acts, so that undoing works from wherever an installation stopped.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::permissions::{self, Programs};
-use super::stage;
+use super::stage::{self, NewAcl};
 use super::step::{Operation, StepError};
 use super::transaction::{Arrival, Emptied, KeptFolder, NewFile, Phase, Transaction, Tree};
 
-/// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole.
-pub(super) fn swap(transaction: &Transaction) -> Result<(), StepError> {
+/// Gives every file that will be replaced a second name. Others notice nothing of it. Returns which of the transaction's
+/// files will replace something that can have none, by their number: that has to be moved.
+pub(super) fn keep(transaction: &Transaction) -> Result<HashSet<usize>, StepError> {
+    let mut to_be_moved = HashSet::new();
+    for (number, file) in transaction.files.iter().enumerate() {
+        if let Arrival::Over { old, .. } = &file.arrival
+            && !keep_old(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?
+        {
+            to_be_moved.insert(number);
+        }
+    }
+    Ok(to_be_moved)
+}
+
+/// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole. Returns
+/// how long others could meet both releases: one rename or link for each path, and nothing else is done meanwhile.
+pub(super) fn swap(transaction: &Transaction, to_be_moved: &HashSet<usize>) -> Result<Duration, StepError> {
+    let files = transaction.files.iter().enumerate().filter(|(_, file)| file.arrival != Arrival::InTree);
+    let arriving: Vec<(&NewFile, bool)> = files.map(|(number, file)| (file, to_be_moved.contains(&number))).collect();
+    let begun = Instant::now();
     for tree in &transaction.trees {
         if let Some(old) = &tree.old {
             fs::rename(&tree.place, old).map_err(StepError::of(Operation::MoveAside, &tree.place))?;
         }
         fs::rename(&tree.staged, &tree.place).map_err(StepError::of(Operation::MoveIntoPlace, &tree.place))?;
     }
-    for file in &transaction.files {
-        match &file.arrival {
-            Arrival::InTree => {}
-            Arrival::New => {
-                arrive_new(file).map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
-            }
-            Arrival::Over { old, .. } => {
-                keep_old(&file.place, old).map_err(StepError::of(Operation::MoveAside, &file.place))?;
-                fs::rename(&file.staged, &file.place).map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
-            }
+    stage::in_parallel(&arriving, |files| {
+        for (file, to_be_moved) in files {
+            let NewFile { place, staged, arrival, .. } = file;
+            let arrived = match arrival {
+                Arrival::New => arrive_new(file),
+                Arrival::InTree => Ok(()),
+                Arrival::Over { old, .. } => {
+                    if *to_be_moved {
+                        fs::rename(place, old).map_err(StepError::of(Operation::MoveAside, place))?;
+                    }
+                    fs::rename(staged, place)
+                }
+            };
+            arrived.map_err(StepError::of(Operation::MoveIntoPlace, place))?;
         }
-    }
+        Ok(())
+    })?;
     for removal in &transaction.removals {
         match fs::rename(&removal.place, &removal.old) {
             // Somebody else removed it: so much the better.
@@ -39,7 +64,13 @@ pub(super) fn swap(transaction: &Transaction) -> Result<(), StepError> {
             moved => moved.map_err(StepError::of(Operation::MoveAside, &removal.place))?,
         }
     }
-    Ok(())
+    let visible = begun.elapsed();
+    for file in transaction.files.iter().filter(|file| file.arrival == Arrival::New) {
+        // The second name of what arrived by a link.
+        remove(&file.staged, |path| fs::remove_file(path))
+            .map_err(StepError::of(Operation::MoveIntoPlace, &file.place))?;
+    }
+    Ok(visible)
 }
 
 /// Changes folders that stand, and contexts.
@@ -48,8 +79,9 @@ pub(super) fn adjust(transaction: &Transaction, programs: &Programs) -> Result<(
         permissions::set_folder(&folder.place, folder.owner, folder.mode)
             .map_err(StepError::of(Operation::SetPermissions, &folder.place))?;
     }
-    let acls = transaction.kept.iter();
-    let acls = acls.filter_map(|folder| folder.acl.as_deref().map(|acl| (folder.place.as_path(), acl)));
+    let acls = transaction.kept.iter().filter_map(|KeptFolder { place, acl, mode, .. }| {
+        acl.as_deref().map(|entries| NewAcl { path: place, entries, mode: *mode })
+    });
     stage::set_acls(acls, programs)?;
     for (path, _) in &transaction.contexts.before {
         programs.forget_context(path);
@@ -69,6 +101,10 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
     if transaction.phase >= Phase::Adjusting {
         for (path, _) in transaction.contexts.after.iter().rev() {
             programs.forget_context(path);
+            // A folder may be one that stays, and what it had is what the policy says now. Files are other files again.
+            if path.is_dir() {
+                let _ = programs.restore_context(path);
+            }
         }
         for (path, context) in &transaction.contexts.before {
             if let Some(context) = context {
@@ -85,14 +121,18 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
         for removal in transaction.removals.iter().rev() {
             attempt(&removal.place, put_back(&removal.old, &removal.place));
         }
-        for file in transaction.files.iter().rev() {
-            attempt(&file.place, undo_file(file));
-        }
+    }
+    for file in transaction.files.iter().rev().filter(|file| file.arrival != Arrival::InTree) {
+        // What waits is how the next attempt tells that the new file never came, so it goes last.
+        let undone = undo_file(file, transaction.phase);
+        attempt(&file.place, undone.and_then(|()| remove(&file.staged, |path| fs::remove_file(path))));
+    }
+    if transaction.phase >= Phase::Swapping {
         for tree in transaction.trees.iter().rev() {
             attempt(&tree.place, undo_tree(tree));
         }
     }
-    for file in &transaction.files {
+    for file in transaction.files.iter().filter(|file| file.arrival == Arrival::InTree) {
         attempt(&file.staged, remove(&file.staged, |path| fs::remove_file(path)));
     }
     for folder in transaction.folders.iter().rev() {
@@ -148,10 +188,10 @@ pub(super) fn clear(transaction: &Transaction) -> Cleared {
     cleared
 }
 
-/// Moves a staged file to where nothing stands, and never over something that came in between.
+/// Shows a staged file where nothing stands, and never over something that came in between.
 fn arrive_new(file: &NewFile) -> io::Result<()> {
     match fs::hard_link(&file.staged, &file.place) {
-        Ok(()) => fs::remove_file(&file.staged),
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         // A file system without hard links: looking first is the best there is.
         Err(_) if exists(&file.place)? => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
@@ -160,12 +200,18 @@ fn arrive_new(file: &NewFile) -> io::Result<()> {
 }
 
 /// Gives what stands at `place` a second name, so that its first one can be renamed over without a moment in which it
-/// names nothing. Where there is no second name (folders, some file systems) it is moved.
-fn keep_old(place: &Path, old: &Path) -> io::Result<()> {
+/// names nothing. Says whether that went: what can have no second name (a folder, or on some file systems) has to be moved.
+fn keep_old(place: &Path, old: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{AlreadyExists, NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match fs::hard_link(place, old) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => fs::rename(place, old),
+        Ok(()) => Ok(true),
+        // Nothing has changed yet, and a rename would fare no better.
+        Err(error)
+            if matches!(error.kind(), AlreadyExists | NotFound | QuotaExceeded | ReadOnlyFilesystem | StorageFull) =>
+        {
+            Err(error)
+        }
+        Err(_) => Ok(false),
     }
 }
 
@@ -182,9 +228,11 @@ fn undo_tree(tree: &Tree) -> io::Result<()> {
     tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
 }
 
-fn undo_file(file: &NewFile) -> io::Result<()> {
+fn undo_file(file: &NewFile, phase: Phase) -> io::Result<()> {
     match &file.arrival {
         Arrival::InTree => Ok(()),
+        // What stands there is nobody's but theirs who put it there.
+        Arrival::New if phase < Phase::Swapping => Ok(()),
         Arrival::New => {
             let arrived = match (identity(&file.staged)?, identity(&file.place)?) {
                 (None, place) => place.is_some(),
@@ -195,15 +243,17 @@ fn undo_file(file: &NewFile) -> io::Result<()> {
         }
         Arrival::Over { old, .. } => {
             let Some(kept) = identity(old)? else { return Ok(()) };
-            match identity(&file.place)? {
+            match (identity(&file.place)?, exists(&file.staged)?) {
                 // Two names of one file; a rename would leave both.
-                Some(place) if place == kept => fs::remove_file(old),
+                (Some(place), _) if place == kept => fs::remove_file(old),
+                // Ours never came, and somebody else has replaced what stood there.
+                (Some(_), true) => fs::remove_file(old),
                 // A folder cannot be renamed over a file.
-                Some(_) if old.symlink_metadata()?.is_dir() => {
+                (Some(_), false) if old.symlink_metadata()?.is_dir() => {
                     fs::rename(&file.place, &file.staged)?;
                     fs::rename(old, &file.place)
                 }
-                Some(_) | None => fs::rename(old, &file.place),
+                (Some(_), false) | (None, _) => fs::rename(old, &file.place),
             }
         }
     }

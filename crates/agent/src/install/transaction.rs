@@ -49,13 +49,14 @@ pub struct Transaction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// New files are written beside their destinations.
+    /// New files are written beside their destinations, and what they will replace gets a second name.
     Staging,
     /// They are renamed into place, and what they replace is moved aside.
     Swapping,
     /// Folders and contexts that stand already are changed.
     Adjusting,
-    /// Everything is in place and durable, and the records are written. After a crash the only way is on.
+    /// Everything is in place and durable, and the records are renamed into place. After a crash the first of them says which
+    /// way: what it names is completed, what it does not name is undone.
     Committing,
 }
 
@@ -157,6 +158,8 @@ pub struct StagedAcl {
     pub staged: PathBuf,
     /// The appspec's entries.
     pub entries: Vec<Acl>,
+    /// The mode it gets, which says what the owning group may do; `None`: its own ACL does.
+    pub mode: Option<u32>,
 }
 
 /// New permissions for a folder that stands.
@@ -262,7 +265,7 @@ impl<'a> Layout<'a> {
                 }
             };
             if let Some(entries) = acl {
-                self.transaction.acls.push(StagedAcl { staged: staged.clone(), entries });
+                self.transaction.acls.push(StagedAcl { staged: staged.clone(), entries, mode });
             }
             self.transaction.folders.push(NewFolder { staged: staged.clone(), owner, mode });
             self.staged.insert(place, staged);
@@ -285,8 +288,9 @@ impl<'a> Layout<'a> {
                     (self.beside(place, NEW_PREFIX), Arrival::Over { old, contents: Vec::new() })
                 }
             };
+            let mode = change.and_then(|change| change.mode).unwrap_or(copy.mode);
             if let Some(entries) = change.and_then(|change| change.acl.clone()) {
-                self.transaction.acls.push(StagedAcl { staged: staged.clone(), entries });
+                self.transaction.acls.push(StagedAcl { staged: staged.clone(), entries, mode: Some(mode) });
             }
             self.context(change);
             self.transaction.files.push(NewFile {
@@ -297,7 +301,7 @@ impl<'a> Layout<'a> {
                 staged,
                 arrival,
                 owner: ownership(change),
-                mode: change.and_then(|change| change.mode).unwrap_or(copy.mode),
+                mode,
             });
         }
     }

@@ -176,6 +176,7 @@ fn a_shim_that_cannot_be_started_is_an_error_and_leaves_no_environment_behind() 
     let failed = fixture.shim.run(&fixture.command("hook.sh"), &fixture.hook_dir(), &mut |_, _| {});
     assert!(matches!(failed, Err(HookError::Start { .. })), "{failed:?}");
     assert!(!fixture.hook_dir().join("command.json").exists());
+    assert!(!was_started(&fixture.hook_dir()).unwrap());
 }
 
 #[test]

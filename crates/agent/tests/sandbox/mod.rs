@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 /// A host in a temporary folder.
 pub(crate) struct Sandbox {
@@ -193,10 +194,24 @@ impl Ran {
     }
 }
 
+/// Waits for a condition, with a deadline.
+#[track_caller]
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// `0.3s` becomes `{time}`, `d-` and nine of the alphabet `{id}`, twelve hex digits `{digest}`.
 fn replace_figures(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
+        if line.starts_with("Space: ") {
+            out.push_str("Space: {space}\n");
+            continue;
+        }
         for word in line.split_inclusive([' ', ',', '\n', ')', '/']) {
             let bare = word.trim_end_matches([' ', ',', '\n', ')', '/', ';', '.']);
             let tail = &word[bare.len()..];

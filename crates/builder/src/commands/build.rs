@@ -11,6 +11,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::problem::Problem;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::cli::BuildArgs;
 use crate::commands::check;
@@ -34,6 +35,12 @@ enum BuildError {
     /// Packing failed.
     #[error("cannot pack the bundle")]
     Pack(#[source] PackError),
+    /// What was packed may not be what was compared with the commit.
+    #[error("the work tree changed while it was packed")]
+    Moved,
+    /// Packing gave warnings, and none are wanted.
+    #[error("the bundle has {}", plural(*.0, "warning"))]
+    Warnings(usize),
 }
 
 /// What was built.
@@ -53,17 +60,24 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let changes = changes(args, &identity, &survey)?;
     announce(&identity, &changes, screen);
     let options = options(&identity, environment, !changes.is_empty())?;
-    let built = build(&survey, &options, identity.chosen.warnings, screen)?;
-    show(&built, &changes, &survey.problems, screen);
-    Ok(())
+    let still = || still(&identity, &survey, &changes);
+    let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
+    let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
+    show(&built, &changes, &survey.problems, screen)
 }
 
 /// The files by which the work tree differs from its commit; a refusal unless they are allowed.
 fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec<String>, Failure> {
-    let mut matter = survey.deciding.clone();
-    matter.extend(survey.plan.files.values().map(|planned| planned.from.clone()));
-    let changes = identity.changes(&survey.source, &matter)?;
+    let changes = identity.changes(&survey.source, &survey.matter())?;
     if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
+}
+
+/// Refuses what changed after it was compared with the commit: an editor, another checkout.
+fn still(identity: &Identity, survey: &Survey, changes: &[String]) -> Result<(), Failure> {
+    if identity.is_at_head()? && identity.changes(&survey.source, &survey.matter())? == changes {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, BuildError::Moved).hint("run the same command again"))
 }
 
 fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
@@ -89,12 +103,19 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
     })
 }
 
-/// Packs beside the final name, because the name of a dirty build is known only afterwards.
-fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: &Screen) -> Result<Built, Failure> {
+/// Packs beside the final name, because the name of a dirty build is known only afterwards. `still`: whether what was packed
+/// is still what was looked at.
+fn build(
+    survey: &Survey,
+    options: &PackOptions,
+    strictness: Strictness,
+    still: &dyn Fn() -> Result<(), Failure>,
+    screen: &Screen,
+) -> Result<Built, Failure> {
     let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
     fs::create_dir_all(&survey.out).map_err(out_failed)?;
-    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&survey.out).map_err(out_failed)?;
-    let temporary = folder.path().join("bundle.zip");
+    let unfinished = Unfinished::new(&survey.out).map_err(out_failed)?;
+    let temporary = unfinished.folder.path().join("bundle.zip");
 
     let plan = &survey.plan;
     let files = plan.files.iter();
@@ -110,12 +131,58 @@ fn build(survey: &Survey, options: &PackOptions, warnings: Vec<String>, screen: 
         took: started.elapsed(),
     });
 
+    for warning in &packed.warnings {
+        screen.tell(&Event::Warned(warning.clone()));
+    }
+    if strictness == Strictness::Strict && !packed.warnings.is_empty() {
+        return Err(Failure::new(Exit::Invalid, BuildError::Warnings(packed.warnings.len()))
+            .hint("`--strict` makes warnings fail; without it they do not"));
+    }
+
+    still()?;
     let path = survey.out.join(artifact_name(&packed));
     if let Some(earlier) = earlier(&path)? {
         screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
     }
     fs::rename(&temporary, &path).map_err(out_failed)?;
-    Ok(Built { path, packed, warnings })
+    Ok(Built { path, warnings: packed.warnings.clone(), packed })
+}
+
+/// A folder of this build alone, gone when it is dropped.
+struct Unfinished {
+    folder: TempDir,
+    /// Held locked, by which the next build knows that this one runs.
+    _held: fs::File,
+}
+
+impl Unfinished {
+    /// Makes one, and removes those of builds that were killed: Ctrl-C leaves half a bundle behind.
+    fn new(out: &Path) -> io::Result<Unfinished> {
+        // No other build looks around until ours is locked. Where there are no locks nothing is removed.
+        let around = fs::File::open(out).ok().filter(|folder| folder.lock().is_ok());
+        if around.is_some() {
+            // What is left behind is only litter.
+            let _ = Unfinished::sweep(out);
+        }
+        let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(out)?;
+        let held = fs::File::open(folder.path())?;
+        let _ = held.lock();
+        Ok(Unfinished { folder, _held: held })
+    }
+
+    fn sweep(out: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(out)? {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let Ok(folder) = fs::File::open(entry.path()) else { continue };
+            if folder.try_lock().is_ok() {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn artifact_name(packed: &Packed) -> String {
@@ -133,7 +200,7 @@ fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
     }
 }
 
-fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) {
+fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) -> Result<(), Failure> {
     let Built { path, packed, warnings } = built;
     let manifest = &packed.manifest;
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
@@ -168,5 +235,5 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         "warnings": warnings,
         "problems": problems,
     });
-    screen.result(&text, &json);
+    screen.result(&text, &json)
 }

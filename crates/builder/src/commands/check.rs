@@ -1,19 +1,26 @@
 //! `longshore check`.
 
 use longshore_core::failure::Failure;
+use longshore_core::figures::plural;
 use longshore_core::problem::Problem;
 use serde_json::json;
 
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, IdentityArgs};
 use crate::display::Screen;
+use crate::environment::Environment;
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::survey::{Strictness, Survey};
 
 /// Checks a source folder.
-pub(crate) fn run(args: &CheckArgs, screen: &Screen) -> Result<(), Failure> {
+pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&checked(&survey));
+    let warnings = of_commit(&survey, environment);
+    for warning in &warnings {
+        screen.tell(&Event::Warned(warning.clone()));
+    }
     let problems: Vec<_> = survey.problems.iter().map(Problem::to_json).collect();
     let files: Vec<_> = survey.plan.files.keys().collect();
     screen.result(
@@ -23,9 +30,30 @@ pub(crate) fn run(args: &CheckArgs, screen: &Screen) -> Result<(), Failure> {
             "bytes": survey.plan.bytes(),
             "files": files,
             "problems": problems,
+            "warnings": warnings,
         }),
-    );
-    Ok(())
+    )
+}
+
+/// Why `build` would refuse to name the artifact. No problem of any file, and work in progress is checked too: so it fails
+/// nothing, not even with `--strict`.
+fn of_commit(survey: &Survey, environment: &Environment) -> Vec<String> {
+    let settings = survey.recipe.settings.application.as_ref();
+    let none = IdentityArgs { application: None, commit: None };
+    let identity = match Identity::of(&none, environment, &survey.source, settings) {
+        Ok(identity) => identity,
+        Err(failure) => return vec![format!("`build` would not know whose artifact it is: {}", failure.error)],
+    };
+    let mut warnings = identity.chosen.warnings.clone();
+    match identity.changes(&survey.source, &survey.matter()) {
+        Ok(changes) if changes.is_empty() => {}
+        Ok(changes) => {
+            let count = plural(changes.len(), "file");
+            warnings.push(format!("the work tree differs from the commit by {count}: `build` would refuse it"));
+        }
+        Err(failure) => warnings.push(failure.error.to_string()),
+    }
+    warnings
 }
 
 /// What a survey found, as an event.

@@ -59,8 +59,7 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
         }
     }
     let text = "\nNext:\n  edit docker-compose*.yml and the top of buildspec.yml\n  git add . && git commit\n  longshore check\n";
-    screen.result(text, &json!({"application": application, "written": written, "kept": kept}));
-    Ok(())
+    screen.result(text, &json!({"application": application, "written": written, "kept": kept}))
 }
 
 /// The folder's name where it can be one.
@@ -89,7 +88,14 @@ fn write(dir: &Path, starter: &Starter, application: &ApplicationName) -> Result
     // `create_new` also refuses a link that somebody puts there at this moment; the umask cuts the mode.
     let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
     written
-        .and_then(|mut file| file.write_all(starter.text_for(application).as_bytes()))
+        .and_then(|mut file| {
+            let whole = file.write_all(starter.text_for(application).as_bytes());
+            if whole.is_err() {
+                // Half a file would be kept by the next run. The error that matters is the first one.
+                let _ = fs::remove_file(&path);
+            }
+            whole
+        })
         .map_err(|source| Failure::new(Exit::Failed, InitError::Write { path, source }))?;
     Ok(Fate::Written)
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
-use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format};
+use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::{Problem, SourceFile, visible};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
@@ -34,8 +34,7 @@ pub(crate) fn run(args: &InspectArgs, screen: &Screen) -> Result<(), Failure> {
         Some(found) => screen.problems(&found.parsed.problems),
         None => screen.tell(&Event::Warned("there is no appspec in it, so no agent can deploy it".into())),
     }
-    screen.result(&text(&bundle, found.as_ref()), &json(&bundle, found.as_ref()));
-    Ok(())
+    screen.result(&text(&bundle, found.as_ref()), &json(&bundle, found.as_ref()))
 }
 
 fn find_appspec(bundle: &Bundle) -> Result<Option<Found>, Failure> {
@@ -53,7 +52,7 @@ fn find_appspec(bundle: &Bundle) -> Result<Option<Found>, Failure> {
 fn text(bundle: &Bundle, found: Option<&Found>) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:>11}  {value}");
+        let _ = writeln!(text, "{name:>11}  {}", visible(value));
     };
     row("bundle", &format!("{} ({})", bundle.path.display(), format_name(bundle.format)));
     if let Some(manifest) = &bundle.manifest {
@@ -81,7 +80,7 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
     }
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
-        let _ = writeln!(text, "  {}", entry_text(entry));
+        let _ = writeln!(text, "  {}", visible(&entry_text(entry)));
     }
     text
 }
@@ -96,7 +95,7 @@ fn appspec_text(appspec: &AppSpec) -> String {
             appspec::Source::Whole => "/",
             appspec::Source::Path(path) => path.as_str(),
         };
-        let _ = writeln!(text, "  {source} → {}", mapping.destination);
+        let _ = writeln!(text, "  {} → {}", visible(source), visible(&mapping.destination));
     }
     if !appspec.hooks.is_empty() {
         text.push_str("\nhooks\n");
@@ -104,7 +103,8 @@ fn appspec_text(appspec: &AppSpec) -> String {
     for (event, hooks) in &appspec.hooks {
         for hook in hooks {
             let user = who(hook).map(|who| format!(", {who}")).unwrap_or_default();
-            let _ = writeln!(text, "  {event:<18} {} ({}s{user})", hook.script, hook.timeout.as_secs());
+            let line = format!("{event:<18} {} ({}s{user})", hook.script, hook.timeout.as_secs());
+            let _ = writeln!(text, "  {}", visible(&line));
         }
     }
     text
@@ -128,9 +128,10 @@ fn entry_text(entry: &Entry) -> String {
     }
 }
 
+/// Files and links, and their bytes; without the manifest, as `build` and `push` count.
 fn totals(bundle: &Bundle) -> (usize, u64) {
     let files = bundle.entries.iter().filter(|entry| match entry.kind {
-        EntryKind::File(_) | EntryKind::Link(_) => true,
+        EntryKind::File(_) | EntryKind::Link(_) => entry.path.as_str() != MANIFEST_PATH,
         EntryKind::Directory => false,
     });
     files.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.size))

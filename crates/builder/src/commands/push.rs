@@ -46,8 +46,7 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let artifact = open(path)?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
     let published = publish(&artifact, &args.to, screen)?;
-    show(&artifact, &args.to, &published, screen);
-    Ok(())
+    show(&artifact, &args.to, &published, screen)
 }
 
 /// The artifact of the current commit.
@@ -61,8 +60,10 @@ fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<
     }
     let stem = format!("{}-{}", identity.application, chosen.commit);
     let path = project.out.join(format!("{stem}.zip"));
-    if path.is_file() {
-        return Ok(path);
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Whoever opens it says what is wrong with it.
+        Ok(_) | Err(_) => return Ok(path),
     }
     let failure = Failure::new(Exit::NotFound, PushError::NoArtifact(path));
     Err(match dirty_artifact(&project.out, &stem) {
@@ -93,8 +94,11 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
         return Err(Failure::new(Exit::NotFound, PushError::NoBundle(path.to_owned()))
             .hint("build one with `longshore build`, which says where it is"));
     }
-    Bundle::open(path, &Limits::default())
-        .map_err(|source| Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }))
+    Bundle::open(path, &Limits::default()).map_err(|source| match source {
+        // A bundle that cannot be read may be a good one.
+        OpenError::Read { .. } | OpenError::ReadEntry { .. } => Failure::new(Exit::Failed, source),
+        source => Failure::new(Exit::BadBundle, PushError::Refused { path: path.to_owned(), source }),
+    })
 }
 
 fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
@@ -163,7 +167,7 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
     }
 }
 
-fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) {
+fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) -> Result<(), Failure> {
     let manifest = &artifact.manifest;
     let info = published.info();
     let plain = to.object(&publish::key(manifest));
@@ -200,7 +204,7 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "next": {"aws": next.aws, "agent": next.agent},
     });
-    screen.result(&text, &json);
+    screen.result(&text, &json)
 }
 
 #[cfg(test)]

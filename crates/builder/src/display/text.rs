@@ -1,7 +1,7 @@
 //! The sentences. Pure.
 
 use longshore_core::figures::{painted, plural, size, verb_line};
-use longshore_core::problem::Look;
+use longshore_core::problem::{Look, visible_lines};
 
 use crate::event::Event;
 
@@ -19,7 +19,9 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             ),
         ),
         Event::Named { commit, origin } => ("Commit", format!("{commit} (from {origin})")),
-        Event::Warned(sentence) => return Some(format!("{} {sentence}", painted("warning:", look, "1;33"))),
+        Event::Warned(sentence) => {
+            return Some(format!("{} {}", painted("warning:", look, "1;33"), visible_lines(sentence)));
+        }
         Event::Packing { .. } | Event::PackedMore(_) | Event::Stored(_) => return None,
         Event::Packed { files, bytes, size: packed, took } => (
             "Packed",

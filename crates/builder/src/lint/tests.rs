@@ -114,6 +114,15 @@ fn a_certificate_is_no_secret_but_its_key_is() {
 }
 
 #[test]
+fn a_name_with_a_line_break_is_no_file_that_an_agent_installs() {
+    assert_eq!(
+        render(&bundle(&plan_of(&["a b", "a\nb"]), &[]), Look::Plain),
+        "warning[LS412]: a name with a line break: no agent can install the file, because its records have one line for each\n\
+         --> a\\nb\n = help: rename it, or keep it out\n"
+    );
+}
+
+#[test]
 fn a_git_lfs_pointer_is_not_the_file() {
     let head = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n".to_vec();
     let problems = bundle(&plan_of(&[]), &[Peek { path: "models/big.bin".parse().unwrap(), head }]);

@@ -6,6 +6,75 @@ use longshore_core::digest::Sha256;
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn a_work_tree_that_changes_while_it_is_packed_is_refused() {
+    for (change, then) in [("echo later >app/index.html", "status"), ("git commit --quiet --allow-empty -m x", "log")] {
+        let sandbox = Sandbox::shop();
+        // Somebody at work right after git was asked.
+        let git = format!("#!/bin/sh\nPATH=${{PATH#*:}}\ngit \"$@\"\ncase \"$*\" in *' {then} '*) {change} ;; esac\n");
+        fs::create_dir(sandbox.outside("bin")).unwrap();
+        fs::write(sandbox.outside("bin/git"), git).unwrap();
+        fs::set_permissions(sandbox.outside("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", sandbox.outside("bin").display(), std::env::var("PATH").unwrap());
+        let sandbox = sandbox.env("PATH", &path);
+        let stderr = sandbox.run(&["build"]).exits(1).stderr;
+        let error = "error: the work tree changed while it was packed\n\nhint: run the same command again\n";
+        assert!(stderr.ends_with(error), "{stderr}");
+        assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_change_that_git_was_told_to_overlook_is_a_difference() {
+    for mark in ["--assume-unchanged", "--skip-worktree"] {
+        let sandbox = Sandbox::shop();
+        sandbox.git(&["update-index", mark, "app/index.html", "README.md"]);
+        sandbox.run(&["build"]).ok();
+        sandbox.write("app/index.html", "changed\n");
+        // As in a sparse checkout.
+        fs::remove_file(sandbox.path("README.md")).unwrap();
+        let stderr = sandbox.run(&["build"]).exits(1).stderr;
+        assert!(
+            stderr.contains("error: the work tree differs from its commit:\n    app/index.html\n\nhint"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn what_surprises_in_the_files_that_are_packed_is_said_and_strict_refuses_it() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("app/INDEX.html", "another\n");
+    fs::set_permissions(sandbox.path("app/big.txt"), fs::Permissions::from_mode(0o4755)).unwrap();
+    sandbox.commit();
+    let expected = [
+        "`app/big.txt` loses its setuid or setgid bit",
+        "`app/INDEX.html` and `app/index.html` are one file where case or Unicode form does not count",
+    ];
+    let strict = sandbox.run(&["build", "--strict"]).exits(3);
+    assert!(strict.stderr.ends_with(
+        "error: the bundle has 2 warnings\n\nhint: `--strict` makes warnings fail; without it they do not\n"
+    ));
+    assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
+    let ran = sandbox.run(&["build", "--output", "json"]).ok();
+    assert_eq!(ran.json()["warnings"], serde_json::json!(expected));
+    let said: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn what_a_build_left_that_was_killed_is_gone_after_the_next_and_a_running_one_is_left_alone() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("dist/.longshore-build-dead/bundle.zip", "half");
+    sandbox.write("dist/.longshore-build-alive/bundle.zip", "half");
+    sandbox.write("dist/.longshore-build-file", "no folder");
+    let alive = fs::File::open(sandbox.path("dist/.longshore-build-alive")).unwrap();
+    alive.lock().unwrap();
+    sandbox.run(&["build"]).ok();
+    let left = ["dead", "alive", "file"].map(|name| sandbox.path(&format!("dist/.longshore-build-{name}")).exists());
+    assert_eq!(left, [false, true, true]);
+}
+
+#[test]
 fn an_artifact_is_named_by_its_commit() {
     let sandbox = Sandbox::shop();
     insta::assert_snapshot!(sandbox.run(&["build"]).shown());

@@ -1,6 +1,42 @@
 use crate::sandbox::{APPSPEC, Sandbox};
 
 #[test]
+fn what_keeps_a_build_from_naming_the_artifact_is_a_warning_that_fails_nothing() {
+    let last = |sandbox: &Sandbox| sandbox.run(&["check", "--strict"]).ok().stderr.lines().last().unwrap().to_owned();
+    let sandbox = Sandbox::shop();
+    assert_eq!(last(&sandbox), "     Checked `appspec.yml` and 5 files (420.2 kB): 0 errors, 0 warnings");
+    sandbox.write("README.md", "changed\n");
+    assert_eq!(last(&sandbox), "warning: the work tree differs from the commit by 1 file: `build` would refuse it");
+    sandbox.shell("rm -rf .git").ok();
+    let text = "`build` would not know whose artifact it is: cannot tell which commit this is: there is no git work tree, and \
+                no CI system is recognised, and `LONGSHORE_COMMIT` is not set";
+    assert_eq!(last(&sandbox), format!("warning: {text}"));
+    let json = sandbox.run(&["check", "--output", "json"]).ok().json();
+    assert_eq!(json["warnings"], serde_json::json!([text]));
+    let sandbox = sandbox.env("LONGSHORE_COMMIT", &"0".repeat(40));
+    assert_eq!(last(&sandbox), "     Checked `appspec.yml` and 5 files (420.2 kB): 0 errors, 0 warnings");
+}
+
+#[test]
+fn what_is_no_text_file_is_refused_at_once() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("mkfifo pipe.yml; ln -s /dev/zero zero.yml; mkdir folder.yml; truncate -s 20M large.yml").ok();
+    for (name, why) in [
+        ("pipe.yml", "it is a pipe, socket or device"),
+        ("zero.yml", "it is a pipe, socket or device"),
+        ("folder.yml", "is a directory"),
+        ("large.yml", "it has more than 16777216 bytes"),
+    ] {
+        let stderr = sandbox.run(&["check", "--appspec", name]).exits(1).stderr;
+        assert_eq!(stderr, format!("error: cannot read `[dir]/shop/{name}`\n  caused by: {why}\n"));
+    }
+    sandbox.shell("mkfifo .longshoreignore").ok();
+    let stderr = sandbox.run(&["check"]).exits(1).stderr;
+    let error = "error: cannot look at `[dir]/shop/.longshoreignore`\n  caused by: it is a pipe, socket or device\n";
+    assert_eq!(stderr, error);
+}
+
+#[test]
 fn a_sound_project_is_one_line() {
     insta::assert_snapshot!(Sandbox::shop().run(&["check"]).shown());
 }
@@ -13,6 +49,7 @@ fn check_as_json_lists_the_files() {
         "bytes": 420_246,
         "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
         "problems": [],
+        "warnings": [],
     });
     assert_eq!(json, expected);
 }

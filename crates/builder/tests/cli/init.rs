@@ -4,6 +4,15 @@ use std::os::unix::fs::symlink;
 use crate::sandbox::Sandbox;
 
 #[test]
+fn a_file_that_could_be_written_in_part_only_is_not_kept_by_the_next_run() {
+    let sandbox = Sandbox::empty();
+    // Half a kilobyte for each file, as if the disk were full.
+    let ran = sandbox.shell("trap '' XFSZ; ulimit -f 1; \"$LONGSHORE\" init").exits(1);
+    assert_eq!(ran.stderr, "error: cannot write `[dir]/shop/appspec.yml`\n  caused by: File too large (os error 27)\n");
+    assert!(sandbox.run(&["init"]).ok().stderr.starts_with("       Wrote appspec.yml\n"));
+}
+
+#[test]
 fn the_starter_set_passes_its_own_check() {
     let sandbox = Sandbox::empty();
     insta::assert_snapshot!(sandbox.run(&["init"]).ok().shown());

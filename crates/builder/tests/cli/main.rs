@@ -8,5 +8,6 @@ mod commit;
 mod documentation;
 mod init;
 mod inspect;
+mod output;
 mod push;
 mod sandbox;

@@ -89,6 +89,14 @@ fn without_an_artifact_the_way_to_one_is_shown() {
 }
 
 #[test]
+fn an_artifact_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let sandbox = Sandbox::shop();
+    sandbox.shell("ln -s dist dist").ok();
+    let stderr = sandbox.run(&["push", "--to", "file:///nowhere"]).exits(1).stderr;
+    assert!(stderr.ends_with("caused by: Too many levels of symbolic links (os error 40)\n"), "{stderr}");
+}
+
+#[test]
 fn settings_with_errors_name_no_artifact() {
     let sandbox = Sandbox::shop();
     sandbox.write("longshore.toml", "aplication = \"shop\"\n");
@@ -119,6 +127,20 @@ fn a_bundle_of_another_tool_has_no_commit_to_publish_it_under() {
 fn a_store_that_is_none_is_refused_before_anything_is_read() {
     sandbox_usage(&["push", "--to", "ftp://x"]);
     sandbox_usage(&["push"]);
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_named_and_nothing_else_is_tried() {
+    let sandbox = Sandbox::shop().env("AWS_PROFILE", "nope");
+    sandbox.run(&["build"]).ok();
+    let ran = sandbox.run(&["push", "--to", "s3://bucket/releases"]).exits(10);
+    let error = format!(
+        "error: cannot publish to `s3://bucket/releases/shop/{}.zip`\n  \
+         caused by: there is no AWS profile `nope`, which `AWS_PROFILE` names\n\n\
+         hint: `aws configure list-profiles` shows those that there are; unset `AWS_PROFILE` to go without\n",
+        sandbox.head()
+    );
+    assert!(ran.stderr.ends_with(&error), "{}", ran.stderr);
 }
 
 fn sandbox_usage(arguments: &[&str]) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -122,6 +122,13 @@ impl Sandbox {
         let mut longshore = self.clean(Command::new(env!("CARGO_BIN_EXE_longshore")));
         longshore.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.ran(longshore.args(arguments).current_dir(dir).output().unwrap())
+    }
+
+    /// Runs it with another stdout.
+    pub(crate) fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
+        let mut longshore = self.clean(Command::new(env!("CARGO_BIN_EXE_longshore")));
+        let longshore = longshore.args(arguments).current_dir(&self.repository).stdout(stdout).stderr(Stdio::piped());
+        self.ran(longshore.spawn().unwrap().wait_with_output().unwrap())
     }
 
     /// A shell line with `longshore` in `$LONGSHORE`.

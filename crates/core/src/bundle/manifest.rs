@@ -83,7 +83,7 @@ pub enum ManifestError {
         found: u64,
     },
     /// Its list of files breaks a rule.
-    #[error("`{MANIFEST_PATH}` lists `{entry}`, which {why}")]
+    #[error("`{MANIFEST_PATH}` lists `{}`, which {why}", .entry.as_str().escape_debug())]
     File {
         /// The path.
         entry: BundlePath,

@@ -54,7 +54,7 @@ pub struct Packed {
     pub archive_digest: Sha256,
     /// The manifest, content digest included.
     pub manifest: Manifest,
-    /// What will surprise, one sentence each, for example a link that points outside.
+    /// What will surprise, one sentence each: dropped bits, names that collide elsewhere. Links are the caller's to judge.
     pub warnings: Vec<String>,
 }
 

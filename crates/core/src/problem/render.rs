@@ -161,8 +161,8 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
-/// Our own sentences with what they quote: a control character is written out.
-fn visible(text: &str) -> Cow<'_, str> {
+/// Text with what it quotes from others: a control character, line breaks included, is written out.
+pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c.is_control() || is_invisible(c)) {
         return Cow::Borrowed(text);
     }
@@ -179,6 +179,11 @@ fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The same for text of several lines: line breaks stay.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Characters that show nothing and move what stands beside them.

@@ -62,6 +62,10 @@ impl DirStore {
         }
         match info(&place)? {
             Some(info) => Ok(Put::Exists(info)),
+            None if fs::symlink_metadata(&place).is_ok() => {
+                let why = "a folder, or a link to nothing, stands there";
+                Err(cannot(Verb::Write, &place)(io::Error::new(ErrorKind::AlreadyExists, why)))
+            }
             // It stood there a moment ago and was removed since.
             None => Err(StoreError::Contested { place: place.display().to_string() }),
         }

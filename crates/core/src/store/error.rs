@@ -50,6 +50,12 @@ pub enum StoreError {
         /// Where was looked.
         source: Cause,
     },
+    /// `AWS_PROFILE` names a profile that no file defines.
+    #[error("there is no AWS profile `{profile}`, which `AWS_PROFILE` names")]
+    NoProfile {
+        /// The profile.
+        profile: String,
+    },
     /// The server does not take the credentials: unknown, expired, wrong secret, wrong clock.
     #[error("the AWS credentials are not accepted")]
     BadCredentials {
@@ -189,6 +195,7 @@ impl StoreError {
             StoreError::NotFound(_) | StoreError::NoBucket { .. } => Exit::NotFound,
             StoreError::Denied { .. }
             | StoreError::NoCredentials { .. }
+            | StoreError::NoProfile { .. }
             | StoreError::BadCredentials { .. }
             | StoreError::WrongRegion { .. }
             | StoreError::Unreachable { .. }
@@ -226,8 +233,14 @@ impl StoreError {
             StoreError::NoCredentials { .. } => Some(
                 "set `AWS_PROFILE`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or give the machine a role".to_owned(),
             ),
+            StoreError::NoProfile { .. } => {
+                Some("`aws configure list-profiles` shows those that there are; unset `AWS_PROFILE` to go without".to_owned())
+            }
             StoreError::BadCredentials { .. } => {
-                Some("log in again or renew the keys; `aws sts get-caller-identity` shows what is in use".to_owned())
+                Some(
+                    "log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use"
+                        .to_owned(),
+                )
             }
             StoreError::WrongRegion { region: Some(region), .. } => Some(format!("set `AWS_REGION={region}`")),
             StoreError::WrongRegion { region: None, .. } => Some("set `AWS_REGION` to the region of the bucket".to_owned()),

@@ -17,6 +17,7 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
@@ -48,6 +49,11 @@ pub struct S3Store {
 impl S3Store {
     /// Finds out settings and credentials; asks the bucket nothing.
     pub(super) async fn open(bucket: &str, prefix: &str, options: &S3Options) -> Result<S3Store, StoreError> {
+        if options.keys.is_none()
+            && let Some(profile) = missing_profile().await
+        {
+            return Err(StoreError::NoProfile { profile });
+        }
         let sdk = settings(options).await;
         let Some(provider) = sdk.credentials_provider() else {
             return Err(StoreError::NoCredentials {
@@ -280,6 +286,18 @@ async fn settings(options: &S3Options) -> SdkConfig {
     }
     // As the AWS CLI: without a region, S3 is asked in us-east-1, which answers where the bucket is.
     sdk.into_builder().region(Region::new("us-east-1")).build()
+}
+
+/// The profile that `AWS_PROFILE` names and that no file defines. As the AWS CLI: nobody who named a profile means the role of
+/// the machine, to which the SDK would go on.
+async fn missing_profile() -> Option<String> {
+    let environment = Env::real();
+    let named = environment.get("AWS_PROFILE").ok().filter(|name| !name.is_empty() && name != "default")?;
+    if environment.get("AWS_ACCESS_KEY_ID").is_ok_and(|id| !id.is_empty()) {
+        return None;
+    }
+    let profiles = aws_config::profile::load(&Fs::real(), &environment, &Default::default(), None).await.ok()?;
+    profiles.get_profile(&named).is_none().then_some(named)
 }
 
 /// The endpoint that environment or profile set, for S3 or for all services.

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::appspec::FileExists;
-use longshore_core::ids::{ApplicationName, GroupId, GroupName};
-use longshore_core::lifecycle::ScriptsMap;
-
-use super::super::order::{Cause, Group, Policy, Revision as Where};
+use super::super::order::tests::order;
 use super::*;
 use crate::hook::command::HookUser;
 
@@ -48,26 +44,7 @@ fn revision(id: &str, hooks: &[(LifecycleEvent, Hook)]) -> Revision {
         archive,
         at: None,
     };
-    Revision { release, appspec: Ok(appspec(hooks)), scripts }
-}
-
-fn order() -> Order {
-    let (application, name): (ApplicationName, GroupName) = ("shop".parse().unwrap(), "dev".parse().unwrap());
-    Order {
-        deployment: "d-NEW".parse().unwrap(),
-        group: Group { id: GroupId::of(&application, &name), name },
-        application,
-        revision: Where::Local("/bundle.zip".into()),
-        events: LifecycleEvent::ALL.to_vec(),
-        skip: Vec::new(),
-        stop_from: StopFrom::Installed,
-        file_exists: FileExists::Disallow,
-        cause: Cause::Asked,
-        scripts_map: ScriptsMap::InPlace,
-        content_digest: None,
-        appspec_name: None,
-        policy: Policy::default(),
-    }
+    Revision { release, appspec: Ok(appspec(hooks)), scripts, faults: BTreeMap::new() }
 }
 
 fn nothing_to_install() -> InstallPlan {
@@ -233,4 +210,40 @@ fn a_script_that_is_not_executable_is_noted() {
         })
         .collect();
     assert_eq!(notes, ["not executable in the bundle: will be made executable"]);
+}
+
+#[test]
+fn a_script_that_cannot_be_started_is_refused_unless_a_script_before_it_may_mend_that() {
+    use LifecycleEvent::{AfterInstall, ApplicationStop, BeforeInstall};
+    let windows = || Fault::WindowsLineEnd { reason: "bad line end".to_owned() };
+    let missing = || Fault::NoInterpreter { interpreter: "/bin/zsh".into() };
+    let (bad, good) = (|event| (event, hook("bad.sh", None)), |event| (event, hook("good.sh", None)));
+    for (what, fault, new, old, blockers, warnings) in [
+        ("line end alone", windows(), vec![bad(AfterInstall)], vec![], 1, 0),
+        ("line end after a stop script", windows(), vec![bad(AfterInstall)], vec![good(ApplicationStop)], 1, 0),
+        ("line end after BeforeInstall", windows(), vec![good(BeforeInstall), bad(AfterInstall)], vec![], 0, 1),
+        ("interpreter alone", missing(), vec![bad(AfterInstall)], vec![], 1, 0),
+        ("interpreter after a stop script", missing(), vec![bad(AfterInstall)], vec![good(ApplicationStop)], 0, 1),
+        (
+            "interpreter after a script of its event",
+            missing(),
+            vec![good(AfterInstall), bad(AfterInstall)],
+            vec![],
+            0,
+            1,
+        ),
+        ("interpreter of an earlier script", missing(), vec![bad(BeforeInstall), good(AfterInstall)], vec![], 1, 0),
+        ("not in PATH", Fault::NotInPath { program: "node".to_owned() }, vec![bad(AfterInstall)], vec![], 0, 1),
+    ] {
+        let (mut new, old) = (revision("d-NEW", &new), revision("d-OLD", &old));
+        new.faults.insert(new.release.archive.join("bad.sh"), fault);
+        let plan = decide(&order(), &new, Some(&old));
+        assert_eq!((plan.blockers.len(), plan.warnings.len()), (blockers, warnings), "{what}: {plan:#?}");
+        assert!(plan.blockers.iter().all(|blocker| blocker.exit() == Exit::HookFailed), "{what}");
+    }
+    // One of the installed revision has its own way round.
+    let mut old = revision("d-OLD", &[bad(ApplicationStop)]);
+    old.faults.insert(old.release.archive.join("bad.sh"), windows());
+    let plan = decide(&order(), &revision("d-NEW", &[]), Some(&old));
+    assert!(plan.blockers[0].hint().contains("--skip ApplicationStop"), "{}", plan.blockers[0].hint());
 }

@@ -124,14 +124,14 @@ fn interpreter(head: &[u8]) -> Option<PathBuf> {
 }
 
 /// The words after `#!`, as the kernel splits them off: by spaces and tabs alone.
-fn interpreter_words(head: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+pub(in crate::hook) fn interpreter_words(head: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     Some(line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()))
 }
 
 /// A carriage return that becomes part of the interpreter's name, directly or through `env`. As part of another argument
 /// it may be harmless, and the interpreter tells if it is not.
-fn windows_line_end(location: &str, head: &[u8]) -> Option<String> {
+pub(in crate::hook) fn windows_line_end(location: &str, head: &[u8]) -> Option<String> {
     let words: Vec<&[u8]> = interpreter_words(head)?.collect();
     let name = match words.as_slice() {
         [name] => name,

@@ -169,6 +169,15 @@ impl Matched {
                 need_group(&entry.name);
             }
         }
+        if let Some(agent) = &snapshot.unprivileged {
+            let mut refuse = |account: &Option<Account>, can: &dyn Fn(u32) -> bool| {
+                if let Some(Account { name, .. }) = account.as_ref().filter(|account| !can(account.id)) {
+                    names.push(ConflictKind::NotRoot { name: name.clone(), object: object() });
+                }
+            };
+            refuse(&owner, &|id| id == agent.user);
+            refuse(&group, &|id| agent.groups.contains(&id));
+        }
         if permission.acls.is_some() {
             names.extend(
                 snapshot

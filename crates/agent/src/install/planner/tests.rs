@@ -77,6 +77,8 @@ fn disk(found: &[&str]) -> Snapshot {
         users: [("app".to_owned(), Some(500)), ("nobody-here".to_owned(), None)].into(),
         groups: [("web".to_owned(), Some(600)), ("none-here".to_owned(), None)].into(),
         file_systems: [(1, FreeSpace { bytes: 1 << 30, block: 4096, files: Some(1000), read_only: false })].into(),
+        barred: BTreeMap::new(),
+        unprivileged: None,
         programs: Programs { setfacl: program(), getfacl: program(), semanage: program(), restorecon: program() },
     }
 }
@@ -543,6 +545,31 @@ fn permissions_mean_what_is_installed_below_their_object() {
             Permission { files: false, ..permission("/s/a.sh") },
             "note: permissions of `/s/a.sh` mean nothing: it is a file, and `type` leaves files out\n".to_owned(),
         ),
+        (
+            "a name with a slash matches nothing, also deeper",
+            Permission { pattern: pattern("d/c.sh"), ..permission("/s") },
+            format!("note: permissions of `/s` {nothing}"),
+        ),
+        (
+            "a folder's name as the object means what is in it, and `**` as a part of a name is two stars",
+            Permission { pattern: pattern("c**"), ..permission("/s/d") },
+            set(&["/s/d/c.sh"]),
+        ),
+        (
+            "except cannot leave out what is deeper",
+            Permission { directories: false, except: vec![pattern("c.sh"), pattern("d/*")], ..permission("/s") },
+            set(&["/s/.env", "/s/a.sh", "/s/b.txt", "/s/d/c.sh", "/s/d/e/f.sh"]) + link_note,
+        ),
+        (
+            "one link by its path",
+            Permission { owner: Some("app".into()), mode: None, ..permission("/s/l") },
+            "set /s/l app=500 None\n".to_owned(),
+        ),
+        (
+            "a folder that is an empty one's",
+            permission("/s/empty"),
+            format!("note: permissions of `/s/empty` {nothing}"),
+        ),
         ("something that is not installed", permission("/etc"), format!("note: permissions of `/etc` {nothing}")),
         ("half a name", permission("/s/a"), format!("note: permissions of `/s/a` {nothing}")),
         (
@@ -563,6 +590,32 @@ fn permissions_mean_what_is_installed_below_their_object() {
     ] {
         assert_eq!(permissions(vec![permission]), expected, "{name}");
     }
+}
+
+#[test]
+fn the_same_object_twice_is_a_conflict_also_under_another_spelling() {
+    assert_eq!(
+        permissions(vec![permission("/s/a.sh"), permission("/s//d/../a.sh/")]),
+        "conflict: the permissions of `/s/a.sh` are set twice, for `/s/a.sh` and for `/s//d/../a.sh/`\n"
+    );
+}
+
+#[test]
+fn a_pattern_of_ten_groups_takes_no_time() {
+    // Seventeen seconds in the AWS agent.
+    let pattern = Pattern("*a".repeat(10) + "b");
+    let names: Vec<String> = (0..500).map(|number| format!("{}{number}", "a".repeat(24))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let appspec = appspec(
+        &[("/", "/s")],
+        vec![Permission { pattern: pattern.clone(), except: vec![pattern], ..permission("/s") }],
+    );
+    let (listing, previous) = (listing(&names), cleanup(&[]));
+    let request =
+        Request { appspec: &appspec, listing: &listing, previous: &previous, file_exists: FileExists::Disallow };
+    let begun = std::time::Instant::now();
+    assert_eq!(plan(&request, &disk(&["/s/"])).unwrap().permissions, []);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -592,6 +645,56 @@ fn permissions_that_cannot_be_set_are_conflicts() {
          conflict: user `nobody-here` does not exist (permissions of `/s/a.sh`)\n\
          conflict: group `none-here` does not exist (permissions of `/s/a.sh`)\n"
     );
+}
+
+#[test]
+fn what_the_agent_cannot_change_is_a_conflict_named_once_and_only_where_it_matters() {
+    use Obstacle::{Immutable, NotSearchable, NotWritable, ReadOnly};
+    let appspec = appspec(&[("/", "/s/app")], Vec::new());
+    let listing = listing(&["a", "b", "d/c"]);
+    let previous = cleanup(&["/s/app", "/s/app/a", "/s/app/d", "/s/app/gone", "/hidden/x"]);
+    let request =
+        Request { appspec: &appspec, listing: &listing, previous: &previous, file_exists: FileExists::Disallow };
+    for (barred, expected) in [
+        (vec![("/", NotWritable), ("/s", NotWritable)], ""),
+        (vec![("/s/app", NotWritable)], "conflict: `/s/app` cannot be written to by the agent's user\n"),
+        (vec![("/s/app/d", ReadOnly)], "conflict: `/s/app/d` is mounted read-only\n"),
+        (
+            vec![("/s/app/a", Immutable), ("/s/app/gone", Immutable), ("/s", Immutable)],
+            "conflict: `/s/app/a` is immutable\nconflict: `/s/app/gone` is immutable\n",
+        ),
+        (vec![("/s/app/a", NotWritable)], ""),
+        (vec![("/hidden", NotSearchable)], "conflict: `/hidden` cannot be looked into by the agent's user\n"),
+        (vec![("/s", NotSearchable)], "conflict: `/s` cannot be looked into by the agent's user\n"),
+    ] {
+        let mut disk = disk(&["/s/", "/s/app/", "/s/app/a", "/s/app/d/", "/s/app/gone"]);
+        disk.barred = barred.iter().map(|(path, obstacle)| (PathBuf::from(path), *obstacle)).collect();
+        let result = plan(&request, &disk);
+        let found = if result.is_ok() { String::new() } else { text(&result) };
+        assert_eq!(found, expected, "{barred:?}");
+    }
+}
+
+#[test]
+fn only_root_gives_files_to_others() {
+    let give = |owner: &str, group: &str| Permission {
+        owner: Some(owner.to_owned()),
+        group: Some(group.to_owned()),
+        ..permission("/s")
+    };
+    let (listing, previous) = (listing(&["a"]), cleanup(&[]));
+    let theirs = "conflict: only root can give files to `app` (permissions of `/s`)\n\
+                  conflict: only root can give files to `web` (permissions of `/s`)\n";
+    for (user, groups, expected) in
+        [(500, vec![1, 600], None), (501, vec![1], Some(theirs)), (500, vec![1], Some(&theirs[theirs.len() / 2..]))]
+    {
+        let appspec = appspec(&[("/", "/s")], vec![give("app", "web")]);
+        let request =
+            Request { appspec: &appspec, listing: &listing, previous: &previous, file_exists: FileExists::Disallow };
+        let unprivileged = Some(super::super::snapshot::Unprivileged { user, groups });
+        let result = plan(&request, &Snapshot { unprivileged, ..disk(&["/s/"]) });
+        assert_eq!(result.is_err().then(|| text(&result)).as_deref(), expected, "{user}");
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_swap_that_stops_anywhere_is_undone() {
         part.trees.truncate(steps);
         part.files.truncate(steps.saturating_sub(trees));
         part.removals.truncate(steps.saturating_sub(trees + files));
-        swap(&part).unwrap();
+        swap(&part, &keep(&part).unwrap()).unwrap();
         let left = undo(&transaction, &Programs::default());
         assert!(left.is_empty(), "{steps}: {left:?}");
         assert_eq!(tree(dir.path()), before, "{steps}");
@@ -133,10 +133,39 @@ fn a_swap_that_stops_inside_a_step_is_undone() {
 }
 
 #[test]
+fn second_names_go_away_again_when_nothing_was_swapped_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let transaction = Transaction { phase: Phase::Staging, ..staged(root) };
+    fs::write(root.join("new"), "theirs").unwrap();
+    // Crashed before it was written, so nothing says whose the one in its place is.
+    fs::remove_file(root.join("n-new")).unwrap();
+    let before = only_old(tree(root));
+    keep(&transaction).unwrap();
+    assert!(undo(&transaction, &Programs::default()).is_empty());
+    assert_eq!(tree(root), before);
+}
+
+#[test]
+fn what_somebody_else_put_in_the_place_of_a_kept_file_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let transaction = staged(root);
+    fs::hard_link(root.join("same"), root.join("o-same")).unwrap();
+    fs::write(root.join("theirs"), "theirs").unwrap();
+    fs::rename(root.join("theirs"), root.join("same")).unwrap();
+    let mut expected = only_old(tree(root));
+    expected.remove(Path::new("o-same"));
+    let left = undo(&transaction, &Programs::default());
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(tree(root), expected);
+}
+
+#[test]
 fn a_whole_swap_shows_the_new_release_and_clearing_leaves_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let transaction = staged(dir.path());
-    swap(&transaction).unwrap();
+    swap(&transaction, &keep(&transaction).unwrap()).unwrap();
     let cleared = clear(&transaction);
     assert!(cleared.left.is_empty(), "{:?}", cleared.left);
     let found: Vec<(String, String)> =

@@ -149,7 +149,10 @@ impl Reading<'_> {
             return Ok(());
         }
         let path = entry_path(&name)?;
-        let header = |error: io::Error| OpenError::Inconsistent { entry: shown(&name), why: error.to_string() };
+        let header = |error: io::Error| OpenError::Inconsistent {
+            entry: shown(&name),
+            why: shown(error.to_string().as_bytes()),
+        };
         let mode = entry.header().mode().map_err(header)? & 0o7777;
         let modified = i64::try_from(entry.header().mtime().map_err(header)?).ok().filter(|time| *time <= LATEST);
         // An old tar marks a folder by the slash alone.
@@ -258,9 +261,10 @@ fn check_pax(entry: &mut ::tar::Entry<'_, Metered<'_>>, name: &[u8]) -> Result<(
     if global && entry.size() > HEADER_LIMIT {
         return refuse(format!("its PAX header is longer than {HEADER_LIMIT} bytes"));
     }
-    let Some(fields) = entry
-        .pax_extensions()
-        .map_err(|error| OpenError::Inconsistent { entry: shown(name), why: format!("its PAX header: {error}") })?
+    let Some(fields) = entry.pax_extensions().map_err(|error| OpenError::Inconsistent {
+        entry: shown(name),
+        why: format!("its PAX header: {}", shown(error.to_string().as_bytes())),
+    })?
     else {
         return Ok(());
     };
@@ -321,7 +325,7 @@ fn broken(error: &io::Error, meter: &Meter, place: &str) -> OpenError {
     if meter.0.ended.get() || error.kind() == io::ErrorKind::UnexpectedEof {
         return OpenError::CutOff { place: place.to_owned() };
     }
-    OpenError::Archive { why: format!("{error}, {place}") }
+    OpenError::Archive { why: format!("{}, {place}", shown(error.to_string().as_bytes())) }
 }
 
 /// Counts what comes out of a stream, and stops headers that are too long to be any.

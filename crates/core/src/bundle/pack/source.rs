@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::compress::{self, BLOCK, SAMPLE};
 use super::zip_header::Method;
 use super::{PackError, PackFile};
-use crate::bundle::{BundlePath, MANIFEST_PATH, link};
+use crate::bundle::{BundlePath, MANIFEST_PATH};
 
 /// One file or link, as it was when packing began.
 #[derive(Debug)]
@@ -99,9 +99,6 @@ fn look_at(path: BundlePath, from: PathBuf, warnings: &mut Vec<String>) -> Resul
         let Ok(target) = String::from_utf8(target) else {
             return Err(PackError::LinkTarget { path, from });
         };
-        if link::leaves(&path, &target) {
-            warnings.push(format!("link `{path}` points outside the bundle, to `{target}`"));
-        }
         return Ok(Source { path, from, kind: SourceKind::Link(target) });
     }
     if !kind.is_file() {

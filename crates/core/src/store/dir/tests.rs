@@ -51,6 +51,21 @@ fn a_new_object_is_stored_and_a_second_one_is_not() {
 }
 
 #[test]
+fn what_is_no_file_at_the_place_of_a_new_object_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
+    for key in ["folder", "link"] {
+        let error = put(&store, key, b"x").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write `{}`", dir.path().join(key).display()));
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "a folder, or a link to nothing, stands there");
+    }
+    assert_eq!(names(dir.path()), ["link"]);
+}
+
+#[test]
 fn of_sixteen_racing_writers_exactly_one_wins_and_its_bytes_stand() {
     let dir = tempfile::tempdir().unwrap();
     let store = DirStore::new(dir.path().to_owned());

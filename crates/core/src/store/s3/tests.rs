@@ -63,13 +63,13 @@ async fn refusals_of_aws_are_told_in_one_line_with_a_way_out() {
             "403 Forbidden\n\n<Error><Code>SignatureDoesNotMatch</Code><Message>It does not.</Message></Error>",
             "error: the AWS credentials are not accepted\n  \
              caused by: SignatureDoesNotMatch: It does not. (HTTP status 403)\n\n\
-             hint: log in again or renew the keys; `aws sts get-caller-identity` shows what is in use\n",
+             hint: log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use\n",
         ),
         (
             "400 Bad Request\n\n<Error><Code>ExpiredToken</Code><Message>Expired.</Message></Error>",
             "error: the AWS credentials are not accepted\n  \
              caused by: ExpiredToken: Expired. (HTTP status 400)\n\n\
-             hint: log in again or renew the keys; `aws sts get-caller-identity` shows what is in use\n",
+             hint: log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use\n",
         ),
         (
             "301 Moved Permanently\nx-amz-bucket-region: eu-west-1\n\n\

@@ -7,7 +7,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
@@ -45,7 +46,11 @@ pub(super) struct Unfinished {
 /// What is stored where.
 struct Upload<'a> {
     key: &'a str,
+    /// For messages.
     file: &'a Path,
+    /// The way to the open file: it stays the same one when another gets its name meanwhile, and the SDK can open it anew
+    /// for each part and each repetition.
+    held: &'a Path,
     size: u64,
     attributes: &'a Attributes,
     progress: &'a (dyn Fn(u64) + Sync),
@@ -76,8 +81,10 @@ impl S3Store {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         let key = &self.whole_key(key)?;
-        let size = std::fs::metadata(file).map_err(cannot_read(file))?.len();
-        let upload = Upload { key, file, size, attributes, progress };
+        let open = File::open(file).map_err(cannot_read(file))?;
+        let size = open.metadata().map_err(cannot_read(file))?.len();
+        let held = &PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let upload = Upload { key, file, held, size, attributes, progress };
         for round in 1..=ROUNDS {
             if size > SINGLE_LIMIT {
                 // The condition is checked at the very end: do not send gigabytes to learn what can be known now.
@@ -114,9 +121,9 @@ impl S3Store {
     }
 
     async fn at_once(&self, upload: &Upload<'_>) -> Result<Attempt, StoreError> {
-        let (found, _) = File::open(upload.file).and_then(Sha256::of_reader).map_err(cannot_read(upload.file))?;
+        let (found, _) = File::open(upload.held).and_then(Sha256::of_reader).map_err(cannot_read(upload.file))?;
         check_digest(upload, found)?;
-        let body = body(upload.file, 0, upload.size).await?;
+        let body = body(upload, 0, upload.size).await?;
         let request = self
             .client
             .put_object()
@@ -191,7 +198,7 @@ impl S3Store {
         running: &mut JoinSet<Result<Part, SdkError<UploadPartError, HttpResponse>>>,
     ) -> Result<Vec<CompletedPart>, StoreError> {
         let part_size = part_size(upload.size);
-        let mut file = File::open(upload.file).map_err(cannot_read(upload.file))?;
+        let mut file = File::open(upload.held).map_err(cannot_read(upload.file))?;
         let mut hasher = Hasher::default();
         let mut parts = Vec::new();
         let (mut offset, mut sent) = (0, 0);
@@ -201,7 +208,7 @@ impl S3Store {
                 let length = part_size.min(upload.size - offset);
                 number += 1;
                 hash(&mut hasher, &mut file, length).map_err(cannot_read(upload.file))?;
-                let body = body(upload.file, offset, length).await?;
+                let body = body(upload, offset, length).await?;
                 let request = self.client.upload_part().bucket(&self.bucket).key(upload.key).upload_id(id);
                 let request = request.part_number(number).checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).body(body);
                 running.spawn(async move {
@@ -292,9 +299,10 @@ impl Upload<'_> {
 }
 
 /// A piece of a file as the body of a request. The SDK can read it again when it repeats the request.
-async fn body(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StoreError> {
-    let body = ByteStream::read_from().path(file).offset(offset).length(Length::Exact(length)).buffer_size(BUFFER);
-    body.build().await.map_err(|error| cannot_read(file)(std::io::Error::other(refusal::deepest(&error))))
+async fn body(upload: &Upload<'_>, offset: u64, length: u64) -> Result<ByteStream, StoreError> {
+    let body =
+        ByteStream::read_from().path(upload.held).offset(offset).length(Length::Exact(length)).buffer_size(BUFFER);
+    body.build().await.map_err(|error| cannot_read(upload.file)(std::io::Error::other(refusal::deepest(&error))))
 }
 
 /// The size of the parts of a file: [`PART`], or whole MiB so that there are not too many.

@@ -1,0 +1,145 @@
+//! `codedeploy-local`: the AWS agent's tool for deployments without the service, under its own name.
+//!
+//! Options, defaults, exit codes and the order of what is printed are those of AWS agent 1.8.1, so that scripts which call
+//! it go on working; docs/reference/differences.md says where it differs. [`options`] reads the command line, [`location`]
+//! and [`events`] what two of the options mean, [`request`] makes the order, [`display`] tells, `log` keeps.
+
+pub mod display;
+pub mod events;
+pub mod location;
+mod log;
+pub mod options;
+pub mod request;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use longshore_core::problem::{Problem, SourceFile};
+
+use self::display::{HELP, Lines, VERSION};
+use self::options::{Asked, Options, UsageError};
+use self::request::{RequestError, order};
+use crate::config::{self, Config};
+use crate::deployment::agent::Agent;
+use crate::deployment::drive;
+use crate::layout::{DEFAULT_ROOT, Layout};
+
+/// The name under which this program is `codedeploy-local`.
+pub const NAME: &str = "codedeploy-local";
+
+/// Why no deployment begins.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A word of the command line is not UTF-8.
+    #[error("the command line has a word that is not UTF-8: {0:?}")]
+    Word(OsString),
+    /// The command line.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file `{path}`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration file has errors.
+    #[error("the configuration file has errors")]
+    Config(Vec<Problem>),
+    /// What was asked for cannot be done.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The root is no path.
+    #[error("`root_dir` of the configuration is no path")]
+    Root(#[source] io::Error),
+    /// Where are we?
+    #[error("cannot find the working folder")]
+    Agent(#[source] io::Error),
+}
+
+/// The program, when the arguments (program name first) call it by its name.
+pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter();
+    let program = args.next()?;
+    (Path::new(&program).file_name()? == NAME).then(|| match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            display::refused(&error);
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, LocalError> {
+    let words = args.map(|word| word.into_string().map_err(LocalError::Word)).collect::<Result<Vec<_>, _>>()?;
+    match options::parse(&words)? {
+        // As the AWS agent 1.8.1: neither is a success.
+        Asked::Help => display::print(HELP),
+        Asked::Version => {
+            display::print("1.0");
+            display::tell(VERSION);
+        }
+        Asked::Deploy(options) => return deploy(&options),
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+fn deploy(options: &Options) -> Result<ExitCode, LocalError> {
+    let (config, warnings) = read_config(options.agent_configuration_file.as_deref())?;
+    let root = config.root_dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ROOT));
+    let layout = Layout::new(std::path::absolute(root).map_err(LocalError::Root)?);
+    let request = order(options, &config, &layout)?;
+    warnings.iter().for_each(|problem| display::warn(&problem.to_string()));
+    request.notes.iter().for_each(display::note);
+    let lines = Arc::new(Lines::new(layout.clone(), &request.order, log::Log::open(&config)));
+    let reader: Arc<Lines> = Arc::clone(&lines);
+    // Scripts get the environment as it was.
+    let environment = std::env::vars_os().collect();
+    set(&network(&config));
+    let agent = Agent { environment, ..Agent::of_this_process(layout, reader).map_err(LocalError::Agent)? };
+    Ok(match lines.ended(&drive::deploy(&agent, &request.order)) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// The variables that say to the clients of S3 and GitHub what the configuration says: the AWS agent 1.8.1 hands the same
+/// to its client of S3.
+fn network(config: &Config) -> Vec<(&'static str, &str)> {
+    // Not `HTTP_PROXY`: the metadata service is asked by http, and no proxy leads to it.
+    let proxy = config.proxy_uri.as_deref().map(|proxy| ("HTTPS_PROXY", proxy));
+    let endpoint = config.s3_endpoint_override.as_deref().map(|endpoint| ("AWS_ENDPOINT_URL_S3", endpoint));
+    let fips = (config.use_fips_mode && endpoint.is_none()).then_some(("AWS_USE_FIPS_ENDPOINT", "true"));
+    [proxy, endpoint, fips].into_iter().flatten().collect()
+}
+
+#[expect(unsafe_code, reason = "the clients read these variables and have no other door that a deployment could use")]
+fn set(variables: &[(&str, &str)]) {
+    for (name, value) in variables {
+        // SAFETY: this process has no other thread yet; signals are counted, and everything else begins, later.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
+/// The configuration and the warnings about it. Without a file at the usual place the defaults hold; a file that was asked
+/// for has to be there.
+fn read_config(path: Option<&str>) -> Result<(Config, Vec<Problem>), LocalError> {
+    let name = path.unwrap_or(config::DEFAULT_PATH);
+    let bytes = match fs::read(name) {
+        Ok(bytes) => bytes,
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            return Ok((Config::default(), Vec::new()));
+        }
+        Err(source) => return Err(LocalError::Unreadable { path: name.into(), source }),
+    };
+    let parsed = config::parse(&SourceFile::new(name, String::from_utf8_lossy(&bytes)));
+    match parsed.config {
+        Some(config) => Ok((config, parsed.problems)),
+        None => Err(LocalError::Config(parsed.problems)),
+    }
+}

@@ -1,0 +1,131 @@
+//! Everything of a deployment that can go wrong without changing what the host serves: fetch, verify, unpack, plan.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use longshore_core::bundle::EntryKind;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::problem::Problem;
+use longshore_core::report::Fanout;
+
+use super::agent::Agent;
+use super::order::Order;
+use super::plan::{Plan, Revision};
+use super::progress::Prepared;
+use super::step::{CannotWrite, Throttle, elapsed};
+use super::{decide, refusal, revisions};
+use crate::event::Event;
+use crate::fetch::{self, Request};
+use crate::hook::command::BundleSource;
+use crate::install::listing::Listing;
+use crate::layout::DeploymentDir;
+
+/// A deployment that is ready to change the host.
+pub(super) struct Ready {
+    /// Where the bundle came from.
+    pub(super) source: BundleSource,
+    /// The revision being deployed.
+    pub(super) new: Revision,
+    /// What the bundle holds; `None` when an earlier agent unpacked it.
+    pub(super) listing: Option<Listing>,
+    /// What was decided.
+    pub(super) plan: Plan,
+}
+
+/// Prepares a deployment. The bundle is unpacked into the deployment's own folder before anything is decided, so that a full
+/// disk is found, and free space judged, while the old release still serves. An error means that nothing was changed.
+pub(super) fn prepare(
+    agent: &Agent,
+    events: &Fanout<Event>,
+    order: &Order,
+    directory: &DeploymentDir,
+) -> Result<Ready, Failure> {
+    let begun = Instant::now();
+    let request = Request::of(order, &agent.stop);
+    let progress = Throttle::default();
+    let fetched = fetch::fetch(&request, &directory.bundle(), &|bytes| {
+        if progress.is_due() {
+            events.emit(&Event::Fetching { bytes });
+        }
+    })
+    .map_err(refusal::fetch_failure)?;
+    let bundle = &fetched.bundle;
+    if let Some(manifest) = &bundle.manifest
+        && manifest.application != order.application
+        // Scripts that call `codedeploy-local` name an application as they like.
+        && order.policy.hooks.told_names.is_none()
+    {
+        return Err(refusal::other_application(order, &manifest.application));
+    }
+    refuse_if_stopped(agent)?;
+    let archive = directory.archive();
+    let release = decide::new_release(order, &fetched, archive.clone(), (agent.now)());
+    let (mut new, problems) =
+        revisions::of_bundle(bundle, release, order.appspec_name.as_ref()).map_err(refusal::revision_failure)?;
+    bundle.unpack(&archive).map_err(internal)?;
+    revisions::find_faults_on_disk(&mut new);
+    sync(&archive).map_err(internal)?;
+    events.emit(&Event::Fetched {
+        content_digest: bundle.content_digest,
+        commit: bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
+        files: bundle.entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count(),
+        bytes: fs::metadata(directory.bundle()).ok().map(|metadata| metadata.len()),
+        elapsed_ms: elapsed(begun),
+    });
+    refuse_if_stopped(agent)?;
+    let listing = Listing::of_entries(&bundle.entries);
+    let plan = decide::decide(&agent.layout, order, &new, &listing)?;
+    warn(events, bundle.warnings.iter().chain(&plan.warnings), &problems);
+    match refusal::blocked(&plan) {
+        Some(failure) => Err(failure),
+        None => Ok(Ready { source: fetched.source(), new, listing: Some(listing), plan }),
+    }
+}
+
+/// Removes what an earlier agent may have fetched, so that it can be fetched again.
+pub(super) fn clear(directory: &DeploymentDir) -> Result<(), Failure> {
+    let absent_is_fine = |path: &Path, result: io::Result<()>| match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(internal(CannotWrite { path: path.to_owned(), source }))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    };
+    let (bundle, archive) = (directory.bundle(), directory.archive());
+    absent_is_fine(&bundle, fs::remove_file(&bundle))?;
+    absent_is_fine(&archive, fs::remove_dir_all(&archive))
+}
+
+/// What an earlier agent prepared. The appspec is read again from the archive (as the AWS agent does for each event).
+pub(super) fn again(order: &Order, prepared: Prepared) -> Ready {
+    let Prepared { release, source, plan } = prepared;
+    Ready { source, new: revisions::of_installed(release, order.appspec_name.as_ref()), listing: None, plan }
+}
+
+fn warn<'a>(events: &Fanout<Event>, warnings: impl Iterator<Item = &'a String>, problems: &[Problem]) {
+    for message in warnings {
+        events.emit(&Event::Warning { message: message.clone() });
+    }
+    for problem in problems {
+        events.emit(&Event::Warning { message: problem.to_string() });
+    }
+}
+
+fn refuse_if_stopped(agent: &Agent) -> Result<(), Failure> {
+    if agent.stop.load(Ordering::Relaxed) == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "stopped before the first event, because somebody asked for it"))
+}
+
+/// Makes everything below a folder durable, with all else that its file system holds.
+fn sync(folder: &Path) -> Result<(), CannotWrite> {
+    let synced = fs::File::open(folder).and_then(|folder| Ok(nix::unistd::syncfs(folder)?));
+    synced.map_err(|source| CannotWrite { path: folder.to_owned(), source })
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::new(Exit::Failed, error)
+}
