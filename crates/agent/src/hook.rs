@@ -170,4 +170,11 @@ mod tests {
             assert_eq!((outcome.code(), outcome.is_success()), (code, code == 0), "{outcome:?}");
         }
     }
+
+    #[test]
+    fn a_process_in_a_journal_of_an_earlier_version_is_read() {
+        let old = r#"{"pid":7,"command":"sleep 9","holds_output":true}"#;
+        let expected = Process { pid: 7, command: "sleep 9".into(), holds: Vec::new() };
+        assert_eq!(serde_json::from_str::<Process>(old).unwrap(), expected);
+    }
 }

@@ -81,14 +81,16 @@ pub fn follow(dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookR
     let mut tail = None;
     loop {
         let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
-        let position = || Some(Tail::new(&Running::read(dir)?.output?));
-        if let Some(tail) = tail.as_mut() {
-            Tail::read(tail, on_line);
-        } else if is_alive {
-            tail = position();
+        if is_alive && tail.is_none() {
+            tail = Running::read(dir).and_then(|running| running.output).map(|position| Tail::new(&position));
         }
         // Only now: a shim writes the result before it gives up the lock.
-        if let Some(report) = result(dir)? {
+        let report = result(dir)?;
+        // And only now: it logs the last line before it writes the result.
+        if let Some(tail) = &mut tail {
+            tail.read(on_line);
+        }
+        if let Some(report) = report {
             folder::tidy(dir);
             return Ok(report);
         }
@@ -155,9 +157,17 @@ impl Shim {
         }
         // What an agent left that died before it started a shim.
         folder::tidy(&dir);
-        let written = write_command(command, &dir).and_then(|()| self.command(&dir));
-        let mut shim = written.and_then(|mut shim| shim.spawn()).map_err(|source| {
+        // As a rule the deployment's folder of hooks is there.
+        let made = dir.ancestors().take_while(|folder| !folder.exists()).count();
+        let written = write_command(command, &dir).and_then(|()| self.command(&dir, made));
+        let mut shim = written.map_err(|source| {
             folder::tidy(&dir);
+            start(source)
+        })?;
+        let mut shim = shim.spawn().map_err(|source| {
+            folder::tidy(&dir);
+            // It was ours, and nothing has run.
+            let _ = fs::remove_file(dir.join(folder::LOCK));
             start(source)
         })?;
         if let Some(progress) = shim.stdout.take() {
@@ -170,7 +180,8 @@ impl Shim {
         }
     }
 
-    fn command(&self, dir: &Path) -> io::Result<Command> {
+    /// `made`: how many of the folder and those above it are new.
+    fn command(&self, dir: &Path, made: usize) -> io::Result<Command> {
         let private = || File::options().write(true).create_new(true).mode(0o600).to_owned();
         let lock = private().open(dir.join(folder::LOCK))?;
         // Locked here and not by the shim: from the first moment on at which a script could run, `follow` waits. The shim
@@ -180,7 +191,7 @@ impl Shim {
         let log =
             File::options().write(true).create(true).truncate(true).mode(0o600).open(dir.join(folder::SHIM_LOG))?;
         // The file must be there after a crash of the host too: it says that the script may have run.
-        for folder in dir.ancestors().take(3) {
+        for folder in dir.ancestors().take(made.max(1) + 1) {
             fsx::sync_dir(folder)?;
         }
         let env: BTreeMap<_, _> = std::env::vars_os().collect();

@@ -9,7 +9,9 @@ use crate::fixture::{Fixture, eventually, is_running, kill};
 
 /// A script that leaves a `sleep` with these redirections, and exits with this status.
 fn leave(redirections: &str, status: u8) -> String {
-    format!("#!/bin/sh\nsleep 1000 {redirections} &\necho $! >pid\nexit {status}\n")
+    format!(
+        "#!/bin/sh\nsleep 1000 {redirections} &\nuntil grep -q sleep /proc/$!/comm; do :; done\necho $! >pid\nexit {status}\n"
+    )
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_hook_outlives_a_killed_agent_and_the_next_agent_finds_its_result() {
 #[test]
 fn a_hook_whose_shim_is_killed_is_interrupted_and_what_runs_on_is_ended_and_named() {
     let fixture = Fixture::new();
-    fixture.script("hook.sh", "#!/bin/sh\nsleep 1000 &\necho $! >child\necho $$ >pid\nkill -KILL $PPID\nwait\n");
+    fixture.script("hook.sh", "#!/bin/sh\nsleep 1000 &\nuntil grep -q sleep /proc/$!/comm; do :; done\necho $! >child\necho $$ >pid\nkill -KILL $PPID\nwait\n");
     let report = fixture.run("hook.sh");
     let (pid, child) = (fixture.pid("pid"), fixture.pid("child"));
     assert_eq!(report.outcome, HookOutcome::Interrupted);
@@ -176,6 +176,7 @@ fn a_shim_that_cannot_be_started_is_an_error_and_leaves_no_environment_behind() 
     let failed = fixture.shim.run(&fixture.command("hook.sh"), &fixture.hook_dir(), &mut |_, _| {});
     assert!(matches!(failed, Err(HookError::Start { .. })), "{failed:?}");
     assert!(!fixture.hook_dir().join("command.json").exists());
+    assert!(!was_started(&fixture.hook_dir()).unwrap());
 }
 
 #[test]
