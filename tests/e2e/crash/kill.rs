@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use e2e::tracer::{Call, Change, Deed, Fault, Follow, Trace, Tracer};
+use e2e::tracer::{Change, Deed, Fault, Follow, Trace, Tracer};
 
 use crate::check;
 use crate::host::{Host, Ran, Stage};
@@ -92,7 +92,7 @@ fn after_a_kill_at_any_call_a_restart_finishes_the_deployment() {
                 covered.lock().unwrap().push(lines);
             }
             let restart = Ran::of(&mut host.resume());
-            settled(host, &expected, &restart, was_starting(&trace));
+            settled(host, &expected, &restart);
             check::goes_on(host);
         },
     );
@@ -122,24 +122,23 @@ fn a_restart_that_is_killed_is_finished_by_the_next_one() {
         &jobs,
         |job| job.0.name.clone(),
         |host, (first, second)| {
-            let trace = kill(host, first.fault);
+            kill(host, first.fault);
             let tracer = Tracer { scope: host.path(), follow: Follow::Program, fault: Some(*second) };
-            let (again, _) = host.trace_run(&tracer, &mut host.resume());
+            host.trace_run(&tracer, &mut host.resume());
             let closed = check::journal(host, NEW).iter().find_map(|line| line["outcome"].as_str().map(str::to_owned));
             let restart = Ran::of(&mut host.resume());
             // It may have ended the deployment, and itself, before it was killed.
             let ended = closed.and_then(|outcome| (outcome != "succeeded").then_some(5));
             let restart = Ran { code: ended.or(restart.code), ..restart };
-            settled(host, &expected, &restart, was_starting(&trace) || was_starting(&again));
+            settled(host, &expected, &restart);
             check::goes_on(host);
         },
     );
 }
 
 /// What must hold after a restart that nothing disturbed. No script failed, so the deployment has succeeded, or it was
-/// killed before it was opened. The one exception: an agent that dies while it starts a shim cannot be told from one whose
-/// shim died, so that script counts as interrupted.
-fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, while_starting: bool) {
+/// killed before it was opened.
+fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran) {
     let ended = check::ended(host);
     let told = format!("{ended:?} {restart:?}");
     match ended.outcome.as_deref() {
@@ -151,21 +150,7 @@ fn settled(host: &Host<'_>, expected: &Expected, restart: &Ran, while_starting: 
             assert!(check::has_one_release(host, expected) && restart.code == Some(0), "{told}");
             check::ran_once(host, NEW, &EVENTS, true);
         }
-        Some("interrupted") if while_starting => {
-            assert_eq!(restart.code, Some(5), "{told}");
-            // Nobody knows whether the script may be followed by another one: what stood stands.
-            let installed = check::done(host, "Install");
-            assert_eq!(check::has_one_release(host, expected), installed, "{told}");
-            check::ran_once(host, NEW, &EVENTS, false);
-        }
         Some(_) => panic!("nothing stood in the way of the deployment: {told}"),
     }
     check::is_tidy(host);
-}
-
-/// Whether a killed agent had made the lock of a shim that did not start.
-fn was_starting(trace: &Trace) -> bool {
-    let is_lock = |call: &Call| matches!(&call.change, Change::Open(path) if path.ends_with("shim.lock"));
-    let Some(lock) = trace.calls.iter().rposition(|call| is_lock(call) && call.succeeded) else { return false };
-    !trace.calls[lock..].iter().any(|call| call.change == Change::Spawn && call.succeeded)
 }

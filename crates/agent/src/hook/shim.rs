@@ -79,7 +79,7 @@ fn run(dir: &Path) -> ExitCode {
 enum ShimError {
     #[error("cannot become the owner of a hook")]
     Detach { source: io::Error },
-    #[error("cannot read `{path}`")]
+    #[error("cannot take `{path}`")]
     Command { path: PathBuf, source: io::Error },
     #[error("cannot write the result to `{path}`")]
     Result { path: PathBuf, source: io::Error },
@@ -151,9 +151,10 @@ fn close_inherited() -> io::Result<()> {
 fn read_command(dir: &Path) -> Result<HookCommand, ShimError> {
     let path = dir.join(folder::COMMAND);
     let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
-    // At once: it holds the environment, and nobody may come who would remove it later.
-    let _ = fs::remove_file(&path);
-    read.map_err(|source| ShimError::Command { path, source })
+    // At once: it holds the environment, and nobody may come who would remove it later. Where it stands, no script was
+    // started, so that without it being removed none is.
+    let removed = fs::remove_file(&path);
+    read.and_then(|command| removed.map(|()| command)).map_err(|source| ShimError::Command { path, source })
 }
 
 /// From the first line in the log to the last.

@@ -106,11 +106,15 @@ pub fn is_running(dir: &Path) -> Result<bool, HookError> {
     is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })
 }
 
-/// Whether a script may ever have run in this folder. `false`: certainly not, also when the host has gone down since, so
-/// that [`run`] is safe.
+/// Whether a script may have run in this folder since the host was booted. `false`: certainly not, so that [`run`] is safe.
 pub fn was_started(dir: &Path) -> Result<bool, HookError> {
-    let exists = |name| dir.join(name).try_exists().map_err(|source| HookError::Result { dir: dir.to_owned(), source });
-    Ok(exists(folder::LOCK)? || exists(folder::RESULT)?)
+    let failed = |source| HookError::Result { dir: dir.to_owned(), source };
+    let exists = |name| dir.join(name).try_exists().map_err(failed);
+    if exists(folder::RESULT)? || is_locked(dir).map_err(failed)? {
+        return Ok(true);
+    }
+    // A shim removes the command before it starts anything: where it still stands, none came so far.
+    Ok(exists(folder::LOCK)? && !exists(folder::COMMAND)?)
 }
 
 /// Asks the shim of this folder to end its script and everything the script started. Does not wait for that; the report
@@ -157,6 +161,7 @@ impl Shim {
         }
         // What an agent left that died before it started a shim.
         folder::tidy(&dir);
+        let _ = fs::remove_file(dir.join(folder::LOCK));
         // As a rule the deployment's folder of hooks is there.
         let made = dir.ancestors().take_while(|folder| !folder.exists()).count();
         let written = write_command(command, &dir).and_then(|()| self.command(&dir, made));

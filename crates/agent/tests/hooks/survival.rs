@@ -156,6 +156,9 @@ fn a_folder_in_which_no_shim_was_started_runs_a_hook() {
     fs::create_dir_all(fixture.hook_dir()).unwrap();
     fs::write(fixture.hook_dir().join("command.json"), "half of").unwrap();
     assert!(!was_started(&fixture.hook_dir()).unwrap());
+    // The agent died just before it started the shim.
+    fs::write(fixture.hook_dir().join("shim.lock"), "").unwrap();
+    assert!(!was_started(&fixture.hook_dir()).unwrap());
     assert_eq!(fixture.run_text("#!/bin/sh\n").outcome, HookOutcome::Passed);
     assert!(was_started(&fixture.hook_dir()).unwrap());
 }
