@@ -27,8 +27,8 @@ fn every_weakness_of_the_aws_agent_has_its_row_and_every_row_names_tests_that_ex
     let rows = rows.iter().filter(|row| row[3] != "test");
     let untested: Vec<_> = rows
         .filter(|row| {
-            let named = row[3].split(", ").map(|name| name.trim_matches('`'));
-            named.into_iter().any(|name| !functions.contains(name))
+            let mut named = row[3].split(", ").map(|name| name.trim_matches('`'));
+            named.any(|name| !functions.contains(name))
         })
         .collect();
     assert!(untested.is_empty(), "rows with a test that does not exist: {untested:#?}");
