@@ -12,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
+use longshore_core::figures::quoted;
 use longshore_core::ids::{DeploymentId, GroupId};
 
 /// Where the AWS agent's package puts its root; hooks in the field have it written into them.
@@ -35,6 +36,14 @@ impl Layout {
     /// The root itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The option that names this root on a command line, with a space before it; nothing for the default root.
+    pub fn option(&self) -> String {
+        if self.root == Path::new(DEFAULT_ROOT) {
+            return String::new();
+        }
+        format!(" --root {}", quoted(&self.root.display().to_string()))
     }
 
     /// The folder that holds all deployments of a group.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use longshore_core::bundle::BundlePath;
 use longshore_core::digest::Sha256;
 use longshore_core::fsx;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupId, GroupName};
@@ -31,6 +32,9 @@ pub struct Release {
     /// Where the revision stands unpacked.
     #[serde(with = "lossless::path")]
     pub archive: PathBuf,
+    /// The appspec's name in the revision, when it is not one of the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appspec_name: Option<BundlePath>,
     /// When it was marked, RFC 3339; unknown when the AWS agent installed it.
     pub at: Option<String>,
 }
@@ -102,7 +106,16 @@ pub fn most_recent(layout: &Layout, group: &GroupId) -> Result<Option<Release>, 
 fn recorded(deployment_root: &Path) -> Option<Release> {
     let deployment = deployment_root.file_name()?.to_str()?.parse().ok()?;
     let archive = deployment_root.join("deployment-archive");
-    Some(Release { deployment, application: None, group: None, commit: None, content_digest: None, archive, at: None })
+    Some(Release {
+        deployment,
+        application: None,
+        group: None,
+        commit: None,
+        content_digest: None,
+        archive,
+        appspec_name: None,
+        at: None,
+    })
 }
 
 /// The last release that went through its last event.

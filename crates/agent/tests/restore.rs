@@ -204,3 +204,35 @@ fn a_blue_green_rollback_takes_scripts_from_where_the_aws_agent_takes_them() {
     host.deploy(&three, &["--blue-green-rollback", "--events", "DownloadBundle,BeforeAllowTraffic"]).succeeds();
     assert_eq!(host.trace().strip_prefix(&before).unwrap(), "three BeforeAllowTraffic\n");
 }
+
+#[test]
+fn a_rollback_to_a_restored_release_walks_all_events_of_its_first_deployment() {
+    let host = Sandbox::new();
+    let one = release(&host, "one", "", &[("index.html", "1")]);
+    host.deploy(&one, &["--deployment-id", "d-ONE"]).succeeds();
+    host.deploy(&release(&host, "two", "validate", &[("index.html", "2")]), &[]).exits(5);
+    host.deploy(&release(&host, "three", "", &[("index.html", "3")]), &[]).succeeds();
+    let before = host.trace();
+    host.run(&["rollback", "--group", "dev"]).succeeds();
+    assert_eq!(since(&host, &before), ["three stop", "one before", "one after", "one start", "one validate"]);
+    assert_eq!(fs::read_to_string(host.www().join("index.html")).unwrap(), "1");
+}
+
+#[test]
+fn each_release_keeps_the_name_of_its_appspec() {
+    let host = Sandbox::new();
+    host.deploy(&release(&host, "one", "", &[("index.html", "1")]), &[]).succeeds();
+    let two = release(&host, "two", "validate", &[("index.html", "2")]);
+    fs::rename(two.join("appspec.yml"), two.join("my.yml")).unwrap();
+    host.deploy(&two, &["--appspec-filename", "my.yml"]).exits(5).tells("the last good release is back");
+    assert_eq!(fs::read_to_string(host.www().join("index.html")).unwrap(), "1");
+
+    let three = release(&host, "three", "", &[("index.html", "3")]);
+    fs::rename(three.join("appspec.yml"), three.join("my.yml")).unwrap();
+    host.deploy(&three, &["--appspec-filename", "my.yml"]).succeeds();
+    let before = host.trace();
+    host.deploy(&release(&host, "four", "", &[("index.html", "4")]), &[]).succeeds();
+    assert_eq!(since(&host, &before)[0], "three stop");
+    host.run(&["rollback", "--group", "dev"]).succeeds();
+    assert_eq!(fs::read_to_string(host.www().join("index.html")).unwrap(), "3");
+}

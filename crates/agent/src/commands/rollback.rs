@@ -1,7 +1,9 @@
 //! `rollback`: back to a release that was good.
 
+use longshore_core::appspec::FileExists;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{DeploymentId, GroupId};
+use longshore_core::lifecycle::LifecycleEvent;
 use serde::Serialize;
 
 use super::deploy;
@@ -70,12 +72,24 @@ fn one_group(args: &RollbackArgs, layout: &Layout) -> Result<GroupId, Failure> {
 fn candidates(records: &[Record], installed: Option<&Release>, layout: &Layout, group: &GroupId) -> Vec<Candidate> {
     let good = records.iter().rev().filter(|record| record.good);
     good.filter_map(|record| {
+        // A restore walks only a few events, and replaces what stands in its way; a rollback does as the release was
+        // deployed at first.
+        let mut first = record;
+        while let Cause::Restore { to, .. } = &first.order.cause
+            && let Some(before) = records.iter().find(|record| record.order.deployment == *to)
+        {
+            first = before;
+        }
+        let mut order = first.order.clone();
+        if let Cause::Restore { .. } = order.cause {
+            (order.events, order.file_exists) = (LifecycleEvent::ALL.to_vec(), FileExists::Disallow);
+        }
         let release = record.release.clone()?;
         Some(Candidate {
             ended: record.ended.clone(),
             installed: installed.is_some_and(|installed| installed.deployment == release.deployment),
             kept: release::kept(layout, group, &release).is_some(),
-            order: record.order.clone(),
+            order,
             release,
         })
     })
@@ -134,6 +148,7 @@ fn order(chosen: &Candidate, args: &RollbackArgs, revision: Revision) -> Result<
         stop_from: args.stop_from,
         cause: Cause::Rollback { to: chosen.release.deployment.clone() },
         content_digest: chosen.release.content_digest,
+        appspec_name: chosen.release.appspec_name.clone(),
         policy,
         ..then.clone()
     })

@@ -74,6 +74,7 @@ pub fn new_release(order: &Order, fetched: &Fetched, archive: PathBuf, at: Strin
         commit: fetched.bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
         content_digest: Some(fetched.bundle.content_digest),
         archive,
+        appspec_name: order.appspec_name.clone(),
         at: Some(at),
     }
 }

@@ -28,7 +28,7 @@ use super::unfinished;
 use crate::event::{Event, Restored};
 use crate::history;
 use crate::hook::{HookOutcome, watch};
-use crate::layout::{DEFAULT_ROOT, DeploymentDir, Layout};
+use crate::layout::{DeploymentDir, Layout};
 use crate::lock::{Lock, LockError};
 use crate::release::{self, Release};
 use crate::retention;
@@ -40,10 +40,11 @@ pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
     let directory = layout.deployment(&order.group.id, &order.deployment);
     if directory.path().exists() {
         let message = format!("deployment `{}` exists already ({})", order.deployment, directory.path().display());
-        return Err(Failure::new(Exit::Conflict, message).hint(
+        return Err(Failure::new(Exit::Conflict, message).hint(format!(
             "leave `--deployment-id` out to get a fresh one, or go on with one that was interrupted: \
-             longshore-agent resume",
-        ));
+             longshore-agent resume{}",
+            layout.option()
+        )));
     }
     carry_out(agent, &lock, order)
 }
@@ -69,9 +70,11 @@ pub fn resume(agent: &Agent, group: &GroupId) -> Result<bool, Failure> {
 
 fn lock(layout: &Layout, group: &GroupId, holder: &str) -> Result<Lock, Failure> {
     Lock::acquire(layout, group, holder).map_err(|error| match &error {
-        LockError::Busy { .. } => Failure::new(Exit::Busy, error).hint(
-            "wait for it to end; `longshore-agent logs --follow` shows what it does, `longshore-agent history` how it ended",
-        ),
+        LockError::Busy { .. } => Failure::new(Exit::Busy, error).hint(format!(
+            "wait for it to end; `longshore-agent logs --follow{root}` shows what it does, `longshore-agent history{root}` how \
+             it ended",
+            root = layout.option()
+        )),
         LockError::Io { .. } => Failure::new(Exit::Failed, error).hint(format!(
             "the agent needs to write below {}; run it as root, or give another folder with `--root`",
             layout.root().display()
@@ -203,7 +206,9 @@ impl Run<'_> {
         let during = self.progress.during().and_then(|event| events.iter().position(|p| p.event == *event));
         for (index, planned) in events.iter().enumerate().skip(during.unwrap_or_default()) {
             let hooks_before = events[..index].iter().map(|planned| hooks(&planned.action)).sum();
-            self.check_stop(&planned.event)?;
+            if !matches!(planned.action, Action::Nothing { .. }) {
+                self.check_stop(&planned.event)?;
+            }
             self.event(planned, hooks_before, ready)?;
         }
         let good = is_good(self.order, &ready.new);
@@ -341,7 +346,7 @@ impl Run<'_> {
         let mut restored = None;
         match &mut failure {
             Some(failure) if stuck => {
-                failure.hints.push("when its cause is gone, undo the rest: longshore-agent resume".to_owned());
+                failure.hints.push(format!("when its cause is gone, undo the rest: {}", self.command("resume")));
             }
             Some(failure) if outcome != Outcome::Refused => restored = self.restore(failure),
             Some(_) | None => {}
@@ -352,9 +357,8 @@ impl Run<'_> {
         }
         let closed = if stuck { Ok(()) } else { self.note(Entry::Closed { outcome, good, reason: reason.clone() }) };
         if let (Err(_), Some(failure)) = (&closed, &mut failure) {
-            failure
-                .hints
-                .push("its journal could not be closed; when its cause is gone: longshore-agent resume".to_owned());
+            let command = self.command("resume");
+            failure.hints.push(format!("its journal could not be closed; when its cause is gone: {command}"));
         }
         if !stuck && closed.is_ok() {
             self.remove_scratch();
@@ -407,8 +411,9 @@ impl Run<'_> {
                 good.deployment
             ),
             Err(error) => format!(
-                "the last good release did not come back: {}; see why with `longshore-agent explain {by}`",
-                error.error
+                "the last good release did not come back: {}; see why with `longshore-agent explain {by}{}`",
+                error.error,
+                layout.option()
             ),
         });
         Some(Restored { by, to: good.deployment, succeeded: ended.is_ok() })
@@ -431,24 +436,22 @@ impl Run<'_> {
             (NotDue::Untouched, _) => "the files on disk are those of before; fix it and deploy again".to_owned(),
             (_, None) => "fix it and deploy again; no earlier release of this group was good".to_owned(),
             (NotDue::NotAsked | NotDue::Stopped | NotDue::Interrupted | NotDue::NoneGood, Some(_)) => {
-                format!("fix it and deploy again, or go back to the last good release: {}", self.rollback_command())
+                format!("fix it and deploy again, or go back to the last good release: {}", self.command("rollback"))
             }
         }
     }
 
-    fn rollback_command(&self) -> String {
+    /// A command for this group, as it has to be typed.
+    fn command(&self, name: &str) -> String {
         let Order { group, application, .. } = self.order;
-        let mut command = vec!["longshore-agent".to_owned(), "rollback".to_owned()];
+        let mut command = vec!["longshore-agent".to_owned(), name.to_owned()];
         command.extend(["--group".to_owned(), group.name.to_string()]);
         command.extend(["--application".to_owned(), application.to_string()]);
         if group.id != GroupId::of(application, &group.name) {
             command.extend(["--group-id".to_owned(), group.id.to_string()]);
         }
-        if *self.agent.layout.root() != *Path::new(DEFAULT_ROOT) {
-            command.extend(["--root".to_owned(), self.agent.layout.root().display().to_string()]);
-        }
         let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
-        command.join(" ")
+        format!("{}{}", command.join(" "), self.agent.layout.option())
     }
 
     /// Removes what scripts and installations wrote down for a restart. A power cut may have brought back what they removed

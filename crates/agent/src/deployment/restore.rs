@@ -92,7 +92,7 @@ pub fn order(failed: &Order, deployment: DeploymentId, due: Due, good: &Release,
         cause: Cause::Restore { failed: failed.deployment.clone(), to: good.deployment.clone() },
         scripts_map: ScriptsMap::InPlace,
         content_digest: kept.content_digest,
-        appspec_name: failed.appspec_name.clone(),
+        appspec_name: good.appspec_name.clone(),
         policy: Policy { on_failure: OnFailure::Leave, ..failed.policy.clone() },
     }
 }

@@ -88,10 +88,10 @@ fn is_behind_link(bundle: &Bundle, path: &BundlePath) -> bool {
 
 /// The revision that is installed. What cannot be read is for the plan to judge: nothing may need it.
 ///
-/// `appspec_name` is the one of the order, also for this revision (as the AWS agent 1.8.1); where it has no such file, the
-/// usual names count.
+/// Its appspec has the name under which it was installed. Where that is not known, `appspec_name` of the order counts, also
+/// for this revision (as the AWS agent 1.8.1), and then the usual names.
 pub fn of_installed(release: Release, appspec_name: Option<&BundlePath>) -> Revision {
-    let appspec = read_appspec(&release.archive, appspec_name);
+    let appspec = read_appspec(&release.archive, release.appspec_name.as_ref().or(appspec_name));
     let mut scripts = BTreeMap::new();
     for hook in appspec.iter().flat_map(|appspec| appspec.hooks.values().flatten()) {
         let path = hook.script.under(&release.archive);

@@ -99,7 +99,10 @@ fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[
             if watch::is_running(&hook).map_err(failed)? {
                 let message = format!("script `{location}` of the interrupted deployment {id} still runs");
                 return Err(Failure::new(Exit::Busy, message)
-                    .hint("wait for it and finish that deployment: longshore-agent resume")
+                    .hint(format!(
+                        "wait for it and finish that deployment: longshore-agent resume{}",
+                        agent.layout.option()
+                    ))
                     .hint(format!("it writes to {}", earlier.scripts_log().display())));
             }
             watch::tidy(&hook);

@@ -116,6 +116,7 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
         commit: None,
         content_digest: None,
         archive: PathBuf::new(),
+        appspec_name: None,
         at: None,
     };
     let (read, problems) = revisions::of_bundle(bundle, release, None).map_err(|error| {

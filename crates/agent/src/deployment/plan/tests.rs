@@ -42,6 +42,7 @@ fn revision(id: &str, hooks: &[(LifecycleEvent, Hook)]) -> Revision {
         commit: None,
         content_digest: None,
         archive,
+        appspec_name: None,
         at: None,
     };
     Revision { release, appspec: Ok(appspec(hooks)), scripts, faults: BTreeMap::new() }

@@ -13,6 +13,7 @@ fn release(id: &str) -> Release {
         commit: None,
         content_digest: None,
         archive: "/archive".into(),
+        appspec_name: None,
         at: None,
     }
 }

@@ -19,6 +19,8 @@ pub(super) const RULES: &[Rule] = &[
         signs: &[
             Says(&["cannot connect to the docker daemon"]),
             Says(&["is the docker daemon running"]),
+            // docker-compose 1, which is written in Python.
+            Says(&["error while fetching server api version"]),
             Says(&["docker.sock", "no such file or directory"]),
             Says(&["docker.sock", "connection refused"]),
             Says(&["error during connect", "docker"]),

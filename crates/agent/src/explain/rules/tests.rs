@@ -82,6 +82,12 @@ const PRINTED: &[(&str, &[&str])] = &[
         "docker-daemon",
         &["Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"],
     ),
+    (
+        "docker-daemon",
+        &[
+            "docker.errors.DockerException: Error while fetching server API version: ('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))",
+        ],
+    ),
     ("docker-missing", &["run.sh: line 2: docker: command not found"]),
     ("docker-missing", &["run.sh: 2: docker: not found"]),
     ("compose-missing", &["run.sh: line 5: docker-compose: command not found"]),
