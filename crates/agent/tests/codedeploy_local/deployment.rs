@@ -289,7 +289,8 @@ fn a_second_deployment_of_the_group_is_refused_while_one_runs() {
         ran,
         refused(&format!(
             "another deployment of group `default-local-deployment-group` is under way ({holder})\n\nhint: wait for it to \
-             end; `longshore-agent logs --follow` shows what it does, `longshore-agent history` how it ended"
+             end; `longshore-agent logs --follow --root {{sandbox}}/root` shows what it does, `longshore-agent history --root \
+             {{sandbox}}/root` how it ended"
         ))
     );
     fs::write(&gate, "go\n").unwrap();
