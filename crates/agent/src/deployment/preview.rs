@@ -144,7 +144,7 @@ pub struct Change {
     pub before: Option<Standing>,
     /// What will stand there.
     pub after: Option<Standing>,
-    /// Entries of the ACL that it gets.
+    /// Entries of the ACL that it gets; 0: it loses the one it has.
     pub acl: Option<usize>,
 }
 
@@ -350,8 +350,11 @@ impl Context<'_> {
         let name = |account: Option<&Owner>, before: &String| {
             account.map_or_else(|| before.clone(), |account| account.name.clone())
         };
+        let acl = self.permissions.get(path).is_some_and(|change| change.acl.is_some());
+        // With an ACL, these bits are its mask, which is made anew with it.
+        let mask = if acl { 0o070 } else { 0 };
         Standing {
-            mode: renewal.mode.unwrap_or(before.mode),
+            mode: renewal.mode.map_or(before.mode, |mode| mode & !mask | before.mode & mask),
             owner: name(renewal.owner.as_ref(), &before.owner),
             group: name(renewal.group.as_ref(), &before.group),
             what: before.what.clone(),
