@@ -1,7 +1,7 @@
 //! The Install event: decide first, then stage, swap, commit.
 //!
 //! A [`request`] is an appspec, the [`listing`] of its bundle and the previous release's record ([`cleanup`]). `mapping`
-//! says where its files go, [`snapshot`] what stands there, [`planner`] makes a [`plan`] of both, or every [`conflict`].
+//! says where its files go, [`snapshot`] what stands there ([`maker`]: what a new folder gets), [`planner`] makes a [`plan`] of both, or every [`conflict`].
 //!
 //! [`execute`] carries the plan out: it lays it out as a [`transaction`] (pure), writes every new file beside its
 //! destination (`stage`), renames it into place (`swap`) and writes the records ([`compat`], with the plan as
@@ -17,6 +17,7 @@ pub mod conflict;
 pub mod execute;
 pub mod instruction;
 pub mod listing;
+pub mod maker;
 mod mapping;
 pub mod ownership;
 pub mod permissions;

@@ -17,6 +17,8 @@ mod readers;
 mod records;
 #[path = "install/releases.rs"]
 mod releases;
+#[path = "install/renewals.rs"]
+mod renewals;
 #[path = "install/steps.rs"]
 mod steps;
 #[path = "install/unprivileged.rs"]

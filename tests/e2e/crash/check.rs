@@ -67,8 +67,8 @@ pub(crate) fn has_one_release(host: &Host<'_>, expected: &Expected) -> bool {
 pub(crate) fn has_old_release_again(host: &Host<'_>, expected: &Expected) {
     let (mut standing, mut old) = (Standing::of(host), expected.old.clone());
     if standing.installed != OLD {
-        old = old.by(&standing.installed, OLD).without_instructions().without_folder_modes();
-        standing = standing.without_instructions().without_folder_modes();
+        old = old.by(&standing.installed, OLD).without_instructions();
+        standing = standing.without_instructions();
     }
     let nearest = if standing.tree.contains_key(Path::new("added")) { &expected.new } else { &old };
     assert!(standing == old, "neither release stands wholly: {}", difference(&standing, nearest));

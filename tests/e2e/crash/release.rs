@@ -169,14 +169,6 @@ impl Standing {
         self
     }
 
-    /// Without the modes of folders: those that stand keep theirs, unless a release says something else.
-    pub(crate) fn without_folder_modes(mut self) -> Standing {
-        for what in self.tree.values_mut().filter(|what| what.ends_with(" folder")) {
-            "folder".clone_into(what);
-        }
-        self
-    }
-
     pub(crate) fn of(host: &Host<'_>) -> Standing {
         let acl = Command::new("getfacl").args(["-cp"]).arg(host.www().join("guarded")).output().unwrap();
         let records = ["-cleanup", "-install.json", "_last_successful_install"];

@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use super::plan::{Account, Action, Plan};
 use super::refusal;
-use crate::install::plan::{Copy, CopyAction, Directory, DirectoryAction, InstallPlan, PermissionChange};
+use crate::install::plan::{
+    Account as Owner, Copy, CopyAction, Directory, DirectoryAction, InstallPlan, PermissionChange, Renewal,
+};
 use crate::install::snapshot::FreeSpace;
 use crate::lossless;
 
@@ -142,7 +144,7 @@ pub struct Change {
     pub before: Option<Standing>,
     /// What will stand there.
     pub after: Option<Standing>,
-    /// Entries of the ACL that it gets.
+    /// Entries of the ACL that it gets; 0: it loses the one it has.
     pub acl: Option<usize>,
 }
 
@@ -306,7 +308,8 @@ fn written(install: &InstallPlan) -> u64 {
 fn changes(install: &InstallPlan, agent: &Account, host: &Host, entries: &[Entry]) -> Vec<Change> {
     let permissions: HashMap<&Path, &PermissionChange> =
         install.permissions.iter().map(|change| (change.path.as_path(), change)).collect();
-    let context = Context { agent, permissions, host, entries };
+    let renewals = install.renewals.iter().map(|renewal| (renewal.path.as_path(), renewal)).collect();
+    let context = Context { agent, permissions, renewals, host, entries };
     let folders = install.directories.iter().map(|folder| context.folder(folder));
     let copies = install.copies.iter().map(|copy| context.copy(copy));
     let removals = install.removals.iter().map(|removal| Change {
@@ -324,6 +327,7 @@ fn changes(install: &InstallPlan, agent: &Account, host: &Host, entries: &[Entry
 struct Context<'a> {
     agent: &'a Account,
     permissions: HashMap<&'a Path, &'a PermissionChange>,
+    renewals: HashMap<&'a Path, &'a Renewal>,
     host: &'a Host,
     entries: &'a [Entry],
 }
@@ -333,11 +337,28 @@ impl Context<'_> {
         let before = self.host.standing.get(&folder.place);
         // One that stays keeps what nobody changes; one that is made is the agent's own.
         let kept = match folder.action {
-            DirectoryAction::Keep => before,
+            DirectoryAction::Keep => before.map(|before| self.renewed(&folder.path, before)),
             DirectoryAction::Create | DirectoryAction::Replace => None,
         };
-        let after = self.after(&folder.path, What::Directory, 0o755, kept);
+        let after = self.after(&folder.path, What::Directory, 0o755, kept.as_ref());
         self.compared(&folder.path, before.cloned(), after)
+    }
+
+    /// What a folder that stays has before `permissions` change it.
+    fn renewed(&self, path: &Path, before: &Standing) -> Standing {
+        let Some(renewal) = self.renewals.get(path) else { return before.clone() };
+        let name = |account: Option<&Owner>, before: &String| {
+            account.map_or_else(|| before.clone(), |account| account.name.clone())
+        };
+        let acl = self.permissions.get(path).is_some_and(|change| change.acl.is_some());
+        // With an ACL, these bits are its mask, which is made anew with it.
+        let mask = if acl { 0o070 } else { 0 };
+        Standing {
+            mode: renewal.mode.map_or(before.mode, |mode| mode & !mask | before.mode & mask),
+            owner: name(renewal.owner.as_ref(), &before.owner),
+            group: name(renewal.group.as_ref(), &before.group),
+            what: before.what.clone(),
+        }
     }
 
     fn copy(&self, copy: &Copy) -> Change {
@@ -377,12 +398,14 @@ impl Context<'_> {
     }
 
     fn compared(&self, path: &Path, before: Option<Standing>, after: Standing) -> Change {
+        let plain = self.renewals.get(path).is_some_and(|renewal| renewal.plain);
         let change = match &before {
             None => ChangeKind::Create,
-            Some(before) if *before == after => ChangeKind::Same,
+            Some(before) if *before == after && !plain => ChangeKind::Same,
             Some(_) => ChangeKind::Change,
         };
         let acl = self.permissions.get(path).and_then(|change| change.acl.as_ref()).map(Vec::len);
+        let acl = acl.or(plain.then_some(0));
         Change { path: path.to_owned(), change, before, after: Some(after), acl }
     }
 }

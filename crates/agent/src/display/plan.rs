@@ -186,11 +186,16 @@ fn change_line(change: &Change) -> String {
     let is_folder =
         |standing: &Option<Standing>| standing.as_ref().is_some_and(|standing| standing.what == What::Directory);
     let slash = if is_folder(if change.after.is_some() { &change.after } else { &change.before }) { "/" } else { "" };
-    let acl = change.acl.map(|lines| format!(", ACL of {}", plural(lines, "line"))).unwrap_or_default();
+    let acl = match change.acl {
+        None => String::new(),
+        Some(0) => ", without an ACL".to_owned(),
+        Some(lines) => format!(", ACL of {}", plural(lines, "line")),
+    };
     match (change.change, &change.before, &change.after) {
         (ChangeKind::Create, _, Some(after)) => format!("create   {path}{slash}  {}{acl}", standing(after)),
         (ChangeKind::Change, Some(before), Some(after)) => {
-            format!("change   {path}{slash}  {}{acl}", difference(before, after))
+            let news = difference(before, after) + &acl;
+            format!("change   {path}{slash}  {}", news.trim_start_matches(", "))
         }
         (ChangeKind::Same, _, _) => format!("same     {path}{slash}"),
         (ChangeKind::Keep, Some(before), _) => format!("keep     {path}{slash}  {}", standing(before)),

@@ -223,7 +223,7 @@ fn begin(installation: &Installation<'_>) -> Result<Transaction, InstallError> {
         }
     }
     for folder in &mut transaction.kept {
-        let before = programs.folder_state(&folder.place, folder.acl.is_some());
+        let before = programs.folder_state(&folder.place, folder.plain || folder.acl.is_some());
         let before = before.map_err(StepError::of(Operation::Look, &folder.place)).map_err(InstallError::begin)?;
         folder.before = Some(before);
     }

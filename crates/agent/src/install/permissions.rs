@@ -65,6 +65,12 @@ impl Programs {
         run(command.arg("--set").arg(acl).arg("--").args(paths)).map(drop)
     }
 
+    /// Takes the ACLs of several folders away, also those for what is made in them.
+    pub(super) fn remove_acls(&self, paths: &[&Path]) -> io::Result<()> {
+        let mut command = command(self.setfacl.as_ref(), "setfacl")?;
+        run(command.args(["--remove-all", "--remove-default", "--"]).args(paths)).map(drop)
+    }
+
     /// The ACLs of several files or folders, as `getfacl` writes them, in the same order.
     pub(super) fn acls(&self, paths: &[&Path]) -> io::Result<Vec<String>> {
         let mut command = command(self.getfacl.as_ref(), "getfacl")?;

@@ -19,6 +19,9 @@ pub struct InstallPlan {
     pub copies: Vec<Copy>,
     /// Owner, mode, ACL and context of what is installed; each path once.
     pub permissions: Vec<PermissionChange>,
+    /// Folders that stay and must become what a new one would be, as far as `permissions` say nothing; ancestors first.
+    #[serde(default)]
+    pub renewals: Vec<Renewal>,
     /// What only the previous release had, in the reverse order of its record.
     pub removals: Vec<Removal>,
     /// Folders of earlier releases that stay because something else is in them, in the order of the record.
@@ -108,6 +111,25 @@ pub struct PermissionChange {
     pub acl: Option<Vec<Acl>>,
     /// The SELinux context.
     pub context: Option<Context>,
+}
+
+/// What a folder of the previous release gets that it would have if it were made now. Permissions come after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The folder as the appspec names it.
+    #[serde(with = "lossless::path")]
+    pub path: PathBuf,
+    /// The same with all links above its last part resolved.
+    #[serde(with = "lossless::path")]
+    pub place: PathBuf,
+    /// The new owner.
+    pub owner: Option<Account>,
+    /// The new group.
+    pub group: Option<Account>,
+    /// The new mode, at most `0o7777`.
+    pub mode: Option<u32>,
+    /// Whether it loses its ACL and the one for what is made in it.
+    pub plain: bool,
 }
 
 /// A user or group of this host.

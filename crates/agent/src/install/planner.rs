@@ -4,6 +4,7 @@
 
 mod glob;
 mod matching;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use longshore_core::appspec::{FileExists, Os};
 
 use super::conflict::{Conflict, ConflictKind, Obstacle};
 use super::mapping::{self, Mapped};
-use super::plan::{Copy, CopyAction, Directory, DirectoryAction, InstallPlan, PermissionChange, Removal};
+use super::plan::{Copy, CopyAction, Directory, DirectoryAction, InstallPlan, PermissionChange, Removal, Renewal};
 use super::request::Request;
 use super::snapshot::{Found, Snapshot, Standing};
 
@@ -38,6 +39,7 @@ pub fn plan(request: &Request<'_>, snapshot: &Snapshot) -> Result<InstallPlan, V
     planner.space();
     planner.removals();
     planner.permissions();
+    planner.renewals();
     planner.names();
     planner.finish()
 }
@@ -64,6 +66,7 @@ struct Planner<'a> {
     directories: Vec<Directory>,
     copies: Vec<Copy>,
     permissions: Vec<PermissionChange>,
+    renewals: Vec<Renewal>,
     removals: Vec<Removal>,
     remembered: Vec<PathBuf>,
     notes: Vec<String>,
@@ -94,6 +97,7 @@ impl<'a> Planner<'a> {
             directories: Vec::new(),
             copies: Vec::new(),
             permissions: Vec::new(),
+            renewals: Vec::new(),
             removals: Vec::new(),
             remembered: Vec::new(),
             notes: Vec::new(),
@@ -332,6 +336,19 @@ impl<'a> Planner<'a> {
         self.conflicts.extend(matched.conflicts);
     }
 
+    fn renewals(&mut self) {
+        let found = self.request.previous.paths.iter().filter_map(|path| self.snapshot.found.get(path));
+        let ours = found.filter(|found| found.standing == Standing::Directory { foreign: None });
+        let (renewals, notes) = renewal::renewals(&renewal::Staying {
+            snapshot: self.snapshot,
+            directories: &self.directories,
+            permissions: &self.permissions,
+            ours: &ours.map(|found| found.place.as_path()).collect(),
+        });
+        self.renewals = renewals;
+        self.notes.extend(notes);
+    }
+
     fn conflict(&mut self, entry: usize, kind: ConflictKind) {
         let span = self.request.appspec.files.get(entry).map(|mapping| mapping.span.clone());
         self.conflicts.push(Conflict::new(span, kind));
@@ -345,6 +362,7 @@ impl<'a> Planner<'a> {
             directories: self.directories,
             copies: self.copies,
             permissions: self.permissions,
+            renewals: self.renewals,
             removals: self.removals,
             remembered: self.remembered,
             contexts_before: self.request.previous.contexts.clone(),

@@ -13,6 +13,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{self, AccessFlags};
 
 use super::conflict::Obstacle;
+use super::maker::{FolderLook, Maker};
 use super::mapping;
 use super::permissions::{self, Programs};
 use super::request::Request;
@@ -32,6 +33,10 @@ pub struct Snapshot {
     pub barred: BTreeMap<PathBuf, Obstacle>,
     /// Whom the agent can give files to; `None`: it is root, and can give them to anyone.
     pub unprivileged: Option<Unprivileged>,
+    /// Whose a new folder is; `None`: not known, and folders that stay are left as they are.
+    pub maker: Option<Maker>,
+    /// Folders of the previous release that hold nothing foreign, and those that they are in, by place.
+    pub folders: BTreeMap<PathBuf, FolderLook>,
     /// The programs that set ACLs and contexts.
     pub programs: Programs,
 }
@@ -124,6 +129,7 @@ impl Snapshot {
         snapshot.find_obstacles(&look);
         snapshot.unprivileged = unprivileged()?;
         snapshot.find_foreign(request)?;
+        snapshot.find_folders(request)?;
         snapshot.find_accounts(request)?;
         snapshot.find_space()?;
         Ok(snapshot)
@@ -202,6 +208,21 @@ impl Snapshot {
             }
             foreign_in.insert(found.place.clone(), first.clone());
             found.standing = Standing::Directory { foreign: first };
+        }
+        Ok(())
+    }
+
+    /// Looks at what folders of the previous release have that a new one may not have.
+    fn find_folders(&mut self, request: &Request<'_>) -> Result<(), SnapshotError> {
+        let failed = |source| SnapshotError::Account { name: unistd::geteuid().to_string(), source };
+        self.maker = Maker::of_this_process().map_err(failed)?;
+        let found = request.previous.paths.iter().filter_map(|path| self.found.get(path));
+        let ours = found.filter(|found| found.standing == Standing::Directory { foreign: None });
+        for place in ours.flat_map(|found| [Some(found.place.as_path()), found.place.parent()]).flatten() {
+            if !self.folders.contains_key(place) {
+                let look = FolderLook::of(place).map_err(|source| cannot_look(place, source))?;
+                self.folders.insert(place.to_owned(), look);
+            }
         }
         Ok(())
     }

@@ -84,6 +84,14 @@ pub(super) fn set_acls<'a>(acls: impl Iterator<Item = NewAcl<'a>>, programs: &Pr
     Ok(())
 }
 
+/// Takes the ACLs of folders away.
+pub(super) fn remove_acls(folders: &[&Path], programs: &Programs) -> Result<(), StepError> {
+    for folders in folders.chunks(PATHS_PER_PROGRAM) {
+        programs.remove_acls(folders).map_err(StepError::of(Operation::SetAcl, folders[0]))?;
+    }
+    Ok(())
+}
+
 /// Makes everything durable that was done on the file systems of the transaction: one call for each of them instead of
 /// one for each file.
 pub(super) fn sync(transaction: &Transaction) -> Result<(), StepError> {

@@ -75,6 +75,8 @@ pub(super) fn swap(transaction: &Transaction, to_be_moved: &HashSet<usize>) -> R
 
 /// Changes folders that stand, and contexts.
 pub(super) fn adjust(transaction: &Transaction, programs: &Programs) -> Result<(), StepError> {
+    let plain = transaction.kept.iter().filter(|folder| folder.plain).map(|folder| folder.place.as_path());
+    stage::remove_acls(&plain.collect::<Vec<_>>(), programs)?;
     for folder in &transaction.kept {
         permissions::set_folder(&folder.place, folder.owner, folder.mode)
             .map_err(StepError::of(Operation::SetPermissions, &folder.place))?;

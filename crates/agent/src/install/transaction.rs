@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::ItemKind;
 use super::ownership::{FolderState, Ownership};
-use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan, PermissionChange};
+use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan, PermissionChange, Renewal};
 use crate::lossless;
 
 /// How the names begin under which new files wait to be moved into place.
@@ -172,6 +172,9 @@ pub struct KeptFolder {
     pub owner: Ownership,
     /// The new mode.
     pub mode: Option<u32>,
+    /// Whether it loses the ACLs it has, before all else.
+    #[serde(default)]
+    pub plain: bool,
     /// The new ACL.
     pub acl: Option<Vec<Acl>>,
     /// What it had; filled in before the first change to the disk.
@@ -211,6 +214,7 @@ struct Layout<'a> {
     tag: &'a str,
     count: u32,
     changes: HashMap<&'a Path, &'a PermissionChange>,
+    renewals: HashMap<&'a Path, &'a Renewal>,
     /// New folders: place → where it waits.
     staged: HashMap<&'a Path, PathBuf>,
     transaction: Transaction,
@@ -230,7 +234,8 @@ impl<'a> Layout<'a> {
             contexts: Contexts::default(),
         };
         let changes = plan.permissions.iter().map(|change| (change.place.as_path(), change)).collect();
-        Layout { tag, count: 0, changes, staged: HashMap::new(), transaction }
+        let renewals = plan.renewals.iter().map(|renewal| (renewal.place.as_path(), renewal)).collect();
+        Layout { tag, count: 0, changes, renewals, staged: HashMap::new(), transaction }
     }
 
     /// A name beside `place` that nothing else has.
@@ -247,9 +252,17 @@ impl<'a> Layout<'a> {
             let acl = change.and_then(|change| change.acl.clone());
             self.context(change);
             if directory.action == DirectoryAction::Keep {
-                if change.is_some_and(|c| c.mode.is_some() || c.acl.is_some() || owner != Ownership::default()) {
+                let renewal = self.renewals.get(place).copied();
+                let id = |account: &Option<Account>| account.as_ref().map(|account| account.id);
+                let owner = Ownership {
+                    user: owner.user.or_else(|| renewal.and_then(|renewal| id(&renewal.owner))),
+                    group: owner.group.or_else(|| renewal.and_then(|renewal| id(&renewal.group))),
+                };
+                let mode = mode.or_else(|| renewal.and_then(|renewal| renewal.mode));
+                let plain = renewal.is_some_and(|renewal| renewal.plain);
+                if mode.is_some() || acl.is_some() || plain || owner != Ownership::default() {
                     let place = place.to_owned();
-                    self.transaction.kept.push(KeptFolder { place, owner, mode, acl, before: None });
+                    self.transaction.kept.push(KeptFolder { place, owner, mode, plain, acl, before: None });
                 }
                 continue;
             }

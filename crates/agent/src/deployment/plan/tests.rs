@@ -53,6 +53,7 @@ fn nothing_to_install() -> InstallPlan {
         directories: Vec::new(),
         copies: Vec::new(),
         permissions: Vec::new(),
+        renewals: Vec::new(),
         removals: Vec::new(),
         remembered: Vec::new(),
         contexts_before: Vec::new(),

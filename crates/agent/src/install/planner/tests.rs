@@ -79,6 +79,8 @@ fn disk(found: &[&str]) -> Snapshot {
         file_systems: [(1, FreeSpace { bytes: 1 << 30, block: 4096, files: Some(1000), read_only: false })].into(),
         barred: BTreeMap::new(),
         unprivileged: None,
+        maker: None,
+        folders: BTreeMap::new(),
         programs: Programs { setfacl: program(), getfacl: program(), semanage: program(), restorecon: program() },
     }
 }

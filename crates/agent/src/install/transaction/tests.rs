@@ -54,6 +54,7 @@ fn plan() -> InstallPlan {
             copy("retained", CopyAction::Retain),
         ],
         permissions: vec![change("fresh"), change("kept"), change("new")],
+        renewals: Vec::new(),
         removals: vec![removal(inside, false), removal(path("gone"), false), removal(path("emptied"), true)],
         remembered: vec![path("remembered")],
         contexts_before: vec![path("fresh"), path("unknown")],
