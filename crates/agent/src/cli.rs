@@ -159,7 +159,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
     /// How many deployments of the group are kept on disk
-    #[arg(long, value_name = "COUNT", default_value_t = crate::retention::DEFAULT_KEEP)]
+    #[arg(long, value_name = "COUNT", default_value_t = crate::deployment::order::DEFAULT_KEEP)]
     pub max_revisions: usize,
     /// Refuse an archive that unpacks to more bytes
     #[arg(long, value_name = "BYTES", default_value_t = longshore_core::bundle::Limits::default().total)]

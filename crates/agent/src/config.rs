@@ -11,8 +11,8 @@ use std::time::Duration;
 use longshore_core::problem::{Problem, SourceFile};
 use longshore_core::yaml::{self, Node, Psych};
 
+use crate::deployment::order::DEFAULT_KEEP;
 use crate::layout::DEFAULT_PROGRAM;
-use crate::retention::DEFAULT_KEEP;
 
 /// Where the AWS agent's package puts the file.
 pub const DEFAULT_PATH: &str = "/etc/codedeploy-agent/conf/codedeployagent.yml";

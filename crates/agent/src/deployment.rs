@@ -32,4 +32,5 @@ pub mod restore;
 pub mod revisions;
 mod step;
 pub mod survey;
+mod throttle;
 mod unfinished;

@@ -12,9 +12,6 @@ use crate::deployment::journal::{self, Entry, Outcome};
 use crate::install::compat::Records;
 use crate::layout::Layout;
 
-/// How many deployments of a group are kept (AWS agent 1.8.1: `max_revisions`).
-pub const DEFAULT_KEEP: usize = 5;
-
 /// How the names begin of folders that are being removed.
 const REMOVING: &str = ".longshore-removing-";
 

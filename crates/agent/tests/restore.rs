@@ -123,6 +123,20 @@ fn a_failure_between_stop_and_install_starts_the_good_release_again_and_one_befo
 }
 
 #[test]
+fn what_the_first_stop_script_stopped_is_started_again_when_the_second_fails() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  ApplicationStop:\n    - location: stop.sh\n    - location: bad.sh\n  \
+                   ApplicationStart:\n    - location: start.sh\n";
+    let traced = |what: &str, end: &str| format!("#!/bin/sh\necho one {what} $DEPLOYMENT_ID >> {{trace}}\n{end}");
+    let (stop, bad, start) = (traced("stop", ""), traced("bad", "exit 1\n"), traced("start", ""));
+    let files = [("appspec.yml", appspec), ("stop.sh", &stop), ("bad.sh", &bad), ("start.sh", &start)];
+    host.deploy(&host.revision("one", &files), &[]).succeeds();
+    let before = host.trace();
+    host.deploy(&release(&host, "two", "", &[("a", "2")]), &[]).exits(5).tells("the last good release is back");
+    assert_eq!(since(&host, &before), ["one stop", "one bad", "one start"]);
+}
+
+#[test]
 fn a_first_deployment_that_fails_has_nothing_to_come_back() {
     let host = Sandbox::new();
     host.deploy(&release(&host, "one", "start", &[("index.html", "1")]), &[])

@@ -143,6 +143,41 @@ fn has_ended(pid: Pid) -> bool {
 }
 
 #[test]
+fn a_script_whose_watcher_died_too_is_ended_before_a_new_deployment_begins() {
+    let host = Sandbox::new();
+    let agent = start(&host, &waiting(&host));
+    wait_until(|| host.trace() == "before\nwaiting\n");
+    kill(agent);
+    let id = host.history()[0].0.clone();
+    let running = host.deployment(&id).join("hooks/002/running.json");
+    let running: serde_json::Value = serde_json::from_slice(&fs::read(running).unwrap()).unwrap();
+    let pid = |key: &str| Pid::from_raw(i32::try_from(running[key].as_i64().unwrap()).unwrap());
+    signal::kill(pid("shim"), Signal::SIGKILL).unwrap();
+    wait_until(|| has_ended(pid("shim")));
+    assert!(!has_ended(pid("pid")));
+    let plain = host.revision("plain", &[("appspec.yml", "version: 0.0\nos: linux\n")]);
+    host.deploy(&plain, &[]).succeeds().tells("of the interrupted deployment");
+    assert!(has_ended(pid("pid")));
+}
+
+#[test]
+fn a_restore_that_failed_before_a_crash_is_told_as_failed() {
+    let host = Sandbox::new();
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: start.sh\n";
+    let one = host.revision("one", &[("appspec.yml", appspec), ("start.sh", "#!/bin/sh\ntest ! -e {trace}\n")]);
+    let two = host.revision("two", &[("appspec.yml", appspec), ("start.sh", "#!/bin/sh\ntouch {trace}\nexit 1\n")]);
+    host.deploy(&one, &[]).succeeds();
+    host.deploy(&two, &["--deployment-id", "d-TWO"]).exits(5).tells("did not come back");
+    // As if the agent had died before it could close the deployment that failed first.
+    let journal = host.deployment("d-TWO").join("journal.jsonl");
+    let lines = fs::read_to_string(&journal).unwrap();
+    let (open, closed) = lines.trim_end().rsplit_once('\n').unwrap();
+    assert!(closed.contains("\"closed\""));
+    fs::write(&journal, format!("{open}\n")).unwrap();
+    host.run(&["resume"]).exits(5).tells("the last good release did not come back: hook `start.sh` exited with 1");
+}
+
+#[test]
 fn a_restore_that_was_interrupted_is_finished_before_its_deployment_is_closed() {
     let host = Sandbox::new();
     let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\nhooks:\n  ApplicationStart:\n    \

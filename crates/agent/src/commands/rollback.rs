@@ -82,7 +82,11 @@ fn candidates(records: &[Record], installed: Option<&Release>, layout: &Layout, 
         }
         let mut order = first.order.clone();
         if let Cause::Restore { .. } = order.cause {
-            (order.events, order.file_exists) = (LifecycleEvent::ALL.to_vec(), FileExists::Disallow);
+            order.file_exists = FileExists::Disallow;
+        }
+        // All of CodeDeploy's, also when it was deployed with fewer; with events of one's own there is no other order.
+        if order.events.iter().all(LifecycleEvent::is_built_in) {
+            order.events = LifecycleEvent::ALL.to_vec();
         }
         let release = record.release.clone()?;
         Some(Candidate {

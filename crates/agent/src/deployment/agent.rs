@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use longshore_core::ids::DeploymentId;
-use longshore_core::report::{Fanout, JsonLines, Reporter};
+use longshore_core::report::{Envelope, Fanout, JsonLines, Reporter};
 
 use super::order::Order;
 use crate::event::Event;
@@ -48,9 +48,20 @@ impl Agent {
         let path = self.layout.deployment(&order.group.id, &order.deployment).events();
         if let Ok(file) = OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
             // Losing this reader loses no deployment; the journal is what counts.
-            readers.push(Box::new(JsonLines::new(file)));
+            readers.push(Box::new(WithoutOutput(JsonLines::new(file))));
         }
         Fanout::new(readers, self.now).for_deployment(order.deployment.as_str())
+    }
+}
+
+/// What scripts print stands in `scripts.log`, which has a limit; this file has none.
+struct WithoutOutput<R>(R);
+
+impl<R: Reporter<Event>> Reporter<Event> for WithoutOutput<R> {
+    fn report(&self, envelope: &Envelope<'_, Event>) {
+        if !matches!(envelope.event, Event::HookOutput { .. }) {
+            self.0.report(envelope);
+        }
     }
 }
 

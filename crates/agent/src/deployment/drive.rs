@@ -22,8 +22,10 @@ use super::order::{Cause, Order};
 use super::plan::{Action, PlannedEvent, Revision};
 use super::prepare::{self, Ready};
 use super::progress::Progress;
+use super::refusal::CannotWrite;
 use super::restore::{self, NotDue};
-use super::step::{CannotWrite, Place, StepFailure, Steps, boot_id, elapsed};
+use super::step::{Place, StepFailure, Steps, boot_id};
+use super::throttle::elapsed;
 use super::unfinished;
 use crate::event::{Event, Restored};
 use crate::history;
@@ -55,9 +57,9 @@ pub fn resume(agent: &Agent, group: &GroupId) -> Result<bool, Failure> {
     let lock = lock(&agent.layout, group, "resume")?;
     unfinished::sweep(agent, &lock);
     let mut open = Vec::new();
-    for (_, path) in history::journals(&agent.layout, group).map_err(internal)? {
-        let progress = Progress::replay(journal::read(&path).map_err(internal)?);
-        open.extend(progress.filter(|progress| !progress.is_closed));
+    for (_, path) in history::journals(&agent.layout, group).map_err(unreadable)? {
+        let progress = Progress::replay(journal::read(&path).map_err(unreadable)?);
+        open.extend(progress.filter(|progress| progress.closed.is_none()));
     }
     // One that restores is part of the one that failed, which comes to it by itself.
     let is_restore = |progress: &Progress| matches!(progress.order.cause, Cause::Restore { .. });
@@ -87,9 +89,16 @@ fn carry_out(agent: &Agent, lock: &Lock, order: &Order) -> Result<(), Failure> {
     let begun = Instant::now();
     let directory = agent.layout.deployment(&order.group.id, &order.deployment);
     let path = directory.journal();
-    let written = if path.exists() { journal::read(&path).map_err(internal)? } else { Vec::new() };
+    let written = if path.exists() { journal::read(&path).map_err(unreadable)? } else { Vec::new() };
     let (journal, events, progress) = match Progress::replay(written) {
-        Some(progress) if progress.is_closed => return Ok(()),
+        Some(Progress { closed: Some(closed), .. }) => {
+            return match closed.outcome {
+                Outcome::Succeeded => Ok(()),
+                Outcome::Failed | Outcome::Refused | Outcome::Interrupted => {
+                    Err(internal(closed.reason.unwrap_or_else(|| closed.outcome.word().to_owned())))
+                }
+            };
+        }
         Some(progress) => {
             let mut journal = Journal::reopen(path, agent.now).map_err(internal)?;
             let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -120,7 +129,7 @@ fn begin(
 ) -> Result<(Journal, Fanout<Event>, Progress), Failure> {
     create(directory.path())?;
     create(&agent.layout.instructions())?;
-    let number = history::next_number(&agent.layout, &order.group.id).map_err(internal)?;
+    let number = history::next_number(&agent.layout, &order.group.id).map_err(unreadable)?;
     let order = Order { number, ..order.clone() };
     let mut journal = Journal::create(directory.journal(), agent.now).map_err(internal)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -384,8 +393,12 @@ impl Run<'_> {
     /// Brings the last good release back if that is due; says in the failure what came of it, and what to type next.
     fn restore(&mut self, failure: &mut Failure) -> Option<Restored> {
         let (layout, group) = (&self.agent.layout, &self.order.group.id);
-        let (Ok(installed), Ok(good)) = (release::installed(layout, group), release::good(layout, group)) else {
-            return None;
+        let (installed, good) = match (release::installed(layout, group), release::good(layout, group)) {
+            (Ok(installed), Ok(good)) => (installed, good),
+            (Err(error), _) | (_, Err(error)) => {
+                failure.hints.push(format!("nobody can tell what was installed before: {}", chain(&error)));
+                return None;
+            }
         };
         let asked_to_stop = self.agent.stop.load(Ordering::Relaxed) > 0;
         let due = match restore::due(&self.progress, installed.as_ref(), good.as_ref(), asked_to_stop) {
@@ -395,7 +408,12 @@ impl Run<'_> {
                 return None;
             }
         };
-        let (good, kept) = good.and_then(|good| release::kept(layout, group, &good).map(|kept| (good, kept)))?;
+        let kept = good.and_then(|good| release::kept(layout, group, &good).map(|kept| (good, kept)));
+        let Some((good, kept)) = kept else {
+            let command = self.command("rollback");
+            failure.hints.push(format!("the last good release is no longer kept here; fetch it again with: {command}"));
+            return None;
+        };
         let by = match self.restoring() {
             Ok(by) => by,
             Err(error) => {
@@ -433,7 +451,14 @@ impl Run<'_> {
     fn way_back(&self, why: NotDue, good: Option<&Release>) -> String {
         let good = good.filter(|good| good.deployment != self.order.deployment);
         match (why, good) {
-            (NotDue::Untouched, _) => "the files on disk are those of before; fix it and deploy again".to_owned(),
+            (NotDue::Untouched, _) => {
+                let failed = self.progress.failed.as_ref().map(|failed| &failed.event);
+                let stopped = match failed {
+                    Some(LifecycleEvent::ApplicationStop) => ", and the application may be stopped",
+                    Some(_) | None => "",
+                };
+                format!("the files on disk are those of before{stopped}; fix it and deploy again")
+            }
             (_, None) => "fix it and deploy again; no earlier release of this group was good".to_owned(),
             (NotDue::NotAsked | NotDue::Stopped | NotDue::Interrupted | NotDue::NoneGood, Some(_)) => {
                 format!("fix it and deploy again, or go back to the last good release: {}", self.command("rollback"))
@@ -541,6 +566,12 @@ fn create(dir: &Path) -> Result<(), Failure> {
             dir.display()
         ))
     })
+}
+
+/// What was written down before cannot be read.
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::new(Exit::Failed, error)
+        .hint("`longshore-agent doctor` names what is damaged and how to put it aside; nothing is guessed from it")
 }
 
 fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::github::GitHub;
 use crate::hook::policy::HookPolicy;
 use crate::lossless;
-use crate::retention::DEFAULT_KEEP;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +78,9 @@ pub struct Policy {
     /// How many deployments of the group are kept (AWS: `max_revisions`).
     pub keep: usize,
 }
+
+/// How many deployments of a group are kept (AWS agent 1.8.1: `max_revisions`).
+pub const DEFAULT_KEEP: usize = 5;
 
 /// What happens when a script fails after the files were installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

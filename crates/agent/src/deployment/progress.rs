@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 
-use super::journal::{Entry, Line};
+use super::journal::{Entry, Line, Outcome};
 use super::order::Order;
 use super::plan::Plan;
 use crate::hook::HookReport;
@@ -32,8 +32,17 @@ pub struct Progress {
     pub failed: Option<FailedStep>,
     /// The deployment that brings the last good release back.
     pub restoring: Option<DeploymentId>,
-    /// Whether it was closed.
-    pub is_closed: bool,
+    /// How it was closed.
+    pub closed: Option<Closed>,
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// How.
+    pub outcome: Outcome,
+    /// Why, unless it succeeded.
+    pub reason: Option<String>,
 }
 
 /// What was fetched and decided.
@@ -83,7 +92,7 @@ impl Progress {
             installing: None,
             failed: None,
             restoring: None,
-            is_closed: false,
+            closed: None,
         }
     }
 
@@ -117,7 +126,7 @@ impl Progress {
                 self.failed = Some(FailedStep { event, step, message, hook });
             }
             Entry::Restoring { by } => self.restoring = Some(by),
-            Entry::Closed { .. } => self.is_closed = true,
+            Entry::Closed { outcome, reason, .. } => self.closed = Some(Closed { outcome, reason }),
         }
     }
 
@@ -139,7 +148,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journal::Outcome;
     use super::super::order::tests::order;
     use super::*;
 
@@ -177,7 +185,7 @@ mod tests {
                     progress.running,
                     progress.installing,
                     progress.failed.is_some(),
-                    progress.is_closed
+                    progress.closed.is_some()
                 ),
                 (done, running, installing, has_failed, is_closed),
                 "after {end} lines"

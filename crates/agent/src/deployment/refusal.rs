@@ -1,6 +1,7 @@
 //! What went wrong → what the user is told: the error, its causes, the exit code, and what to do next.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::plural;
@@ -189,4 +190,12 @@ impl LastLines {
         }
         LastLines(text)
     }
+}
+
+/// Something below the agent's root that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to `{path}`")]
+pub(super) struct CannotWrite {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
 }

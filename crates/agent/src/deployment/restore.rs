@@ -53,8 +53,8 @@ pub fn due(
     // Also when its files stand and Install failed only after that.
     let was_installed = progress.done(&LifecycleEvent::Install) > 0
         || installed.is_some_and(|installed| installed.deployment == progress.order.deployment);
-    let was_stopped =
-        progress.done(&LifecycleEvent::ApplicationStop) > 0 && failed.event != LifecycleEvent::ApplicationStop;
+    // Also when a later stop script failed: what the first one stopped is down.
+    let was_stopped = progress.done(&LifecycleEvent::ApplicationStop) > 0;
     if !was_installed && !was_stopped {
         return Err(NotDue::Untouched);
     }

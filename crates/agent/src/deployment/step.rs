@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use longshore_core::failure::{Exit, Failure};
@@ -17,7 +16,8 @@ use super::order::Order;
 use super::plan::{Action, PlannedEvent, PlannedHook};
 use super::prepare::Ready;
 use super::progress::Begun;
-use super::refusal::{self, FailedHook};
+use super::refusal::{self, CannotWrite, FailedHook};
+use super::throttle::{Throttle, elapsed};
 use crate::event::Event;
 use crate::hook::command::{HookCommand, HookContext};
 use crate::hook::{HookReport, Stream, user, watch};
@@ -286,33 +286,6 @@ fn ending_when_asked_twice<T>(stop: &AtomicUsize, dir: &Path, run: impl FnOnce()
         look.thread().unpark();
         result
     })
-}
-
-/// Lets progress through five times a second: a reader needs no more, and a file should not hold more.
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<Option<Instant>>);
-
-impl Throttle {
-    pub(super) fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| last.elapsed() >= Duration::from_millis(200));
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
-}
-
-/// Something below the agent's root that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write to `{path}`")]
-pub(super) struct CannotWrite {
-    pub(super) path: std::path::PathBuf,
-    pub(super) source: io::Error,
-}
-
-pub(super) fn elapsed(since: Instant) -> u64 {
-    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

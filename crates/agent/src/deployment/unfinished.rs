@@ -31,7 +31,7 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
         if journal::outcome(&lines).is_some() {
             continue;
         }
-        refuse_beside_script(agent, lock, &id, &lines)?;
+        refuse_beside_script(agent, events, lock, &id, &lines)?;
         let Some(progress) = Progress::replay(lines) else { continue };
         let directory = agent.layout.deployment(&lock.group, &id);
         if let (Some(phase), Some(prepared)) = (progress.installing, &progress.prepared) {
@@ -89,7 +89,13 @@ fn remove_temporary(folder: &Path, name: &str) {
 }
 
 /// A script outlives the agent that started it. While it runs, it may change what a new deployment would look at.
-fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[Line]) -> Result<(), Failure> {
+fn refuse_beside_script(
+    agent: &Agent,
+    events: &Fanout<Event>,
+    lock: &Lock,
+    id: &DeploymentId,
+    lines: &[Line],
+) -> Result<(), Failure> {
     let earlier = agent.layout.deployment(&lock.group, id);
     for line in lines {
         let Entry::Planned { steps, .. } = &line.entry else { continue };
@@ -104,6 +110,14 @@ fn refuse_beside_script(agent: &Agent, lock: &Lock, id: &DeploymentId, lines: &[
                         agent.layout.option()
                     ))
                     .hint(format!("it writes to {}", earlier.scripts_log().display())));
+            }
+            if watch::was_started(&hook).map_err(failed)? {
+                // Without the process that watched it, it has no limit and nobody reads it: what still runs is ended.
+                let report = watch::follow(&hook, &mut |_, _| ()).map_err(failed)?;
+                for note in report.notes {
+                    let message = format!("script `{location}` of the interrupted deployment {id}: {note}");
+                    events.emit(&Event::Warning { message });
+                }
             }
             watch::tidy(&hook);
         }

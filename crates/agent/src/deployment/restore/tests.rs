@@ -70,7 +70,7 @@ fn it_comes_back_when_what_served_was_replaced_or_stopped_by_a_deployment_that_f
             failed_in(ApplicationStop, &[ApplicationStop], exited()),
             Some(&old),
             Some(&old),
-            Err(NotDue::Untouched),
+            Ok(Due::Start),
         ),
         ("nothing good", failed_in(ApplicationStart, &[Install], exited()), Some(&new), None, Err(NotDue::NoneGood)),
         (
