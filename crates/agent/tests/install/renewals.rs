@@ -81,7 +81,7 @@ fn what_the_new_release_says_of_a_folder_stands_and_the_rest_is_renewed() {
 #[test]
 fn a_folder_with_something_foreign_in_it_stays_as_it_is_and_one_beside_it_does_not() {
     let host = Host::new();
-    let mut one = one(&host);
+    let one = one(&host);
     fs::create_dir(one.archive.join("f")).unwrap();
     fs::write(one.archive.join("f/z"), "1").unwrap();
     host.install(&one);
