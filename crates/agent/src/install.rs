@@ -4,7 +4,7 @@
 //! says where its files go, [`snapshot`] what stands there ([`maker`]: what a new folder gets), [`planner`] makes a [`plan`] of both, or every [`conflict`].
 //!
 //! [`execute`] carries the plan out: it lays it out as a [`transaction`] (pure), writes every new file beside its
-//! destination (`stage`), renames it into place (`swap`) and writes the records ([`compat`], with the plan as
+//! destination (`stage`), renames it into place (`swap`, which knows what is ours by its [`identity`]) and writes the records ([`compat`], with the plan as
 //! [`instruction`]s in them). Until the first record is renamed into place all of it is undone. What can fail on the way is a
 //! [`step`]; [`permissions`] does what the system is asked about owners ([`ownership`]), modes, ACLs ([`acl`]) and contexts.
 //!
@@ -15,6 +15,7 @@ pub mod cleanup;
 pub mod compat;
 pub mod conflict;
 pub mod execute;
+pub mod identity;
 pub mod instruction;
 pub mod listing;
 pub mod maker;

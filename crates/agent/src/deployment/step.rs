@@ -192,8 +192,10 @@ impl Steps<'_> {
         };
         let (events, throttle) = (self.events, Throttle::default());
         let write_down = |transaction: &Transaction| {
-            if transaction.phase == Phase::Staging {
-                interrupted::write(self.directory, &plan, transaction)?;
+            match transaction.phase {
+                // The second time with what was staged, by which an undo tells ours from what others made since.
+                Phase::Staging | Phase::Swapping => interrupted::write(self.directory, &plan, transaction)?,
+                Phase::Adjusting | Phase::Committing => {}
             }
             note(transaction.phase)
         };

@@ -123,6 +123,7 @@ pub fn execute(
         stage::stage(&transaction, archive, programs, progress)?;
         let to_be_moved = swap::keep(&transaction)?;
         stage::sync(&transaction)?;
+        swap::identify(&mut transaction)?;
         enter(Phase::Swapping, &mut transaction, journal, &records.dir)?;
         let visible = swap::swap(&transaction, &to_be_moved)?;
         enter(Phase::Adjusting, &mut transaction, journal, &records.dir)?;

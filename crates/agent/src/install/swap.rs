@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::identity::Identity;
 use super::permissions::{self, Programs};
 use super::stage::{self, NewAcl};
 use super::step::{Operation, StepError};
@@ -26,6 +26,16 @@ pub(super) fn keep(transaction: &Transaction) -> Result<HashSet<usize>, StepErro
         }
     }
     Ok(to_be_moved)
+}
+
+/// Takes down what was staged, so that an undo takes nothing else away from the places.
+pub(super) fn identify(transaction: &mut Transaction) -> Result<(), StepError> {
+    let trees = transaction.trees.iter_mut().map(|tree| (&tree.staged, &mut tree.identity));
+    let files = transaction.files.iter_mut().map(|file| (&file.staged, &mut file.identity));
+    for (staged, identity) in trees.chain(files) {
+        *identity = Identity::at(staged).map_err(StepError::of(Operation::Look, staged))?;
+    }
+    Ok(())
 }
 
 /// Makes everything visible. Files are replaced in one step each: who opens one gets the old or the new one, whole. Returns
@@ -134,13 +144,38 @@ pub(super) fn undo(transaction: &Transaction, programs: &Programs) -> Vec<StepEr
             attempt(&tree.place, undo_tree(tree));
         }
     }
+    let mut ours_left = false;
     for file in transaction.files.iter().filter(|file| file.arrival == Arrival::InTree) {
-        attempt(&file.staged, remove(&file.staged, |path| fs::remove_file(path)));
+        let removed = remove_in_tree(file);
+        ours_left |= removed.is_err();
+        attempt(&file.staged, removed);
     }
     for folder in transaction.folders.iter().rev() {
-        attempt(&folder.staged, remove(&folder.staged, |path| fs::remove_dir(path)));
+        match remove(&folder.staged, |path| fs::remove_dir(path)) {
+            // What somebody wrote into it while it stood in its place, or ours that could not be removed.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => attempt(&folder.staged, removed),
+        }
+    }
+    if !ours_left {
+        for tree in &transaction.trees {
+            attempt(&tree.place, give_back(tree));
+        }
     }
     left
+}
+
+/// Removes a file of a new folder, and not what somebody put in its place while others could see the folder.
+fn remove_in_tree(file: &NewFile) -> io::Result<()> {
+    match (file.identity, Identity::at(&file.staged)?) {
+        (Some(ours), Some(found)) if !ours.is(found) => Ok(()),
+        (Some(_) | None, Some(_) | None) => remove(&file.staged, |path| fs::remove_file(path)),
+    }
+}
+
+/// Moves a new folder in which only the files of others are left to where they wrote them.
+fn give_back(tree: &Tree) -> io::Result<()> {
+    if exists(&tree.staged)? && !exists(&tree.place)? { fs::rename(&tree.staged, &tree.place) } else { Ok(()) }
 }
 
 /// Removes what may never have been made. A read-only file system refuses also to remove what is not there.
@@ -224,10 +259,21 @@ fn undo_tree(tree: &Tree) -> io::Result<()> {
     {
         return Ok(());
     }
-    if !exists(&tree.staged)? && exists(&tree.place)? {
+    if has_arrived(tree.identity, &tree.staged, &tree.place)? {
         fs::rename(&tree.place, &tree.staged)?;
     }
     tree.old.as_ref().map_or(Ok(()), |old| put_back(old, &tree.place))
+}
+
+/// Whether what was staged stands in its place.
+fn has_arrived(recorded: Option<Identity>, staged: &Path, place: &Path) -> io::Result<bool> {
+    let Some(found) = Identity::at(place)? else { return Ok(false) };
+    let ours = match recorded {
+        Some(ours) => Some(ours),
+        // An agent that recorded none: what no longer waits has arrived.
+        None => Identity::at(staged)?,
+    };
+    Ok(ours.is_none_or(|ours| ours.is(found)))
 }
 
 fn undo_file(file: &NewFile, phase: Phase) -> io::Result<()> {
@@ -236,16 +282,12 @@ fn undo_file(file: &NewFile, phase: Phase) -> io::Result<()> {
         // What stands there is nobody's but theirs who put it there.
         Arrival::New if phase < Phase::Swapping => Ok(()),
         Arrival::New => {
-            let arrived = match (identity(&file.staged)?, identity(&file.place)?) {
-                (None, place) => place.is_some(),
-                (Some(staged), Some(place)) => staged == place,
-                (Some(_), None) => false,
-            };
+            let arrived = has_arrived(file.identity, &file.staged, &file.place)?;
             if arrived { fs::remove_file(&file.place) } else { Ok(()) }
         }
         Arrival::Over { old, .. } => {
-            let Some(kept) = identity(old)? else { return Ok(()) };
-            match (identity(&file.place)?, exists(&file.staged)?) {
+            let Some(kept) = Identity::at(old)? else { return Ok(()) };
+            match (Identity::at(&file.place)?, exists(&file.staged)?) {
                 // Two names of one file; a rename would leave both.
                 (Some(place), _) if place == kept => fs::remove_file(old),
                 // Ours never came, and somebody else has replaced what stood there.
@@ -286,16 +328,7 @@ fn remove_old(old: &Path, contents: &[PathBuf]) -> io::Result<()> {
 }
 
 fn exists(path: &Path) -> io::Result<bool> {
-    identity(path).map(|identity| identity.is_some())
-}
-
-/// Device and inode of what stands at a path; links are not followed.
-fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
-    match path.symlink_metadata() {
-        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Identity::at(path).map(|identity| identity.is_some())
 }
 
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {

@@ -12,6 +12,7 @@ use longshore_core::appspec::{Acl, Context};
 use longshore_core::bundle::BundlePath;
 use serde::{Deserialize, Serialize};
 
+use super::identity::Identity;
 use super::listing::ItemKind;
 use super::ownership::{FolderState, Ownership};
 use super::plan::{Account, CopyAction, DirectoryAction, InstallPlan, PermissionChange, Renewal};
@@ -72,6 +73,9 @@ pub struct Tree {
     /// Where the file or link goes that stands in its place.
     #[serde(with = "lossless::optional_path")]
     pub old: Option<PathBuf>,
+    /// What was staged; filled in before the first change that others can see.
+    #[serde(default)]
+    pub identity: Option<Identity>,
 }
 
 /// A new folder.
@@ -107,6 +111,9 @@ pub struct NewFile {
     pub owner: Ownership,
     /// The mode, at most `0o7777`.
     pub mode: u32,
+    /// What was staged; filled in before the first change that others can see.
+    #[serde(default)]
+    pub identity: Option<Identity>,
 }
 
 /// How a staged file gets to its place.
@@ -273,7 +280,8 @@ impl<'a> Layout<'a> {
                     let staged = self.beside(place, NEW_PREFIX);
                     let replaced = directory.action == DirectoryAction::Replace;
                     let old = replaced.then(|| self.beside(place, OLD_PREFIX));
-                    self.transaction.trees.push(Tree { place: place.to_owned(), staged: staged.clone(), old });
+                    let tree = Tree { place: place.to_owned(), staged: staged.clone(), old, identity: None };
+                    self.transaction.trees.push(tree);
                     staged
                 }
             };
@@ -315,6 +323,7 @@ impl<'a> Layout<'a> {
                 arrival,
                 owner: ownership(change),
                 mode,
+                identity: None,
             });
         }
     }

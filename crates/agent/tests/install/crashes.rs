@@ -80,6 +80,55 @@ fn a_crash_at_any_phase_is_undone() {
 }
 
 #[test]
+fn what_others_made_after_an_undo_is_not_touched_by_the_next_one() {
+    for at in PHASES {
+        let host = Host::new();
+        let (one, two) = two_releases(&host);
+        host.install(&one);
+        let plan = host.plan(&two).unwrap();
+        let programs = programs();
+        let installation = host.installation(&two, &plan, &programs);
+        let transaction = crash(&installation, at);
+        assert!(matches!(recover(&installation, &transaction).unwrap(), Recovered::Undone), "{at:?}");
+        fs::create_dir_all(host.disk("app/fresh/deep")).unwrap();
+        for name in ["new", "kept/y", "fresh/theirs", "fresh/deep/x"] {
+            fs::write(host.disk("app").join(name), "theirs").unwrap();
+        }
+        let before = host.tree();
+        for _ in 0..2 {
+            let recovered = recover(&installation, &transaction).unwrap();
+            assert!(matches!(recovered, Recovered::Undone), "{at:?}");
+            assert_eq!(host.tree(), before, "{at:?}");
+        }
+    }
+}
+
+#[test]
+fn what_others_wrote_into_a_new_folder_stays_when_the_folder_is_undone() {
+    for at in [Phase::Adjusting, Phase::Committing] {
+        let host = Host::new();
+        let (one, two) = two_releases(&host);
+        host.install(&one);
+        let plan = host.plan(&two).unwrap();
+        let mut expected = host.names();
+        let programs = programs();
+        let installation = host.installation(&two, &plan, &programs);
+        let transaction = crash(&installation, at);
+        expected.extend(["app/fresh/", "app/fresh/deep/"].map(str::to_owned));
+        // The second time under the name of one that was ours.
+        for name in ["app/fresh/deep/theirs", "app/fresh/deep/x"] {
+            fs::write(host.disk(name), "theirs").unwrap();
+            expected.push(name.to_owned());
+            expected.sort();
+            let recovered = recover(&installation, &transaction).unwrap();
+            assert!(matches!(recovered, Recovered::Undone), "{at:?} {name}");
+            assert_eq!(host.names(), expected, "{at:?} {name}");
+            assert_eq!(fs::read_to_string(host.disk(name)).unwrap(), "theirs", "{at:?} {name}");
+        }
+    }
+}
+
+#[test]
 fn a_crash_after_the_first_record_is_completed() {
     let records = ["_last_successful_install", "-install.json", "-cleanup"];
     let mut whole = None;

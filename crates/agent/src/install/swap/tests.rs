@@ -1,7 +1,7 @@
 //! Undoing from every point inside the swap.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::super::listing::ItemKind;
 use super::super::ownership::Ownership;
@@ -27,6 +27,7 @@ fn staged(root: &Path) -> Transaction {
             arrival,
             owner: Ownership::default(),
             mode: 0o644,
+            identity: None,
         }
     };
     let over = |old: &str, contents: &[&str]| Arrival::Over {
@@ -40,9 +41,10 @@ fn staged(root: &Path) -> Transaction {
         place: root.join(place),
         staged: root.join(staged),
         old: old.map(|old| root.join(old)),
+        identity: None,
     };
     let folder = |staged: &str| NewFolder { staged: root.join(staged), owner: Ownership::default(), mode: None };
-    Transaction {
+    let mut transaction = Transaction {
         phase: Phase::Swapping,
         trees: vec![tree("fresh", "n-tree", None), tree("becomes-folder", "n-other", Some("o-folder"))],
         folders: vec![folder("n-tree"), folder("n-other")],
@@ -59,7 +61,9 @@ fn staged(root: &Path) -> Transaction {
         acls: Vec::new(),
         kept: Vec::new(),
         contexts: Contexts::default(),
-    }
+    };
+    identify(&mut transaction).unwrap();
+    transaction
 }
 
 /// Path below `root` → contents, link target, or `/`.
@@ -136,7 +140,8 @@ fn a_swap_that_stops_inside_a_step_is_undone() {
 fn second_names_go_away_again_when_nothing_was_swapped_and_nothing_else_does() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    let transaction = Transaction { phase: Phase::Staging, ..staged(root) };
+    let mut transaction = Transaction { phase: Phase::Staging, ..staged(root) };
+    transaction.files.iter_mut().for_each(|file| file.identity = None);
     fs::write(root.join("new"), "theirs").unwrap();
     // Crashed before it was written, so nothing says whose the one in its place is.
     fs::remove_file(root.join("n-new")).unwrap();
