@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::ids::{DeploymentId, GroupId};
 
-use super::evidence::{self, Evidence};
+use super::causes;
+use super::evidence::Evidence;
 use super::remedy::{self, Remedy};
 use super::story::{EventRun, StepRun, StepState, Story};
 use super::{Explanation, Failed, FailedScript, Link, Logs, Next, Now, Purpose, Standing};
@@ -52,7 +53,7 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
     let causes = match &standing {
         Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } => Vec::new(),
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => {
-            evidence::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
+            causes::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
         }
     };
     let (started, ended) = (story.started.parse::<jiff::Timestamp>(), story.ended.parse::<jiff::Timestamp>());
