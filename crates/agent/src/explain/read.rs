@@ -29,6 +29,14 @@ pub enum ExplainError {
     /// The past could not be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The journal cannot be opened.
+    #[error("cannot read the journal `{path}`")]
+    Unreadable {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The journal does not say what was asked for.
     #[error("the journal `{path}` does not say what was asked for{}", damage.as_ref().map(|damage| format!(": {damage}")).unwrap_or_default())]
     NoOrder {
@@ -39,9 +47,23 @@ pub enum ExplainError {
     },
 }
 
+impl ExplainError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        let hint = match self {
+            ExplainError::History(error) => error.hint(),
+            ExplainError::Unreadable { source, .. } => history::denied(source),
+            ExplainError::NoOrder { .. } => None,
+        };
+        hint.unwrap_or("other deployments: `longshore-agent history`")
+    }
+}
+
 /// Explains a deployment that has a journal.
 pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> Result<Explanation, ExplainError> {
     let directory = layout.deployment(group, deployment);
+    let path = directory.journal();
+    File::open(&path).map_err(|source| ExplainError::Unreadable { path, source })?;
     let (lines, damage) = history::readable(&directory.journal());
     let Some(story) = Story::replay(lines) else {
         return Err(ExplainError::NoOrder { path: directory.journal(), damage });
