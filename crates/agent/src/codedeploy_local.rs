@@ -5,6 +5,7 @@
 //! and [`events`] what two of the options mean, [`request`] makes the order, [`display`] tells, `log` keeps.
 
 pub mod display;
+pub mod error;
 pub mod events;
 pub mod location;
 mod log;
@@ -21,8 +22,9 @@ use std::sync::Arc;
 use longshore_core::problem::{Problem, SourceFile};
 
 use self::display::{HELP, Lines, VERSION};
-use self::options::{Asked, Options, UsageError};
-use self::request::{RequestError, order};
+use self::error::LocalError;
+use self::options::{Asked, Options};
+use self::request::order;
 use crate::config::{self, Config};
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
@@ -30,37 +32,6 @@ use crate::layout::{DEFAULT_ROOT, Layout};
 
 /// The name under which this program is `codedeploy-local`.
 pub const NAME: &str = "codedeploy-local";
-
-/// Why no deployment begins.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    /// A word of the command line is not UTF-8.
-    #[error("the command line has a word that is not UTF-8: {0:?}")]
-    Word(OsString),
-    /// The command line.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// The configuration file cannot be read.
-    #[error("cannot read the configuration file `{path}`")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The configuration file has errors.
-    #[error("the configuration file has errors")]
-    Config(Vec<Problem>),
-    /// What was asked for cannot be done.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// The root is no path.
-    #[error("`root_dir` of the configuration is no path")]
-    Root(#[source] io::Error),
-    /// Where are we?
-    #[error("cannot find the working folder")]
-    Agent(#[source] io::Error),
-}
 
 /// The program, when the arguments (program name first) call it by its name.
 pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {

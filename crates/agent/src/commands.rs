@@ -32,7 +32,14 @@ fn print<T: Serialize>(result: &T, output: Output, text: impl FnOnce(&T) -> Stri
 
 /// The deployment that is named, or else the latest of the groups that are meant.
 fn one(layout: &Layout, deployment: Option<&DeploymentId>, group: &GroupArgs) -> Result<Found, Failure> {
-    let failed = |error| Failure::new(Exit::Failed, error);
+    let failed = |error: past::HistoryError| {
+        let hint = error.hint();
+        let failure = Failure::new(Exit::Failed, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    };
     let found = past::find(layout, group.selection(), deployment).map_err(failed)?;
     found.ok_or_else(|| {
         let known = past::group_names(layout).unwrap_or_default();

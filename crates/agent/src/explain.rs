@@ -1,9 +1,10 @@
 //! Why a deployment ended as it did, and what to type next.
 //!
-//! [`story`] replays its journal (pure), [`rules`] knows what usually is the matter, [`evidence`] ranks what fits (pure),
+//! [`story`] replays its journal (pure), [`rules`] knows what usually is the matter, [`causes`] ranks what fits the [`evidence`] (pure),
 //! [`remedy`] fills in the commands, [`read`] looks at the host and joins them. Nothing here is changed or guessed: where no
 //! rule fits, there is no cause, and the reader is told so.
 
+pub mod causes;
 pub mod evidence;
 pub mod read;
 pub mod remedy;

@@ -120,6 +120,23 @@ pub enum HistoryError {
     Journal(#[from] JournalError),
 }
 
+impl HistoryError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            HistoryError::List { source, .. } | HistoryError::Journal(JournalError::Read { source, .. }) => {
+                denied(source)
+            }
+            HistoryError::Journal(JournalError::Write { .. } | JournalError::Damaged { .. }) => None,
+        }
+    }
+}
+
+/// What to do about files that only others may read.
+pub(crate) fn denied(error: &io::Error) -> Option<&'static str> {
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some("run it as root")
+}
+
 impl Past {
     /// The deployment.
     pub fn deployment(&self) -> &DeploymentId {

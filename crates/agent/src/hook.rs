@@ -6,6 +6,7 @@
 mod cgroup;
 pub mod command;
 pub mod diagnostics;
+mod entry;
 mod escape;
 pub mod fault;
 mod folder;

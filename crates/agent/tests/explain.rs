@@ -6,6 +6,7 @@
 mod sandbox;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -303,4 +304,28 @@ fn a_command_line_that_makes_no_sense_is_json_when_json_is_asked_for() {
     let text = host.run(&["explode"]).exits(2).tells("unrecognized subcommand");
     assert_eq!(text.out, "");
     assert!(host.run(&["--help", "--output=json"]).succeeds().out.contains("Usage:"));
+}
+
+#[test]
+fn files_that_only_root_may_read_are_named_with_what_to_do() {
+    let host = Sandbox::new();
+    host.deploy(&host.traced("one", &[("a", "1")]), &[]).succeeds();
+    let (id, _) = host.history().remove(0);
+    let journal = host.deployment(&id).join("journal.jsonl");
+    let groups = host.root();
+    for (closed, told) in [
+        (None, format!("cannot read the journal `{}`", journal.display())),
+        (Some(&groups), "cannot list `".to_owned()),
+    ] {
+        let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(host.root().parent().unwrap(), 0o755);
+        if let Some(folder) = closed {
+            mode(folder, 0o700);
+        }
+        let output = host.agent(&["explain"]).current_dir("/").uid(65534).gid(65534).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.starts_with(&format!("error: {told}")), "{text}");
+        assert!(text.ends_with("\n  caused by: Permission denied (os error 13)\n\nhint: run it as root\n"), "{text}");
+    }
 }

@@ -12,7 +12,7 @@ use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::problem::{self, Look};
 use longshore_core::report::{Envelope, Reporter};
 
-use super::LocalError;
+use super::error::LocalError;
 use super::log::{Level, Log};
 use super::request::Note;
 use crate::deployment::order::Order;

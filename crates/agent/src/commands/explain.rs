@@ -18,7 +18,9 @@ pub fn run(args: &ExplainArgs, layout: &Layout, output: Output) -> Result<(), Fa
             layout.deployment(&found.group, &found.deployment).scripts_log().display()
         )));
     }
-    let explanation = read::explain(layout, &found.group, &found.deployment)
-        .map_err(|error| Failure::new(Exit::Failed, error).hint("other deployments: `longshore-agent history`"))?;
+    let explanation = read::explain(layout, &found.group, &found.deployment).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Exit::Failed, error).hint(hint)
+    })?;
     print(&explanation, output, display::explain::explanation)
 }

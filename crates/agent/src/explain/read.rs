@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::ids::{DeploymentId, GroupId};
 
-use super::evidence::{self, Evidence};
+use super::causes;
+use super::evidence::Evidence;
 use super::remedy::{self, Remedy};
 use super::story::{EventRun, StepRun, StepState, Story};
 use super::{Explanation, Failed, FailedScript, Link, Logs, Next, Now, Purpose, Standing};
@@ -28,6 +29,14 @@ pub enum ExplainError {
     /// The past could not be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The journal cannot be opened.
+    #[error("cannot read the journal `{path}`")]
+    Unreadable {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The journal does not say what was asked for.
     #[error("the journal `{path}` does not say what was asked for{}", damage.as_ref().map(|damage| format!(": {damage}")).unwrap_or_default())]
     NoOrder {
@@ -38,9 +47,23 @@ pub enum ExplainError {
     },
 }
 
+impl ExplainError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        let hint = match self {
+            ExplainError::History(error) => error.hint(),
+            ExplainError::Unreadable { source, .. } => history::denied(source),
+            ExplainError::NoOrder { .. } => None,
+        };
+        hint.unwrap_or("other deployments: `longshore-agent history`")
+    }
+}
+
 /// Explains a deployment that has a journal.
 pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> Result<Explanation, ExplainError> {
     let directory = layout.deployment(group, deployment);
+    let path = directory.journal();
+    File::open(&path).map_err(|source| ExplainError::Unreadable { path, source })?;
     let (lines, damage) = history::readable(&directory.journal());
     let Some(story) = Story::replay(lines) else {
         return Err(ExplainError::NoOrder { path: directory.journal(), damage });
@@ -52,7 +75,7 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
     let causes = match &standing {
         Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } => Vec::new(),
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => {
-            evidence::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
+            causes::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
         }
     };
     let (started, ended) = (story.started.parse::<jiff::Timestamp>(), story.ended.parse::<jiff::Timestamp>());

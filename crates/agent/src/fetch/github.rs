@@ -3,12 +3,13 @@
 //! `GITHUB_API_URL` names another GitHub, `GITHUB_TOKEN` opens private repositories; proxies are taken from the environment.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::failure::Exit;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, InvalidHeaderValue};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
@@ -37,8 +38,19 @@ pub enum GitHubError {
         with_token: bool,
     },
     /// The token is wrong, or too many questions were asked.
-    #[error("GitHub refuses: {0}")]
-    Refused(StatusCode),
+    #[error("GitHub refuses: {status}")]
+    Refused {
+        /// Its answer.
+        status: StatusCode,
+        /// Whether a token was sent.
+        with_token: bool,
+    },
+    /// An address with a name and a password, of which nobody can see at a glance where it leads.
+    #[error("`GITHUB_API_URL` holds a user name or a password")]
+    Credentials,
+    /// `GITHUB_API_URL` leads nowhere.
+    #[error("`GITHUB_API_URL` is `{0}`, which is no http or https address")]
+    Address(String),
     /// Some other answer.
     #[error("GitHub answers {0}")]
     Status(StatusCode),
@@ -72,8 +84,11 @@ impl GitHubError {
     pub fn exit(&self) -> Exit {
         match self {
             GitHubError::NotFound { .. } => Exit::NotFound,
-            GitHubError::Refused(_) | GitHubError::Status(_) | GitHubError::Network(_) => Exit::Unavailable,
-            GitHubError::Token(_) | GitHubError::Unencrypted(_) => Exit::Usage,
+            GitHubError::Refused { .. } | GitHubError::Status(_) | GitHubError::Network(_) => Exit::Unavailable,
+            GitHubError::Token(_)
+            | GitHubError::Unencrypted(_)
+            | GitHubError::Credentials
+            | GitHubError::Address(_) => Exit::Usage,
             GitHubError::TooLarge { .. } => Exit::BadBundle,
             GitHubError::Write { .. } => Exit::Failed,
         }
@@ -88,13 +103,23 @@ impl GitHubError {
             GitHubError::NotFound { with_token: true } => {
                 Some("the token in `GITHUB_TOKEN` needs to be allowed to read the repository's contents".to_owned())
             }
-            GitHubError::Refused(_) => {
+            GitHubError::Refused { with_token: false, .. } => {
                 Some("without a token in `GITHUB_TOKEN` an address may ask only 60 times an hour".to_owned())
             }
+            GitHubError::Refused { status: StatusCode::UNAUTHORIZED, with_token: true } => {
+                Some("the token in `GITHUB_TOKEN` is wrong, or has expired".to_owned())
+            }
+            GitHubError::Refused { with_token: true, .. } => Some(
+                "the token in `GITHUB_TOKEN` may not read the repository's contents, or was used too often; wait an hour, \
+                 or give another one"
+                    .to_owned(),
+            ),
             GitHubError::Network(_) => Some("a proxy is taken from `HTTPS_PROXY`, less `NO_PROXY`".to_owned()),
             GitHubError::Status(_)
             | GitHubError::Token(_)
             | GitHubError::Unencrypted(_)
+            | GitHubError::Credentials
+            | GitHubError::Address(_)
             | GitHubError::TooLarge { .. }
             | GitHubError::Write { .. } => None,
         }
@@ -103,13 +128,15 @@ impl GitHubError {
     /// Whether the next try may end differently.
     fn may_pass(&self) -> bool {
         match self {
-            GitHubError::Status(status) | GitHubError::Refused(status) => {
+            GitHubError::Status(status) | GitHubError::Refused { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             GitHubError::Network(error) => !error.is_builder() && !error.is_redirect(),
             GitHubError::NotFound { .. }
             | GitHubError::Token(_)
             | GitHubError::Unencrypted(_)
+            | GitHubError::Credentials
+            | GitHubError::Address(_)
             | GitHubError::TooLarge { .. }
             | GitHubError::Write { .. } => false,
         }
@@ -149,21 +176,24 @@ impl Api {
         }
     }
 
-    /// Whether it is on this host, so that nobody can listen.
-    fn is_here(&self) -> bool {
-        let host = self.url.split('/').nth(2).unwrap_or_default();
-        let names = ["127.0.0.1", "localhost", "[::1]"];
-        let ends = |rest: &str| rest.is_empty() || rest.starts_with(':');
-        names.iter().any(|name| host.strip_prefix(name).is_some_and(ends))
+    /// Whether nobody on the way can read what is sent: by https it is encrypted, and on this host there is no way.
+    fn is_encrypted(&self) -> Result<bool, GitHubError> {
+        let url = Url::parse(&self.url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        let url = url.ok_or_else(|| GitHubError::Address(self.url.clone()))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(GitHubError::Credentials);
+        }
+        let encrypted = url.scheme() == "https";
+        match self.token.is_some() && !encrypted && !is_here(&url) {
+            true => Err(GitHubError::Unencrypted(self.url.clone())),
+            false => Ok(encrypted),
+        }
     }
 
     fn client(&self) -> Result<Client, GitHubError> {
-        let encrypted = self.url.starts_with("https://");
+        let encrypted = self.is_encrypted()?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        if self.token.is_some() && !encrypted && !self.is_here() {
-            return Err(GitHubError::Unencrypted(self.url.clone()));
-        }
         // The token is given with the request: the client drops it when another host takes over.
         Client::builder()
             .user_agent(concat!("longshore-agent/", env!("CARGO_PKG_VERSION")))
@@ -194,7 +224,7 @@ impl Api {
             status if status.is_success() => {}
             StatusCode::NOT_FOUND => return Err(GitHubError::NotFound { with_token: self.token.is_some() }),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => {
-                return Err(GitHubError::Refused(status));
+                return Err(GitHubError::Refused { status, with_token: self.token.is_some() });
             }
             status => return Err(GitHubError::Status(status)),
         }
@@ -210,5 +240,56 @@ impl Api {
             progress(bytes);
         }
         file.flush().await.map_err(unwritable)
+    }
+}
+
+/// Whether an address is on this host.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Expected = dyn Fn(&str) -> Result<bool, String>;
+
+    #[test]
+    fn a_token_goes_only_where_nobody_on_the_way_can_read_it() {
+        let unencrypted =
+            |url: &str| Err(format!("`GITHUB_API_URL` is `{url}`, which is not encrypted, and `GITHUB_TOKEN` is set"));
+        let no_address = |url: &str| Err(format!("`GITHUB_API_URL` is `{url}`, which is no http or https address"));
+        let with_user = |_: &str| Err("`GITHUB_API_URL` holds a user name or a password".to_owned());
+        let by_https = |_: &str| Ok(true);
+        let here = |_: &str| Ok(false);
+        let table: [(&str, &Expected); 18] = [
+            ("https://api.github.com", &by_https),
+            ("HTTPS://github.example.com:8443/api/v3", &by_https),
+            ("https://user:password@github.example.com", &with_user),
+            ("http://127.0.0.1:8099", &here),
+            ("http://127.8.9.1", &here),
+            ("http://2130706433/", &here),
+            ("http://localhost:1/api", &here),
+            ("http://LOCALHOST", &here),
+            ("http://[::1]:80", &here),
+            ("http://127.0.0.1:x@127.0.0.2:8099", &with_user),
+            ("http://localhost@github.example.com", &with_user),
+            ("http://github.example.com", &unencrypted),
+            ("http://localhost.example.com", &unencrypted),
+            ("http://127.0.0.1.example.com", &unencrypted),
+            ("http://github.example.com\\@127.0.0.1", &unencrypted),
+            ("http://[2001:db8::1]", &unencrypted),
+            ("ftp://localhost", &no_address),
+            ("api.github.com", &no_address),
+        ];
+        for (url, expected) in table {
+            let api = Api { url: url.to_owned(), token: Some("s3cret".to_owned()) };
+            let found = api.is_encrypted().map_err(|error| error.to_string());
+            assert_eq!(found, expected(url), "{url}");
+        }
+        let anonymous = Api { url: "http://github.example.com".to_owned(), token: None };
+        assert!(matches!(anonymous.is_encrypted(), Ok(false)), "who has no secret tells none");
     }
 }

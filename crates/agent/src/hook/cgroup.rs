@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::tree;
+use super::entry::entry;
 
 /// How the names of our cgroups begin; the shim's process id and its start in the kernel's ticks follow.
 const PREFIX: &str = "longshore-hook-";
@@ -32,7 +32,7 @@ impl Cgroup {
         let read = |path: &str| Ok::<_, io::Error>(String::from_utf8_lossy(&fs::read(path)?).into_owned());
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "no cgroup hierarchy is mounted");
         let own = std::process::id().cast_signed();
-        let ticks = tree::entry(own).map_or(0, |entry| entry.ticks);
+        let ticks = entry(own).map_or(0, |entry| entry.ticks);
         for parent in parents(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?) {
             sweep(&parent);
             let dir = parent.join(format!("{PREFIX}{own}-{ticks}"));
@@ -125,7 +125,7 @@ fn sweep(parent: &Path) {
             let (pid, ticks) = dir.file_name()?.to_str()?.strip_prefix(PREFIX)?.split_once('-')?;
             let (pid, ticks): (i32, u64) = (pid.parse().ok()?, ticks.parse().ok()?);
             // The shim of a hook that is about to start has made its cgroup and not filled it yet.
-            Some(tree::entry(pid).is_none_or(|entry| entry.ticks != ticks))
+            Some(entry(pid).is_none_or(|entry| entry.ticks != ticks))
         };
         if is_dead() == Some(true) {
             let _ = remove(&dir);

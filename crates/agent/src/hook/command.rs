@@ -40,7 +40,7 @@ pub const DEPLOYMENT_VARIABLES: [&str; 15] = [
 
 /// Variables that carry or lead to the agent's own credentials. No hook inherits them; the AWS agent 1.8.1 hands all of
 /// them on. A host's role stays reachable for hooks, because the metadata service needs no variable.
-pub const AGENT_CREDENTIALS: [&str; 14] = [
+pub const AGENT_CREDENTIALS: [&str; 15] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -55,6 +55,7 @@ pub const AGENT_CREDENTIALS: [&str; 14] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
+    "GITHUB_TOKEN",
 ];
 
 /// What a hook inherits of the agent's environment with [`HookEnvironment::Clean`], besides everything that begins with

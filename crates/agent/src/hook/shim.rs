@@ -37,9 +37,10 @@ use self::script::{Script, not_started};
 use self::supervisor::Supervisor;
 use super::cgroup::Cgroup;
 use super::command::{DEPLOYMENT_VARIABLES, HookCommand, RunAs};
+use super::entry::entry;
 use super::folder::{self, CgroupDir, Position, Running};
 use super::policy::{HookEnvironment, Leftovers};
-use super::{HookOutcome, HookReport, Stream, tree, user};
+use super::{HookOutcome, HookReport, Stream, user};
 
 pub(in crate::hook) use self::log::ROTATED;
 pub(in crate::hook) use self::output::ProgressLine;
@@ -265,7 +266,7 @@ fn start(
     let running = |pid: Pid| Running {
         shim: unistd::getpid().as_raw(),
         pid: pid.as_raw(),
-        ticks: tree::entry(pid.as_raw()).map_or(0, |entry| entry.ticks),
+        ticks: entry(pid.as_raw()).map_or(0, |entry| entry.ticks),
         started: report.started.clone().unwrap_or_default(),
         boot: folder::boot(),
         cgroup: cgroup.map(|cgroup| CgroupDir(cgroup.dir().to_owned())),

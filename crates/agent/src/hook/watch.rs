@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
 use super::command::{HookCommand, without_credentials};
+use super::entry::entry;
 use super::folder::{self, Running};
 use super::shim::{ProgressLine, SUBCOMMAND};
 use super::tail::Tail;
@@ -285,7 +286,7 @@ fn end_orphans(running: &Running) -> (Vec<Process>, Vec<Process>) {
         return Default::default();
     }
     let cgroup = running.cgroup.as_ref().map(|dir| Cgroup::at(dir.0.clone()));
-    let leader = tree::entry(running.pid);
+    let leader = entry(running.pid);
     let is_it = leader.as_ref().is_some_and(|leader| leader.ticks == running.ticks);
     let pid = is_it.then_some(running.pid);
     let ours = Kin { root: pid, session: pid, cgroup: cgroup.as_ref() };

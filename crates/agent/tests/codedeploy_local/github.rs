@@ -200,21 +200,36 @@ fn what_may_pass_is_tried_again_and_what_will_not_is_told() {
         assert_eq!(deploy(&host, &server, &options, &[]), finished(&host.group()));
         assert_eq!(server.asked().len(), 2);
     }
-    for (status_line, cause, hint) in [
+    for (status_line, token, cause, hint) in [
         (
             "404 Not Found",
+            "",
             "GitHub shows no such commit",
             "\nhint: a private repository needs a token in `GITHUB_TOKEN`\n",
         ),
         (
             "403 Forbidden",
+            "",
             "GitHub refuses: 403 Forbidden",
             "\nhint: without a token in `GITHUB_TOKEN` an address may ask only 60 times an hour\n",
         ),
-        ("410 Gone", "GitHub answers 410 Gone", ""),
+        (
+            "403 Forbidden",
+            "s3cret",
+            "GitHub refuses: 403 Forbidden",
+            "\nhint: the token in `GITHUB_TOKEN` may not read the repository's contents, or was used too often; wait an \
+             hour, or give another one\n",
+        ),
+        (
+            "401 Unauthorized",
+            "s3cret",
+            "GitHub refuses: 401 Unauthorized",
+            "\nhint: the token in `GITHUB_TOKEN` is wrong, or has expired\n",
+        ),
+        ("410 Gone", "", "GitHub answers 410 Gone", ""),
     ] {
         let server = Server::start([status(status_line)]);
-        let ran = deploy(&host, &server, &options, &[]);
+        let ran = deploy(&host, &server, &options, &[("GITHUB_TOKEN", token)]);
         let told = format!(
             "ERROR: cannot fetch `https://api.github.com/repos/o/r/zipball/HEAD`\n  caused by: {cause}\n{hint}"
         );

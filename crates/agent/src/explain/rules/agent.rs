@@ -2,8 +2,8 @@
 
 use longshore_core::lifecycle::ScriptsFrom;
 
-use super::Rule;
-use super::Sign::{Maybe, Says, Sure};
+use super::rule::Rule;
+use super::rule::Sign::{Maybe, Says, Sure};
 use crate::deployment::journal::Outcome;
 use crate::explain::evidence::Evidence;
 use crate::hook::HookOutcome;

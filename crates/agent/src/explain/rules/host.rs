@@ -1,7 +1,7 @@
 //! What the host's file systems and kernel say, and what an exit status may mean.
 
-use super::Rule;
-use super::Sign::{Maybe, Says};
+use super::rule::Rule;
+use super::rule::Sign::{Maybe, Says};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

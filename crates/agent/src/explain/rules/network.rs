@@ -1,7 +1,7 @@
 //! What the network, AWS and other services say.
 
-use super::Rule;
-use super::Sign::Says;
+use super::rule::Rule;
+use super::rule::Sign::Says;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

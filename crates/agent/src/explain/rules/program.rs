@@ -1,7 +1,7 @@
 //! What shells, service managers and package managers say.
 
-use super::Rule;
-use super::Sign::Says;
+use super::rule::Rule;
+use super::rule::Sign::Says;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

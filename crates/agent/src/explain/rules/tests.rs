@@ -4,7 +4,8 @@ use longshore_core::lifecycle::ScriptsFrom;
 
 use super::*;
 use crate::deployment::journal::Outcome;
-use crate::explain::evidence;
+use crate::explain::causes;
+use crate::explain::evidence::Evidence;
 use crate::explain::remedy::{Remedy, Step};
 use crate::hook::HookOutcome;
 
@@ -40,13 +41,13 @@ fn causes_of(hook: &HookOutcome, output: &[&str]) -> Vec<&'static str> {
     };
     let evidence =
         Evidence { outcome: Some(Outcome::Failed), hook: Some(hook), output: &output, said, ..Evidence::default() };
-    evidence::causes(&evidence, &remedy()).into_iter().map(|likely| likely.cause).collect()
+    causes::causes(&evidence, &remedy()).into_iter().map(|likely| likely.cause).collect()
 }
 
 /// The names of the causes of a deployment that ended without a failed script, with this reason.
 fn causes_of_reason(reason: &str) -> Vec<&'static str> {
     let evidence = Evidence { outcome: Some(Outcome::Refused), said: reason.lines().collect(), ..Evidence::default() };
-    evidence::causes(&evidence, &remedy()).into_iter().map(|likely| likely.cause).collect()
+    causes::causes(&evidence, &remedy()).into_iter().map(|likely| likely.cause).collect()
 }
 
 /// What programs print, and the cause that has to come first.
@@ -351,7 +352,7 @@ fn a_script_of_the_installed_revision_is_told_first_and_its_own_cause_second() {
         output: &output,
         ..Evidence::default()
     };
-    let causes = evidence::causes(&evidence, &remedy());
+    let causes = causes::causes(&evidence, &remedy());
     let names: Vec<_> = causes.iter().map(|likely| likely.cause).collect();
     assert_eq!(names, ["old-stop-script", "command-not-found"]);
     assert_eq!(

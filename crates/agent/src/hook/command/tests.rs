@@ -102,6 +102,7 @@ fn everything_that_is_known_of_the_bundle_and_its_predecessor_is_told() {
 
 #[test]
 fn no_credential_of_the_agent_reaches_a_hook() {
+    assert!(AGENT_CREDENTIALS.contains(&"GITHUB_TOKEN"), "it opens private bundles");
     let secrets: Vec<(&str, &str)> = AGENT_CREDENTIALS.iter().map(|name| (*name, "secret")).collect();
     let command = HookCommand::new(&hook(None, false), 0, RunAs::Agent, &context(&secrets));
     assert!(!command.env.values().any(|value| value == "secret"), "{:?}", command.env);

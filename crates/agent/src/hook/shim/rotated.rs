@@ -17,21 +17,28 @@ pub(super) struct Rotated {
     /// The first line of a new file.
     header: fn() -> String,
     file: Option<File>,
+    /// Whether its folder was there once. A folder that is gone since was removed on purpose, and what comes is dropped.
+    was_open: bool,
 }
 
 impl Rotated {
     /// A log that is opened with the first write; its folder is made when it is missing.
     pub(super) fn new(path: &Path, limit: u64, first: u32, keep: u32, header: fn() -> String) -> Rotated {
-        Rotated { path: path.to_owned(), limit, first, keep, header, file: None }
+        Rotated { path: path.to_owned(), limit, first, keep, header, file: None, was_open: false }
     }
 
-    /// Appends these whole lines.
+    /// Appends these whole lines; drops them when the log's folder was removed after the log was opened.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
-        let Some(file) = self.current()? else { return Err(io::Error::other("it is being replaced all the time")) };
-        file.write_all(lines)
+        let was_open = self.was_open;
+        match self.current() {
+            Ok(Some(file)) => file.write_all(lines),
+            Ok(None) => Err(io::Error::other("it is being replaced all the time")),
+            Err(error) if was_open && error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The file that now has the log's name: its inode, and how much is in it.
@@ -47,6 +54,7 @@ impl Rotated {
                 Some(file) => file,
                 None => self.open()?,
             };
+            self.was_open = true;
             match fs::metadata(&self.path) {
                 Ok(named) if named.ino() == file.metadata()?.ino() => {
                     if named.len() < self.limit || !self.rotate(&file) {
@@ -66,7 +74,7 @@ impl Rotated {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 File::options().append(true).create(true).open(&self.path)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.was_open => {
                 self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
                 self.create()
             }
@@ -165,5 +173,23 @@ mod tests {
         fs::remove_file(&path).unwrap();
         log.append(b"two\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "head\ntwo\n");
+    }
+
+    #[test]
+    fn a_removed_folder_does_not_come_back_with_what_is_printed_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("d-1");
+        let mut log = Rotated::new(&folder.join("logs/scripts.log"), 1000, 1, 1, String::new);
+        log.append(b"one\n").unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        for _ in 0..2 {
+            log.append(b"two\n").unwrap();
+            assert_eq!(log.place(), None);
+        }
+        assert!(!folder.exists());
+        // Somebody who makes it again wants it.
+        fs::create_dir_all(folder.join("logs")).unwrap();
+        log.append(b"three\n").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("logs/scripts.log")).unwrap(), "three\n");
     }
 }
