@@ -162,6 +162,9 @@ fn a_deployment_under_way_is_told_from_one_whose_agent_died_and_from_one_that_wa
     };
     end(&running["shim"]);
     fs::write(host.path().join("trace.go"), "").unwrap();
+    // Nobody waits for the script any more but init: gone, or a zombie that init has not come to yet.
+    let script = format!("/proc/{}/stat", running["pid"]);
+    wait_until("the end of the script", || fs::read_to_string(&script).map_or(true, |stat| stat.contains(") Z ")));
     let mut resumed = None;
     wait_until("the end of the shim", || {
         let told = json(&host, &[&id]);
