@@ -6,11 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{S3Server, bin, services, workspace_root};
 
@@ -140,15 +140,17 @@ fn three_commits_of_a_compose_application_reach_a_host_with_two_groups() {
         "lines of output:\n    [std",
         "(unhealthy)",
         "hint: all of its output: less ",
-        "go back to the last good release: longshore-agent deploy ",
+        "the last good release is back (",
     ] {
         assert!(told.contains(part), "{part:?} is missing in:\n{told}");
     }
 
-    // The way back that the report names works.
-    let way_back = told.split("longshore-agent deploy ").nth(1).unwrap().lines().next().unwrap();
-    succeed(agent().arg("deploy").args(way_back.split_whitespace()));
-    assert!(http_get(dev_port).contains(&second));
+    // It serves: its containers were started again, and need a moment.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !ask(dev_port).is_ok_and(|answer| answer.contains(&second)) {
+        assert!(Instant::now() < deadline, "the release that was restored does not serve");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 
     // And all of it is remembered.
     let history = succeed(agent().args(["history", "--output", "json"]));
@@ -203,13 +205,18 @@ fn free_port() -> u16 {
 
 /// The page of a shop.
 fn http_get(port: u16) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\nHost: shop\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = ask(port).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
     answer
+}
+
+fn ask(port: u16) -> io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: shop\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn copy_tree(from: &Path, to: &Path) {

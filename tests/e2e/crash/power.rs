@@ -60,6 +60,7 @@ fn after_a_power_cut_at_any_moment_a_restart_finishes_the_deployment_or_says_wha
         |cut| cut.name.clone(),
         |host, cut| {
             cut.disk.write(host.path()).unwrap();
+            forget_identities(&host.deployment(NEW).join("installation.json"));
             if cut.loss == Loss::Everything && check::done(host, "Install") {
                 delete_again(&host.www());
             }
@@ -77,6 +78,19 @@ fn after_a_power_cut_at_any_moment_a_restart_finishes_the_deployment_or_says_wha
             });
         },
     );
+}
+
+/// The disk of a host that lost power has the inodes it had. This one is a copy with inodes of its own, so that what was
+/// written down of them would make every file a stranger.
+fn forget_identities(installation: &Path) {
+    let Ok(text) = fs::read_to_string(installation) else { return };
+    let Ok(mut written) = serde_json::from_str::<serde_json::Value>(&text) else { return };
+    for list in ["trees", "files"] {
+        for staged in written["transaction"][list].as_array_mut().unwrap() {
+            staged.as_object_mut().unwrap().remove("identity");
+        }
+    }
+    fs::write(installation, written.to_string()).unwrap();
 }
 
 /// Deletes what an installation had deleted before its end was written down (as above what hooks had). No file system with a journal keeps the later
