@@ -66,6 +66,10 @@ pub(super) fn sweep(agent: &Agent, lock: &Lock) {
         if !was_begun {
             let _ = fs::remove_file(&journal);
         }
+        // A power cut can bring it back after its deployment was closed.
+        if journal::read(&journal).is_ok_and(|lines| journal::outcome(&lines).is_some()) {
+            let _ = fs::remove_file(DeploymentDir::at(&path).installation());
+        }
         // Only an empty folder goes: without a journal it may be one of the AWS agent's.
         if fs::remove_dir(&path).is_err() {
             remove_temporary(&path, "");
