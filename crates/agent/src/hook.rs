@@ -17,6 +17,8 @@ mod tree;
 pub mod user;
 pub mod watch;
 
+pub(crate) use folder::boot_id;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

@@ -20,7 +20,7 @@ use super::refusal::{self, CannotWrite, FailedHook};
 use super::throttle::{Throttle, elapsed};
 use crate::event::Event;
 use crate::hook::command::{HookCommand, HookContext};
-use crate::hook::{HookReport, Stream, user, watch};
+use crate::hook::{HookReport, Stream, boot_id, user, watch};
 use crate::install::compat::Records;
 use crate::install::execute::{self, InstallError, Installation};
 use crate::install::listing::Listing;
@@ -264,11 +264,6 @@ fn was_started(dir: &Path, before: Option<&Begun>) -> Result<bool, watch::HookEr
         None => Ok(false),
         Some(begun) => Ok(begun.boot != boot_id() || watch::was_started(dir)?),
     }
-}
-
-/// Tells this boot of the host from every other one; empty where the kernel does not say.
-pub(super) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 /// Runs a hook; its script is ended when the user asks a second time.

@@ -71,8 +71,8 @@ impl Running {
     }
 }
 
-/// This boot of the host.
-pub(super) fn boot() -> String {
+/// Tells this boot of the host from every other one; empty where the kernel does not say.
+pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

@@ -268,7 +268,7 @@ fn start(
         pid: pid.as_raw(),
         ticks: entry(pid.as_raw()).map_or(0, |entry| entry.ticks),
         started: report.started.clone().unwrap_or_default(),
-        boot: folder::boot(),
+        boot: folder::boot_id(),
         cgroup: cgroup.map(|cgroup| CgroupDir(cgroup.dir().to_owned())),
         grace: command.grace,
         output: place.map(|(inode, offset)| Position { log: command.log.clone(), inode, offset }),

@@ -282,7 +282,7 @@ fn interrupted(dir: &Path, status: Option<ExitStatus>) -> HookReport {
 /// Only what certainly belongs to the hook: its cgroup, and its session and descendants as long as the script's own
 /// process lives. Without both, a session of that number may be somebody else's by now: what is in it is only named.
 fn end_orphans(running: &Running) -> (Vec<Process>, Vec<Process>) {
-    if running.boot != folder::boot() {
+    if running.boot != folder::boot_id() {
         return Default::default();
     }
     let cgroup = running.cgroup.as_ref().map(|dir| Cgroup::at(dir.0.clone()));
