@@ -93,6 +93,22 @@ pub enum Command {
     /// Without a deployment: the latest one.
     #[command(after_help = "Example:\n  longshore-agent logs --group dev --follow")]
     Logs(LogsArgs),
+    /// Take orders and carry them out until it is stopped
+    ///
+    /// The long-lived agent. Orders come from the AWS CodeDeploy service, in place of AWS's own agent, or from group pointers
+    /// in a store (S3 or a folder), or both. Reads `/etc/longshore/agent.toml` and AWS's `codedeployagent.yml`. Ends with 0
+    /// on TERM: a script that runs goes on, and the next agent takes its result.
+    #[command(after_help = "Example:\n  longshore-agent run --config /etc/longshore/agent.toml")]
+    Run(RunArgs),
+    /// Show the settings of `run`, and where each comes from
+    #[command(after_help = "Example:\n  longshore-agent config show")]
+    Config(ConfigArgs),
+    /// Ask the agent that runs on this host, over its socket
+    #[command(after_help = "Example:\n  longshore-agent control status")]
+    Control(ControlArgs),
+    /// Have systemd start the agent with the host
+    #[command(after_help = "Example:\n  longshore-agent install-service")]
+    InstallService(InstallServiceArgs),
     /// Look for what would make a deployment fail on this host
     ///
     /// Each finding comes with its fix. Changes nothing.
@@ -296,6 +312,56 @@ pub struct DoctorArgs {
     /// Which groups.
     #[command(flatten)]
     pub group: GroupArgs,
+}
+
+/// What the daemon is told.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The file of settings: ours (TOML), or AWS's `codedeployagent.yml` when the name ends in `.yml` or `.yaml`
+    /// [default: /etc/longshore/agent.toml if it is there]
+    #[arg(long, env = "LONGSHORE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What is done with the settings.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// What.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What is done with the settings.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every value and where it comes from
+    Show(RunArgs),
+}
+
+/// What the running agent is asked.
+#[derive(Debug, Clone, Args)]
+pub struct ControlArgs {
+    /// The agent's socket
+    #[arg(long, env = "LONGSHORE_SOCKET", value_name = "PATH", default_value = crate::control::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// What.
+    #[command(subcommand)]
+    pub command: ControlCommand,
+}
+
+/// What the running agent is asked.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ControlCommand {
+    /// Show what it does, where its orders come from, and what is installed
+    Status,
+}
+
+/// How the service is installed.
+#[derive(Debug, Clone, Args)]
+pub struct InstallServiceArgs {
+    /// Only print the unit
+    #[arg(long)]
+    pub print: bool,
 }
 
 impl GroupArgs {

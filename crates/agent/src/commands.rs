@@ -1,13 +1,17 @@
 //! One file per command. They parse, plan and act; they hold no rules of the domain.
 
+pub mod config;
+pub mod control;
 pub mod deploy;
 pub mod doctor;
 pub mod explain;
 pub mod history;
+pub mod install_service;
 pub mod logs;
 pub mod plan;
 pub mod resume;
 pub mod rollback;
+pub mod run;
 pub mod status;
 
 use std::io::{self, Write};

@@ -18,6 +18,7 @@
 //! command `plan` shows beside its plan, and [`preview`] puts both together (pure).
 
 pub mod agent;
+pub mod answer;
 pub mod decide;
 pub mod drive;
 mod interrupted;

@@ -1,5 +1,6 @@
 //! Revision → verified bundle on this host.
 
+pub mod access;
 pub mod github;
 
 use std::fs;

@@ -66,6 +66,16 @@ impl Layout {
         self.root.join(format!("deployment-logs/{program}-deployments.log"))
     }
 
+    /// The mark that the daemon takes no new orders.
+    pub fn paused(&self) -> PathBuf {
+        self.root.join("paused.json")
+    }
+
+    /// What the daemon knows of the commands of the CodeDeploy service: one file for each.
+    pub fn host_commands(&self) -> PathBuf {
+        self.root.join("host-commands")
+    }
+
     /// The folder of all group states.
     pub fn groups(&self) -> PathBuf {
         self.root.join("groups")
@@ -146,6 +156,11 @@ impl GroupDir {
     /// The last release that went through its last event.
     pub fn good(&self) -> PathBuf {
         self.0.join("good.json")
+    }
+
+    /// What was last seen of the group's pointer in a store.
+    pub fn pointer(&self) -> PathBuf {
+        self.0.join("pointer.json")
     }
 
     /// The lock file.

@@ -4,9 +4,12 @@
 //! things that change a host; [`layout`] says where everything stands.
 
 pub mod cli;
+pub mod codedeploy;
 pub mod codedeploy_local;
 pub mod commands;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod deployment;
 pub mod display;
 pub mod doctor;
@@ -16,12 +19,15 @@ pub mod fetch;
 pub mod github;
 pub mod history;
 pub mod hook;
+pub mod identity;
 pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
 pub mod release;
 pub mod retention;
+pub mod settings;
+pub mod source;
 mod stop;
 
 use std::ffi::OsString;
@@ -70,6 +76,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Rollback(args) => commands::rollback::run(&args, &layout, cli.global.output),
         Command::Explain(args) => commands::explain::run(&args, &layout, cli.global.output),
         Command::Logs(args) => commands::logs::run(&args, &layout, cli.global.output),
+        Command::Run(args) => commands::run::run(&args, cli.global),
+        Command::Config(args) => commands::config::run(&args, &cli.global),
+        Command::Control(args) => commands::control::run(&args, cli.global.output),
+        Command::InstallService(args) => commands::install_service::run(&args, cli.global.output),
         Command::Doctor(args) => commands::doctor::run(&args, &layout, cli.global.output),
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),

@@ -35,6 +35,10 @@ pub enum Exit {
     Busy = 9,
     /// A service cannot be reached or refuses: store, network, credentials.
     Unavailable = 10,
+    /// A deployment that was waited for failed on a host.
+    DeploymentFailed = 11,
+    /// What was waited for did not end in time.
+    TimedOut = 12,
 }
 
 impl From<Exit> for ExitCode {

@@ -67,6 +67,22 @@ pub enum Put {
     Exists(ObjectInfo),
 }
 
+/// What became of a small object since it was read last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// Nothing.
+    Same,
+    /// It is not there.
+    Missing,
+    /// It has other contents, or was not read before.
+    New {
+        /// All of it.
+        contents: Vec<u8>,
+        /// Its ETag.
+        etag: String,
+    },
+}
+
 /// What [`Store::open_with`] takes instead of what the environment says. Only for S3.
 #[derive(Debug, Clone, Default)]
 pub struct S3Options {
@@ -195,6 +211,15 @@ impl Store {
             Store::S3(store) => store.read(key).await,
             Store::Dir(store) => store.read(key),
         }
+    }
+
+    /// The same, unless its ETag is still `known`.
+    pub async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
+        Ok(match self.read(key).await? {
+            None => Changed::Missing,
+            Some((_, etag)) if Some(etag.as_str()) == known => Changed::Same,
+            Some((contents, etag)) => Changed::New { contents, etag },
+        })
     }
 
     /// All objects whose key starts with `prefix` (which is itself relative to the store's own), sorted by key.

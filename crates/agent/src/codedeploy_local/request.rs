@@ -17,7 +17,7 @@ use super::options::Options;
 use crate::commands::deploy;
 use crate::config::Config;
 use crate::deployment::agent::fresh_id;
-use crate::deployment::order::{Cause, Group, OnFailure, Order, Policy, Revision, StopFrom};
+use crate::deployment::order::{Cause, Group, OnFailure, Order, Pace, Policy, Revision, StopFrom};
 use crate::hook::policy::{HookPolicy, ToldNames};
 use crate::layout::Layout;
 
@@ -151,6 +151,9 @@ pub fn order(options: &Options, config: &Config, layout: &Layout) -> Result<Requ
         content_digest: None,
         appspec_name,
         policy: policy(config, layout, names),
+        pace: Pace::AtOnce,
+        reuse: None,
+        possible_events: None,
     };
     Ok(Request { order, notes })
 }

@@ -16,7 +16,7 @@ use longshore_core::store::ObjectUrl;
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
 use crate::deployment::agent::{self, Agent};
 use crate::deployment::drive;
-use crate::deployment::order::{self, Cause, Group, Order, Policy, Revision};
+use crate::deployment::order::{self, Cause, Group, Order, Pace, Policy, Revision};
 use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
@@ -85,6 +85,9 @@ pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure
         content_digest: args.digest,
         appspec_name: args.appspec_filename.clone(),
         policy,
+        pace: Pace::AtOnce,
+        reuse: None,
+        possible_events: None,
     })
 }
 

@@ -10,7 +10,7 @@ use super::deploy;
 use crate::cli::{Output, RollbackArgs};
 use crate::deployment::agent::fresh_id;
 use crate::deployment::drive;
-use crate::deployment::order::{Cause, Order, Revision};
+use crate::deployment::order::{Cause, Order, Pace, Revision};
 use crate::display::table;
 use crate::history::{self, Record};
 use crate::layout::Layout;
@@ -154,6 +154,9 @@ fn order(chosen: &Candidate, args: &RollbackArgs, revision: Revision) -> Result<
         content_digest: chosen.release.content_digest,
         appspec_name: chosen.release.appspec_name.clone(),
         policy,
+        pace: Pace::AtOnce,
+        reuse: None,
+        possible_events: None,
         ..then.clone()
     })
 }

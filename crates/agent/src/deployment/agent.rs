@@ -7,17 +7,19 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use longshore_core::ids::DeploymentId;
 use longshore_core::report::{Envelope, Fanout, JsonLines, Reporter};
 
 use super::order::Order;
 use crate::event::Event;
+use crate::fetch::access::Access;
 use crate::layout::Layout;
 use crate::stop;
 
 /// What deployments work with.
+#[derive(Clone)]
 pub struct Agent {
     /// Where everything stands.
     pub layout: Layout,
@@ -31,6 +33,11 @@ pub struct Agent {
     pub cwd: PathBuf,
     /// How many times the user asked to stop: once ends the deployment after the running script, twice ends the script.
     pub stop: Arc<AtomicUsize>,
+    /// Set when this process is about to end and another one will go on: no step begins any more, a script that runs is
+    /// left to its shim, and nothing is closed.
+    pub handover: Arc<AtomicBool>,
+    /// How revisions are fetched.
+    pub access: Access,
 }
 
 impl Agent {
@@ -38,7 +45,9 @@ impl Agent {
     /// started, because it is asked to stop by signals.
     pub fn of_this_process(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
         let cwd = std::env::current_dir()?;
-        Ok(Agent { layout, reader, now, environment: std::env::vars_os().collect(), cwd, stop: stop::count() })
+        let environment = std::env::vars_os().collect();
+        let (stop, handover, access) = (stop::count(), Arc::default(), Access::default());
+        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access })
     }
 
     /// The event stream of one deployment: to the reader, and appended to `events.jsonl` in the deployment's folder, which

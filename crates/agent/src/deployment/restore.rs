@@ -4,7 +4,7 @@ use longshore_core::appspec::FileExists;
 use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 
-use super::order::{Cause, OnFailure, Order, Policy, Revision, StopFrom};
+use super::order::{Cause, OnFailure, Order, Pace, Policy, Revision, StopFrom};
 use super::progress::Progress;
 use crate::hook::HookOutcome;
 use crate::release::{Kept, Release};
@@ -94,6 +94,9 @@ pub fn order(failed: &Order, deployment: DeploymentId, due: Due, good: &Release,
         content_digest: kept.content_digest,
         appspec_name: good.appspec_name.clone(),
         policy: Policy { on_failure: OnFailure::Leave, ..failed.policy.clone() },
+        pace: Pace::AtOnce,
+        reuse: None,
+        possible_events: None,
     }
 }
 

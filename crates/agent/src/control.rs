@@ -1,0 +1,13 @@
+//! Local control: a Unix socket on which the running agent is asked.
+
+use std::io;
+
+use crate::daemon::shared::Shared;
+
+/// Where the socket stands.
+pub const DEFAULT_SOCKET: &str = "/run/longshore/agent.sock";
+
+/// Answers questions until the daemon ends.
+pub async fn serve(_shared: Shared) -> io::Result<()> {
+    Ok(())
+}

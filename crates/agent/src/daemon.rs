@@ -1,0 +1,5 @@
+//! The long-lived agent: takes orders from its sources, works on several groups at a time, and ends without losing anything.
+
+pub mod desk;
+pub mod notice;
+pub mod shared;

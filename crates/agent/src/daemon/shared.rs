@@ -1,0 +1,126 @@
+//! What every part of the daemon works with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use longshore_core::report::Reporter;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::desk::Desk;
+use super::notice::{Listener, Notice};
+use crate::deployment::agent::Agent;
+use crate::event::Event;
+use crate::fetch::access::Access;
+use crate::settings::Settings;
+
+/// What every part of the daemon works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared {
+    /// What it is told to do.
+    pub settings: Arc<Settings>,
+    /// The agent that carries out its deployments; see [`Shared::agent`].
+    pub agent: Agent,
+    /// Who is told of what happens to the daemon itself.
+    pub listener: Arc<dyn Listener>,
+    /// Who works on which group.
+    pub desk: Desk,
+    /// Turns true once, when the daemon is asked to end.
+    pub ending: watch::Receiver<bool>,
+    /// Whether new orders are left where they are.
+    pub paused: Arc<watch::Sender<bool>>,
+    /// How each source of orders is.
+    sources: Arc<Mutex<BTreeMap<String, SourceState>>>,
+}
+
+/// How a source of orders is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceState {
+    /// When it answered last, RFC 3339.
+    pub answered: Option<String>,
+    /// Why it cannot be reached or refuses, if that is so.
+    pub lost: Option<String>,
+}
+
+impl Shared {
+    /// The parts together. `agent.reader` is the daemon's own log.
+    pub fn new(
+        settings: Settings,
+        agent: Agent,
+        listener: Arc<dyn Listener>,
+        ending: watch::Receiver<bool>,
+        paused: bool,
+    ) -> Shared {
+        let (paused, _) = watch::channel(paused);
+        Shared {
+            settings: Arc::new(settings),
+            agent,
+            listener,
+            desk: Desk::default(),
+            ending,
+            paused: Arc::new(paused),
+            sources: Arc::default(),
+        }
+    }
+
+    /// An agent for one deployment: it fetches by `access` and tells `reader` what happens, beside the daemon's log.
+    pub fn agent(&self, access: Access, reader: Option<Arc<dyn Reporter<Event>>>) -> Agent {
+        let reader = match reader {
+            Some(reader) => Arc::new(Both(Arc::clone(&self.agent.reader), reader)) as Arc<dyn Reporter<Event>>,
+            None => Arc::clone(&self.agent.reader),
+        };
+        Agent { access, reader, ..self.agent.clone() }
+    }
+
+    /// A source answered.
+    pub fn source_answered(&self, source: &str) {
+        let mut sources = self.lock();
+        let state = sources.entry(source.to_owned()).or_default();
+        state.answered = Some((self.agent.now)());
+        if state.lost.take().is_some() {
+            drop(sources);
+            self.listener.tell(&Notice::SourceBack { source: source.to_owned() });
+        }
+    }
+
+    /// A source could not be reached or refused. `reason` with its causes, one line.
+    pub fn source_lost(&self, source: &str, reason: &str, retry_s: u64) {
+        let mut sources = self.lock();
+        let state = sources.entry(source.to_owned()).or_default();
+        if state.lost.as_deref() != Some(reason) {
+            state.lost = Some(reason.to_owned());
+            drop(sources);
+            self.listener.tell(&Notice::SourceLost { source: source.to_owned(), reason: reason.to_owned(), retry_s });
+        }
+    }
+
+    /// How each source is, by its name.
+    pub fn sources(&self) -> BTreeMap<String, SourceState> {
+        self.lock().clone()
+    }
+
+    /// Where it is written down that new orders are left where they are.
+    pub fn pause_mark(&self) -> PathBuf {
+        self.settings.layout.paused()
+    }
+
+    /// Whether new orders are left where they are.
+    pub fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, SourceState>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Two readers of one stream.
+struct Both(Arc<dyn Reporter<Event>>, Arc<dyn Reporter<Event>>);
+
+impl Reporter<Event> for Both {
+    fn report(&self, envelope: &longshore_core::report::Envelope<'_, Event>) {
+        self.0.report(envelope);
+        self.1.report(envelope);
+    }
+}
