@@ -14,7 +14,7 @@ mod shared_file;
 use std::path::Path;
 
 pub use credentials::Credentials;
-pub use error::{ImdsError, IdentityError};
+pub use error::{IdentityError, ImdsError};
 pub use imds::Imds;
 
 use crate::settings::{CodeDeploy, Network};
@@ -84,8 +84,7 @@ impl Identity {
     /// A host that somebody registered; the metadata service is not asked, which there is none of, or not ours.
     fn of_registered(registered: OnPremises, file: &Path) -> Identity {
         let OnPremises { host, region, means } = registered;
-        let hook_variables =
-            vec![(REGION.to_owned(), region.clone()), (HOST_IDENTIFIER.to_owned(), host.clone())];
+        let hook_variables = vec![(REGION.to_owned(), region.clone()), (HOST_IDENTIFIER.to_owned(), host.clone())];
         let source = match means {
             Means::User(_) => Source::User { file: file.to_owned(), host: host.clone() },
             Means::Session(file) => Source::Session(file),

@@ -198,8 +198,8 @@ fn user_keys(file: &Path, host: &str) -> Result<Keys, IdentityError> {
 }
 
 fn session_keys(file: &Path) -> Result<Keys, IdentityError> {
-    let text = on_premises::read_secret(file)
-        .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
+    let text =
+        on_premises::read_secret(file).map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
     shared_file::parse(&text).map_err(|why| IdentityError::SharedFile { file: file.to_owned(), why })
 }
 

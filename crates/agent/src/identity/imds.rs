@@ -42,7 +42,10 @@ pub struct Imds {
 
 enum Token {
     Unknown,
-    Held { value: HeaderValue, until: Instant },
+    Held {
+        value: HeaderValue,
+        until: Instant,
+    },
     /// There are none here, and none are needed.
     Needless,
 }
@@ -216,7 +219,9 @@ impl Imds {
         if !self.v1 {
             return Err(refused);
         }
-        tracing::warn!("the metadata service gives no token ({refused}); it is asked by its first protocol, without one");
+        tracing::warn!(
+            "the metadata service gives no token ({refused}); it is asked by its first protocol, without one"
+        );
         *token = Token::Needless;
         Ok(None)
     }
@@ -301,7 +306,11 @@ mod tests {
         for (endpoint, mode, expected) in [
             (None, Some("v6"), "`AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE` is `v6`; it can be `IPv4` or `IPv6`"),
             (Some("https://a"), None, "`AWS_EC2_METADATA_SERVICE_ENDPOINT` is `https://a`, which is no http address"),
-            (Some("169.254.169.254"), None, "`AWS_EC2_METADATA_SERVICE_ENDPOINT` is `169.254.169.254`, which is no http address"),
+            (
+                Some("169.254.169.254"),
+                None,
+                "`AWS_EC2_METADATA_SERVICE_ENDPOINT` is `169.254.169.254`, which is no http address",
+            ),
         ] {
             assert_eq!(found(endpoint, mode), Err(expected.to_owned()), "{endpoint:?} {mode:?}");
         }

@@ -47,7 +47,9 @@ pub(super) enum Means {
 pub(super) fn read(path: &Path) -> Result<Option<OnPremises>, IdentityError> {
     let text = match read_secret(path) {
         Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(source) => return Err(IdentityError::Read { file: path.to_owned(), source }),
     };
     let source = SourceFile::new(path.display().to_string(), text);
@@ -149,7 +151,9 @@ impl Values<'_> {
     fn arn(&mut self, node: &Node, key: &str, service: &str, kind: &str) -> Option<String> {
         let arn = self.text(node, key)?;
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let named = |resource: &str| resource.strip_prefix(kind).is_some_and(|name| name.split('/').all(|part| !part.is_empty()));
+        let named = |resource: &str| {
+            resource.strip_prefix(kind).is_some_and(|name| name.split('/').all(|part| !part.is_empty()))
+        };
         let right = match parts[..] {
             ["arn", partition, of, "", account, resource] => {
                 partition.starts_with("aws")
@@ -200,7 +204,10 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         let user = read(&format!("---\n{A_REGION}{A_USER}{ID}{SECRET}other: 1\n")).unwrap();
-        assert_eq!((user.host.as_str(), user.region.as_str()), ("arn:aws:iam::123456789012:user/path/host", "eu-central-1"));
+        assert_eq!(
+            (user.host.as_str(), user.region.as_str()),
+            ("arn:aws:iam::123456789012:user/path/host", "eu-central-1")
+        );
         match user.means {
             Means::User(keys) => assert_eq!(
                 (keys.access_key_id.as_str(), keys.secret_access_key.as_str(), keys.session_token),
@@ -246,7 +253,10 @@ mod tests {
                 format!("{A_REGION}{A_USER}{ID}{SECRET}{SECRET}"),
                 &["on-premises.yml:5:1: the key `aws_secret_access_key` stands twice in this mapping"],
             ),
-            ("- hush-hush\n".to_owned(), &["on-premises.yml: must be a mapping with `iam_user_arn` or `iam_session_arn`"]),
+            (
+                "- hush-hush\n".to_owned(),
+                &["on-premises.yml: must be a mapping with `iam_user_arn` or `iam_session_arn`"],
+            ),
             (String::new(), &["on-premises.yml: must be a mapping with `iam_user_arn` or `iam_session_arn`"]),
         ];
         for (text, expected) in table {

@@ -66,10 +66,14 @@ mod tests {
 
     #[test]
     fn what_would_lead_requests_elsewhere_is_no_region_and_no_domain() {
-        for region in ["", "EU-central-1", "eu.central", "evil.example.com/", "eu-central-1@x", "-eu", "a-region-of-21-letters"] {
+        for region in
+            ["", "EU-central-1", "eu.central", "evil.example.com/", "eu-central-1@x", "-eu", "a-region-of-21-letters"]
+        {
             assert!(!is_region(region), "{region:?}");
         }
-        for domain in ["", "com", "amazonaws.com/x", ".com", "amazonaws..com", "<html>", "amazonaws.com:80", "user@amazonaws.com"] {
+        for domain in
+            ["", "com", "amazonaws.com/x", ".com", "amazonaws..com", "<html>", "amazonaws.com:80", "user@amazonaws.com"]
+        {
             assert!(check_domain(domain).is_err(), "{domain:?}");
         }
     }

@@ -53,7 +53,10 @@ mod tests {
             ("[other]\naws_access_key_id = x\n", "has no profile `[default]`"),
             ("[default]\naws_secret_access_key = x\n", "has no `aws_access_key_id` in its profile `[default]`"),
             ("[default]\naws_access_key_id = x\n", "has no `aws_secret_access_key` in its profile `[default]`"),
-            ("[default]\naws_access_key_id = x\naws_secret_access_key =\n", "has no `aws_secret_access_key` in its profile `[default]`"),
+            (
+                "[default]\naws_access_key_id = x\naws_secret_access_key =\n",
+                "has no `aws_secret_access_key` in its profile `[default]`",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err(), expected, "{text}");
         }
