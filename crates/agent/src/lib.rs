@@ -24,6 +24,7 @@ pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
+pub mod network;
 pub mod release;
 pub mod retention;
 pub mod settings;
