@@ -7,12 +7,10 @@
 mod decide;
 mod mark;
 mod order;
-mod pace;
 mod place;
 mod report;
 mod status;
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,7 +31,8 @@ use self::mark::{End, Mark, MarkError};
 use self::place::{Place, PlaceError};
 use self::report::Report;
 use self::status::{Doing, Facts, Trouble};
-use crate::daemon::notice::Notice;
+use crate::daemon::backoff::{Backoff, chance, jittered};
+use crate::daemon::notice::{self, Notice};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
@@ -46,6 +45,9 @@ use crate::settings::Follow;
 
 /// How long after a change more of them are expected.
 const MOVING: Duration = Duration::from_secs(120);
+
+/// The longest pause while a store fails.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Follows a pointer until the daemon ends.
 pub async fn follow(shared: Shared, follow: Follow) {
@@ -84,8 +86,8 @@ struct Follower<'a> {
     trouble: Option<Trouble>,
     /// When the pointer was seen to move last.
     moved: Option<Instant>,
-    /// How often the store failed in a row.
-    failures: u32,
+    /// The pauses while the store fails.
+    backoff: Option<Backoff>,
     /// What this host says, without the time.
     told: Arc<watch::Sender<HostStatus>>,
 }
@@ -134,7 +136,7 @@ impl<'a> Follower<'a> {
             is_taken: false,
             trouble: None,
             moved: None,
-            failures: 0,
+            backoff: None,
             told: Arc::new(told),
         };
         // What is seen first is compared with what was seen last.
@@ -194,16 +196,15 @@ impl<'a> Follower<'a> {
         };
         match acted {
             Ok(()) => {
-                self.failures = 0;
+                self.backoff = None;
                 self.shared.source_answered(self.source);
                 let moving = self.moved.is_some_and(|moved| moved.elapsed() < MOVING);
                 let fast = moving || self.is_taken || self.job.is_some();
                 let pause = if fast { self.follow.fast_poll.min(self.follow.poll) } else { self.follow.poll };
-                pace::around(pause, chance())
+                jittered(pause, 0.2, chance())
             }
             Err(error) => {
-                self.failures += 1;
-                let pause = pace::back_off(self.follow.fast_poll, self.failures, chance());
+                let pause = self.backoff.get_or_insert(Backoff::new(self.follow.fast_poll, LONGEST)).next();
                 self.shared.source_lost(self.source, &error.line(), pause.as_secs());
                 pause
             }
@@ -232,7 +233,7 @@ impl<'a> Follower<'a> {
             Standing::Pointer(pointer) => match self.act_on(&pointer).await {
                 Ok(trouble) => trouble,
                 Err(Blocked::Place(error)) => return Err(error),
-                Err(Blocked::Mark(error)) => reason(place::chain(&error)),
+                Err(Blocked::Mark(error)) => reason(notice::chain(&error)),
             },
         };
         if let Some(trouble) = trouble.as_ref().filter(|trouble| Some(*trouble) != self.trouble.as_ref()) {
@@ -434,10 +435,4 @@ impl Reporter<Event> for Watcher {
             });
         }
     }
-}
-
-/// From 0 to below 1.
-fn chance() -> f64 {
-    // The standard library seeds each of these anew.
-    f64::from(u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use longshore_core::store::{Changed, Store, StoreError, StoreUrl};
 use tokio::sync::OnceCell;
 
+use crate::daemon::notice;
 use crate::fetch::access::Access;
 
 /// A store.
@@ -32,7 +33,7 @@ pub(super) enum PlaceError {
 impl PlaceError {
     /// The error with its causes and its remedy, one line.
     pub(super) fn line(&self) -> String {
-        let mut line = chain(self);
+        let mut line = notice::chain(self);
         if let PlaceError::Store(error) = self
             && let Some(hint) = error.hint()
         {
@@ -41,12 +42,6 @@ impl PlaceError {
         }
         super::mark::one_line(&line)
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl Place {

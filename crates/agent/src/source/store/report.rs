@@ -7,8 +7,8 @@ use longshore_core::host_status::{self, HostStatus};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::pace;
 use super::place::{Place, PlaceError};
+use crate::daemon::backoff::Backoff;
 use crate::daemon::notice::Notice;
 use crate::daemon::shared::Shared;
 
@@ -52,21 +52,22 @@ impl<'a> Report<'a> {
 
     /// Writes every change, until it is dropped.
     pub(super) async fn keep(&mut self, mut changes: watch::Receiver<HostStatus>, heartbeat: Duration) {
-        let mut failures = 0;
+        let mut backoff = None;
         loop {
             let status = changes.borrow_and_update().clone();
             let begun = Instant::now();
             match self.write(&status).await {
                 Ok(()) => {
-                    failures = 0;
+                    backoff = None;
                     // An error means that nobody will change it again, which does not happen before this is dropped.
                     let _ = timeout(heartbeat, changes.changed()).await;
                     sleep_until(begun + SHORTEST).await;
                 }
                 Err(error) => {
-                    failures += 1;
-                    self.tell_lost(&error, failures);
-                    sleep(pace::back_off(SHORTEST, failures, super::chance())).await;
+                    if backoff.is_none() {
+                        self.tell_lost(&error);
+                    }
+                    sleep(backoff.get_or_insert(Backoff::new(SHORTEST, super::LONGEST)).next()).await;
                 }
             }
         }
@@ -78,9 +79,9 @@ impl<'a> Report<'a> {
     }
 
     /// A store that is lost was told of already.
-    fn tell_lost(&self, error: &ReportError, failures: u32) {
+    fn tell_lost(&self, error: &ReportError) {
         let is_known = self.shared.sources().get(self.source).is_some_and(|state| state.lost.is_some());
-        if failures == 1 && !is_known {
+        if !is_known {
             let message = format!("{}: cannot write this host's status: {error}", self.source);
             self.shared.listener.tell(&Notice::Warned { message });
         }
