@@ -4,6 +4,7 @@
 //! names the command to run; no test is skipped in silence.
 
 pub mod disk;
+pub mod imds;
 pub mod proxy;
 pub mod tracer;
 
