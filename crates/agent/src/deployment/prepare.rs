@@ -45,7 +45,7 @@ pub(super) fn prepare(
     directory: &DeploymentDir,
 ) -> Result<Ready, Failure> {
     let begun = Instant::now();
-    let request = Request::of(order, &agent.stop);
+    let request = Request::of(order, &agent.stop, &agent.access);
     let progress = Throttle::default();
     let fetched = fetch::fetch(&request, &directory.bundle(), &|bytes| {
         if progress.is_due() {
