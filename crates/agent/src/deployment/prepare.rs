@@ -91,7 +91,7 @@ pub(super) fn prepare(
 fn fetch(agent: &Agent, events: &Fanout<Event>, order: &Order, directory: &DeploymentDir) -> Result<Fetched, Failure> {
     let progress = Throttle::default();
     let fetched = halting(agent, |halt| {
-        fetch::fetch(&Request::of(order, halt), &directory.bundle(), &|bytes| {
+        fetch::fetch(&Request::of(order, halt, &agent.access), &directory.bundle(), &|bytes| {
             if progress.is_due() {
                 events.emit(&Event::Fetching { bytes });
             }
@@ -118,7 +118,7 @@ fn reused(
         None => Err("it is no longer kept".to_owned()),
         Some(path) => {
             let revision = order::Revision::Local(path);
-            let request = Request { revision: &revision, ..Request::of(order, &agent.stop) };
+            let request = Request { revision: &revision, ..Request::of(order, &agent.stop, &agent.access) };
             fetch::fetch(&request, &directory.bundle(), &|_| ()).map_err(|error| refusal::in_one_line(&error))
         }
     };
