@@ -9,6 +9,7 @@ pub mod logs;
 pub mod past;
 mod plan;
 mod screen;
+pub mod service;
 mod text;
 
 use std::fmt::Write as _;

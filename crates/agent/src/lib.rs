@@ -25,8 +25,10 @@ pub mod layout;
 pub mod lock;
 mod lossless;
 pub mod network;
+pub mod notify;
 pub mod release;
 pub mod retention;
+pub mod service;
 pub mod settings;
 pub mod source;
 mod stop;
@@ -90,7 +92,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => commands::run::run(&args, cli.global),
         Command::Config(args) => commands::config::run(&args, &cli.global),
         Command::Control(args) => commands::control::run(&args, cli.global.output),
-        Command::InstallService(args) => commands::install_service::run(&args, cli.global.output),
+        Command::InstallService(args) => commands::install_service::run(&args, &layout, cli.global.output),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &layout, cli.global.output),
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),
