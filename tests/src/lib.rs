@@ -5,6 +5,7 @@
 
 pub mod command_service;
 pub mod disk;
+pub mod imds;
 pub mod proxy;
 pub mod tracer;
 
