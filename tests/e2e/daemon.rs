@@ -9,6 +9,8 @@ mod course;
 mod failure;
 #[path = "daemon/host.rs"]
 mod host;
+#[path = "daemon/instance.rs"]
+mod instance;
 #[path = "daemon/network.rs"]
 mod network;
 #[path = "daemon/release.rs"]

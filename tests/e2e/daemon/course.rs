@@ -33,6 +33,16 @@ pub(crate) fn starts(release: &str) -> Vec<String> {
     events.map(|event| format!("{release} {event}")).to_vec()
 }
 
+/// The first deployment of a host went as if nothing had happened.
+#[track_caller]
+pub(crate) fn assert_good(host: &Host, id: &str, release: &str) {
+    let ended = host.ended(id);
+    assert_eq!(told(&ended), first_good());
+    assert_eq!(ended.status, Status::Succeeded);
+    assert_eq!(host.trace(), starts(release));
+    assert_eq!(host.version().as_deref(), Some(release));
+}
+
 #[test]
 fn a_deployment_in_place_runs_every_script_once_in_order_with_the_variables_of_the_aws_agent() {
     let mut host = Host::new();
@@ -168,4 +178,49 @@ fn as_many_deployments_stay_as_the_aws_agents_setting_says() {
     let mut kept: Vec<_> = fs::read_dir(host.root().join(GROUP)).unwrap().map(|e| e.unwrap().file_name()).collect();
     kept.sort();
     assert_eq!(kept, ["d-3", "d-4"]);
+}
+
+#[test]
+fn every_word_of_a_specification_counts() {
+    let mut host = Host::new();
+    host.start();
+    fs::create_dir(host.path().join("www")).unwrap();
+    fs::write(host.path().join("www/version"), "of somebody else\n").unwrap();
+    let folder = Release::new("one").write(host.path());
+    fs::rename(folder.join("appspec.yml"), folder.join("dev-appspec.yml")).unwrap();
+    let mut deployment = Deployment::of("d-ONE", Revision::LocalDirectory(folder.display().to_string()));
+    for (member, value) in [
+        ("DeploymentId", json!("arn:aws:codedeploy:us-east-1:123456789012:deployment/d-ONE")),
+        ("AppSpecFilename", json!("dev-appspec.yml")),
+        ("AgentActionOverrides", json!({"AgentOverrides": {"FileExistsBehavior": "overwrite"}})),
+        ("DeploymentCreator", json!(null)),
+        ("DeploymentType", json!(null)),
+        ("AllPossibleLifecycleEvents", json!([])),
+        ("SomethingNew", json!({"Of": ["the service"]})),
+    ] {
+        deployment.more.insert(member.to_owned(), value);
+    }
+    host.service.deploy(ARN, &deployment);
+    assert_good(&host, "d-ONE", "one");
+    assert!(host.deployment("d-ONE").join("deployment-archive").is_dir());
+}
+
+#[test]
+fn an_archive_that_is_kept_is_used_again_and_fetched_where_it_is_gone() {
+    let mut host = Host::new();
+    host.start();
+    let zip = Release::new("one").zip(host.path());
+    let revision = Revision::LocalFile { location: zip.display().to_string(), bundle_type: "zip" };
+    host.service.deploy(ARN, &Deployment::of("d-ONE", revision.clone()));
+    assert_good(&host, "d-ONE", "one");
+    let again = |id: &str, of: &str| {
+        let mut deployment = Deployment::of(id, revision.clone());
+        deployment.more.insert("ReuseArchiveFromDeploymentId".to_owned(), of.into());
+        host.service.deploy(ARN, &deployment);
+        assert_eq!(told(&host.ended(id)), GOOD, "{id}");
+    };
+    again("d-FETCHED", "d-GONE");
+    fs::remove_file(&zip).unwrap();
+    again("d-AGAIN", "d-ONE");
+    assert_eq!(host.version().as_deref(), Some("one"));
 }

@@ -3,40 +3,35 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
-use e2e::command_service::{Deployment, Fault, Keys, Operation, Revision, Status};
+use e2e::command_service::{Deployment, Fault, Keys, Operation, Revision};
 use e2e::{ACCESS_KEY, SECRET_KEY, bin, services};
 
-use crate::course::{first_good, starts};
-use crate::host::{ARN, Host, eventually, keys, told};
+use crate::course::assert_good;
+use crate::host::{ARN, Host, eventually, keys};
 use crate::release::Release;
-
-#[track_caller]
-fn assert_good(host: &Host, id: &str, release: &str) {
-    let ended = host.ended(id);
-    assert_eq!(ended.status, Status::Succeeded, "{:#?}", told(&ended));
-    assert_eq!(told(&ended), first_good());
-    assert_eq!(host.trace(), starts(release));
-    assert_eq!(host.version().as_deref(), Some(release));
-}
 
 #[test]
 fn an_agent_killed_while_it_speaks_with_the_service_loses_nothing_and_repeats_nothing() {
-    for operation in [Operation::Poll, Operation::Specification, Operation::Acknowledge, Operation::Complete] {
-        for fault in [Fault::Held, Fault::HeldReply] {
-            let mut host = Host::new();
-            host.start();
-            host.service.wait_for_calls(Operation::Poll, 1);
-            host.service.inject(operation, fault, 1);
-            host.begin("d-ONE", &Release::new("one"));
-            host.service.wait_for_faults(operation, 1);
-            host.kill();
-            host.start();
-            eprintln!("killed at {} {fault:?}", operation.name());
-            assert_good(&host, "d-ONE", "one");
+    thread::scope(|scope| {
+        for operation in [Operation::Poll, Operation::Specification, Operation::Acknowledge, Operation::Complete] {
+            for fault in [Fault::Held, Fault::HeldReply] {
+                scope.spawn(move || {
+                    let mut host = Host::new();
+                    host.start();
+                    host.service.wait_for_calls(Operation::Poll, 1);
+                    host.service.inject(operation, fault, 1);
+                    host.begin("d-ONE", &Release::new("one"));
+                    host.service.wait_for_faults(operation, 1);
+                    host.kill();
+                    host.start();
+                    assert_good(&host, "d-ONE", "one");
+                });
+            }
         }
-    }
+    });
 }
 
 #[test]

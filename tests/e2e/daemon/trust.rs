@@ -2,15 +2,15 @@
 
 use std::fs;
 
-use e2e::command_service::{Fault, Keys, Operation, Status};
+use e2e::command_service::{Deployment, Fault, Keys, Operation, Status};
 
 use crate::course::first_good;
 use crate::host::{Host, told};
 use crate::release::Release;
 
 #[test]
-fn a_specification_that_was_changed_or_signed_by_another_is_refused_and_nothing_runs() {
-    for fault in [Fault::Tampered, Fault::WrongSigner] {
+fn a_specification_that_was_changed_or_signed_by_another_or_not_at_all_is_refused_and_nothing_runs() {
+    for fault in [Fault::Tampered, Fault::WrongSigner, Fault::Unsigned] {
         let mut host = Host::new();
         host.service.inject(Operation::Specification, fault, usize::MAX);
         host.start();
@@ -31,6 +31,28 @@ fn a_specification_that_was_changed_or_signed_by_another_is_refused_and_nothing_
         host.begin("d-GOOD", &Release::new("one"));
         assert_eq!(told(&host.ended("d-GOOD")), first_good());
     }
+}
+
+#[test]
+fn names_of_a_specification_that_lead_elsewhere_are_refused() {
+    let mut host = Host::new();
+    host.start();
+    for (number, member, value) in [
+        (1, "DeploymentId", "../../outside"),
+        (2, "DeploymentGroupId", "../outside"),
+        (3, "AppSpecFilename", "../../appspec.yml"),
+    ] {
+        let id = format!("d-{number}");
+        let mut deployment = Deployment::of(&id, Release::new("one").folder(host.path()));
+        deployment.more.insert(member.to_owned(), value.into());
+        host.service.deploy(&host.arn, &deployment);
+        let ended = host.ended(&id);
+        let lines = told(&ended);
+        assert_eq!((ended.status, lines.len()), (Status::Failed, 1), "{member}: {lines:#?}");
+        assert!(lines[0].contains(r#"{"error_code":5,"script_name":"""#), "{member}: {lines:#?}");
+        assert_eq!(host.trace(), [""; 0], "{member}");
+    }
+    assert!(!host.path().join("outside").exists());
 }
 
 #[test]

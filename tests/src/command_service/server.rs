@@ -226,6 +226,9 @@ impl Inner {
     }
 
     fn seal(&self, specification: &Value, fault: Option<Fault>) -> Value {
+        if fault == Some(Fault::Unsigned) {
+            return json!({"Format": "TEXT/JSON", "Payload": specification.to_string()});
+        }
         let signer = match fault {
             Some(Fault::WrongSigner) => &self.other_signer,
             _ => &self.signer,
