@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,6 +92,19 @@ impl Host {
     /// Starts the agent.
     pub(crate) fn start(&mut self) {
         assert!(self.agent.is_none(), "an agent runs already");
+        let told = File::options().create(true).append(true).open(self.path().join("told")).unwrap();
+        let mut command = self.command();
+        command.stdout(told.try_clone().unwrap()).stderr(told);
+        self.agent = Some(command.spawn().unwrap());
+    }
+
+    /// Starts one more agent, which must end by itself.
+    pub(crate) fn run_once(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    /// Writes the settings; what starts an agent with them.
+    fn command(&self) -> Command {
         let path = self.path().to_owned();
         let write = |name: &str, text: String| fs::write(path.join(name), text).unwrap();
         write("onpremises.yml", self.on_premises.clone());
@@ -116,12 +129,11 @@ impl Host {
                 more = self.own_settings,
             ),
         );
-        let told = File::options().create(true).append(true).open(path.join("told")).unwrap();
         let mut command = Command::new(&self.program);
         command.arg("run").arg("--config").arg(path.join("agent.toml")).current_dir(&path).env_clear();
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("TZ", "UTC");
-        command.envs(&self.environment).stdout(told.try_clone().unwrap()).stderr(told);
-        self.agent = Some(command.spawn().unwrap());
+        command.envs(&self.environment);
+        command
     }
 
     /// SIGKILL. Scripts live on.

@@ -163,3 +163,34 @@ fn the_agents_program_may_be_replaced_in_the_middle_of_a_deployment() {
     host.open_gate("AfterInstall");
     assert_good(&host, "d-ONE", "one");
 }
+
+#[test]
+fn a_command_that_comes_while_the_agent_ends_is_not_lost() {
+    let mut host = Host::new();
+    host.start();
+    host.service.inject(Operation::Poll, Fault::HeldReply, 1);
+    host.begin("d-ONE", &Release::new("one"));
+    host.service.wait_for_faults(Operation::Poll, 1);
+    let (status, _) = host.stop();
+    assert_eq!(status.code(), Some(0), "{}", host.told());
+    host.start();
+    assert_good(&host, "d-ONE", "one");
+}
+
+#[test]
+fn settings_with_an_error_and_a_second_agent_are_refused_and_the_one_that_runs_stays() {
+    let mut host = Host::new();
+    host.start();
+    host.service.wait_for_calls(Operation::Poll, 1);
+    let second = host.run_once();
+    assert_eq!(second.status.code(), Some(9), "{second:?}");
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert!(told.contains("another agent runs on"), "{told}");
+    host.aws_settings = ":max_revisions: none\n".to_owned();
+    let wrong = host.run_once();
+    assert_ne!(wrong.status.code(), Some(0), "{wrong:?}");
+    let told = String::from_utf8(wrong.stderr).unwrap();
+    assert!(told.contains("max_revisions"), "{told}");
+    host.begin("d-ONE", &Release::new("one"));
+    assert_good(&host, "d-ONE", "one");
+}
