@@ -3,7 +3,9 @@
 //! `dev/services/run` starts the services and says in the environment where they are. A test that finds none fails and
 //! names the command to run; no test is skipped in silence.
 
+pub mod command_service;
 pub mod disk;
+pub mod imds;
 pub mod proxy;
 pub mod tracer;
 

@@ -33,6 +33,9 @@ pub struct Global {
     /// Folder of deployments and records; the default is the AWS agent's, because hooks know it
     #[arg(long, env = "LONGSHORE_ROOT", value_name = "DIR", default_value = DEFAULT_ROOT, global = true)]
     pub root: PathBuf,
+    /// The root, when the command line or the environment says it.
+    #[arg(skip)]
+    pub explicit_root: Option<PathBuf>,
     /// How results are written: text for people, or JSON on standard output
     #[arg(long, env = "LONGSHORE_OUTPUT", value_name = "FORMAT", default_value = "text", global = true)]
     pub output: Output,

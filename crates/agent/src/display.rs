@@ -1,6 +1,7 @@
 //! Events and records → lines for people. The only file of the agent that makes sentences about them.
 
 pub(crate) mod bottom;
+pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod live;

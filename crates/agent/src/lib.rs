@@ -24,6 +24,7 @@ pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
+pub mod network;
 pub mod notify;
 pub mod release;
 pub mod retention;
@@ -37,7 +38,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 use longshore_core::failure::{self, Exit, Failure};
 use longshore_core::problem;
 use tracing_subscriber::EnvFilter;
@@ -54,7 +56,7 @@ pub fn run() -> ExitCode {
     if let Some(code) = codedeploy_local::dispatch(std::env::args_os()) {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(said) => return without_command(&said),
     };
@@ -67,6 +69,15 @@ pub fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The command line, and whether the root was given: what holds otherwise differs between commands.
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let is_given = matches.value_source("root").is_some_and(|source| source != ValueSource::DefaultValue);
+    cli.global.explicit_root = is_given.then(|| cli.global.root.clone());
+    Ok(cli)
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::digest::Sha256;
+use crate::host_status;
 
 pub use error::{Cause, StoreError, Verb};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
@@ -213,13 +214,25 @@ impl Store {
         }
     }
 
-    /// The same, unless its ETag is still `known`.
+    /// The same, unless its ETag is still `known`: then nothing but that is fetched.
     pub async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
-        Ok(match self.read(key).await? {
-            None => Changed::Missing,
-            Some((_, etag)) if Some(etag.as_str()) == known => Changed::Same,
-            Some((contents, etag)) => Changed::New { contents, etag },
-        })
+        match self {
+            Store::S3(store) => store.read_if_changed(key, known).await,
+            Store::Dir(store) => store.read_if_changed(key, known),
+        }
+    }
+
+    /// Removes what a host says of itself; that it is not there is a success. Any key that is not below `status/` is refused:
+    /// artifacts, pointers and history are not removed.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        if !key.starts_with(host_status::ROOT) {
+            let why = format!("only what stands below `{}` is ever removed", host_status::ROOT);
+            return Err(StoreError::InvalidKey { key: key.to_owned(), why });
+        }
+        match self {
+            Store::S3(store) => store.remove(key).await,
+            Store::Dir(store) => store.remove(key),
+        }
     }
 
     /// All objects whose key starts with `prefix` (which is itself relative to the store's own), sorted by key.

@@ -44,9 +44,13 @@ impl Agent {
     /// An agent with the environment, working folder and signals of this process. To be called before any other thread is
     /// started, because it is asked to stop by signals.
     pub fn of_this_process(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
-        let cwd = std::env::current_dir()?;
-        let environment = std::env::vars_os().collect();
-        let (stop, handover, access) = (stop::count(), Arc::default(), Access::default());
+        Ok(Agent { stop: stop::count(), ..Agent::quiet(layout, reader)? })
+    }
+
+    /// An agent with the environment and working folder of this process that leaves signals to somebody else.
+    pub fn quiet(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
+        let (cwd, environment) = (std::env::current_dir()?, std::env::vars_os().collect());
+        let (stop, handover, access) = Default::default();
         Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access })
     }
 

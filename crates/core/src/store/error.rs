@@ -167,6 +167,8 @@ pub enum Verb {
     Write,
     /// Listing.
     List,
+    /// Removing an object.
+    Remove,
     /// Removing the parts of an unfinished upload.
     Abort,
 }
@@ -177,6 +179,7 @@ impl fmt::Display for Verb {
             Verb::Read => "read",
             Verb::Write => "write",
             Verb::List => "list",
+            Verb::Remove => "remove",
             Verb::Abort => "abort the upload of",
         })
     }
@@ -226,6 +229,7 @@ impl StoreError {
                 Some("grant `s3:PutObject`, and the use of the KMS key if the bucket has one".to_owned())
             }
             StoreError::Denied { verb: Verb::List, .. } => Some("grant `s3:ListBucket`".to_owned()),
+            StoreError::Denied { verb: Verb::Remove, .. } => Some("grant `s3:DeleteObject` below `status/`".to_owned()),
             StoreError::Denied { verb: Verb::Abort, .. } => Some(
                 "grant `s3:AbortMultipartUpload`, or let a lifecycle rule of the bucket remove unfinished uploads".to_owned(),
             ),

@@ -22,7 +22,7 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
 use refusal::{Asked, Refusal};
 
 /// Names under which the digests stand in the metadata of an object (`x-amz-meta-…`).
@@ -106,24 +106,39 @@ impl S3Store {
 
     /// See [`super::Store::read`].
     pub(super) async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        match self.read_if_changed(key, None).await? {
+            Changed::New { contents, etag } => Ok(Some((contents, etag))),
+            // Without a known ETag there is nothing that it could be the same as.
+            Changed::Missing | Changed::Same => Ok(None),
+        }
+    }
+
+    /// See [`super::Store::read_if_changed`].
+    pub(super) async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
         let key = self.whole_key(key)?;
         let mut times = 0;
         loop {
             let request = self.client.get_object().bucket(&self.bucket).key(&key);
+            let request = request.set_if_none_match(known.map(quoted));
             let output = match request.customize().config_override(small()).send().await {
                 Ok(output) => output,
                 Err(error) => match self.asked(Verb::Read, &key).refusal(&error) {
-                    Refusal::NotFound => return Ok(None),
+                    Refusal::NotFound => return Ok(Changed::Missing),
+                    Refusal::NotModified if known.is_some() => return Ok(Changed::Same),
                     refusal => return Err(self.asked(Verb::Read, &key).unexpected(refusal)),
                 },
             };
+            let etag = unquoted(output.e_tag());
+            // A server that does not know the condition sends the object all the same.
+            if known == Some(etag.as_str()) {
+                return Ok(Changed::Same);
+            }
             let size = bytes(output.content_length());
             if size > READ_LIMIT {
                 return Err(StoreError::TooLarge { place: self.show(&key), size, limit: READ_LIMIT });
             }
-            let etag = unquoted(output.e_tag());
             match output.body.collect().await {
-                Ok(body) => return Ok(Some((body.to_vec(), etag))),
+                Ok(body) => return Ok(Changed::New { contents: body.to_vec(), etag }),
                 Err(error) => {
                     times += 1;
                     if times >= 3 {
@@ -133,6 +148,19 @@ impl S3Store {
                     pause(times).await;
                 }
             }
+        }
+    }
+
+    /// See [`super::Store::remove`].
+    pub(super) async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let key = self.whole_key(key)?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(&key);
+        match request.customize().config_override(small()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match self.asked(Verb::Remove, &key).refusal(&error) {
+                Refusal::NotFound => Ok(()),
+                refusal => Err(self.asked(Verb::Remove, &key).unexpected(refusal)),
+            },
         }
     }
 
