@@ -45,7 +45,8 @@ fn client_of(settings: &CodeDeploy, session_token: Option<&str>) -> Client {
         }),
         hook_variables: Vec::new(),
     };
-    Client::new(&identity, settings, Client::http().no_proxy().build().unwrap()).unwrap()
+    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    Client::new(&identity, settings, http.build().unwrap()).unwrap()
 }
 
 fn client(server: &Server) -> Client {
