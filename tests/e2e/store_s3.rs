@@ -16,7 +16,7 @@ use e2e::proxy::{Cut, Proxy};
 use e2e::services;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::Exit;
-use longshore_core::store::{Attributes, Keys, ObjectUrl, Put, S3Options, Store, StoreError, StoreUrl};
+use longshore_core::store::{Attributes, Changed, Keys, ObjectUrl, Put, S3Options, Store, StoreError, StoreUrl};
 use tempfile::TempDir;
 
 /// A bucket of its own for one test, a store in it, and a folder for files.
@@ -371,6 +371,40 @@ async fn a_pointer_is_replaced_only_by_who_knows_it() {
 }
 
 #[tokio::test]
+async fn of_an_object_that_has_not_changed_no_byte_is_sent() {
+    let bench = Bench::new("conditional").await;
+    let contents = noise(3 * MIB);
+    let etag = bench.store.replace_if("p", &contents, None).await.unwrap().unwrap();
+    // Breaks the first answer that is longer than a megabyte.
+    let proxy = Proxy::start(&services().s3().url, Cut { connections: 1, after: 1 << 20 });
+    let store = bench.store_by(&proxy.url).await;
+    assert_eq!(store.read_if_changed("p", Some(&etag)).await.unwrap(), Changed::Same);
+    assert_eq!(store.read_if_changed("gone", Some(&etag)).await.unwrap(), Changed::Missing);
+    assert_eq!(store.read_if_changed("gone", None).await.unwrap(), Changed::Missing);
+    assert_eq!(proxy.cuts(), 0);
+    // And one that has changed is fetched whole, again after a broken connection.
+    let new = Changed::New { contents, etag };
+    assert!(store.read_if_changed("p", Some("0123")).await.unwrap() == new);
+    assert_eq!(proxy.cuts(), 1);
+    assert!(store.read_if_changed("p", None).await.unwrap() == new);
+}
+
+#[tokio::test]
+async fn what_a_host_says_of_itself_can_be_removed_and_nothing_else() {
+    let bench = Bench::new("remove").await;
+    for key in ["status/shop/dev/web-1.json", "groups/shop/dev.json"] {
+        bench.store.replace_if(key, b"{}", None).await.unwrap();
+    }
+    assert!(bench.store.remove("groups/shop/dev.json").await.is_err());
+    // A second time it is gone already.
+    for _ in 0..2 {
+        bench.store.remove("status/shop/dev/web-1.json").await.unwrap();
+    }
+    let keys: Vec<_> = bench.store.list("").await.unwrap().into_iter().map(|listed| listed.key).collect();
+    assert_eq!(keys, ["groups/shop/dev.json"]);
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_is_lost_counts_as_done() {
     let bench = Bench::new("lost-answer").await;
     let lost = Cut { connections: 1, after: 0 };
@@ -499,6 +533,7 @@ async fn a_missing_bucket_is_named_by_every_operation() {
     for (operation, error) in [
         ("head", store.head("a", None).await.unwrap_err()),
         ("read", store.read("a").await.unwrap_err()),
+        ("read_if_changed", store.read_if_changed("a", Some("0123")).await.unwrap_err()),
         ("list", store.list("").await.unwrap_err()),
         ("get", store.get(&url.object("a"), &to, None, &|_| ()).await.unwrap_err()),
         ("put_new", store.put_new("a", &file, &attributes(b"x"), &|_| ()).await.unwrap_err()),

@@ -33,6 +33,9 @@ pub struct Global {
     /// Folder of deployments and records; the default is the AWS agent's, because hooks know it
     #[arg(long, env = "LONGSHORE_ROOT", value_name = "DIR", default_value = DEFAULT_ROOT, global = true)]
     pub root: PathBuf,
+    /// The root, when the command line or the environment says it.
+    #[arg(skip)]
+    pub explicit_root: Option<PathBuf>,
     /// How results are written: text for people, or JSON on standard output
     #[arg(long, env = "LONGSHORE_OUTPUT", value_name = "FORMAT", default_value = "text", global = true)]
     pub output: Output,
@@ -107,8 +110,15 @@ pub enum Command {
     #[command(after_help = "Example:\n  longshore-agent control status")]
     Control(ControlArgs),
     /// Have systemd start the agent with the host
-    #[command(after_help = "Example:\n  longshore-agent install-service")]
+    ///
+    /// Writes a unit for this program (unless a package brought one), the settings file where there is none, and the
+    /// folders, and starts the service. Says each thing that it does; a second run does nothing. Root and paths are as given:
+    /// the service starts with the same `--root` and `--config`.
+    #[command(after_help = "Example:\n  longshore-agent install-service --replace-aws")]
     InstallService(InstallServiceArgs),
+    /// Write the manual pages and shell completions of this program
+    #[command(hide = true)]
+    Generate(GenerateArgs),
     /// Look for what would make a deployment fail on this host
     ///
     /// Each finding comes with its fix. Changes nothing.
@@ -362,6 +372,32 @@ pub struct InstallServiceArgs {
     /// Only print the unit
     #[arg(long)]
     pub print: bool,
+    /// The settings that the service reads [default: /etc/longshore/agent.toml]
+    #[arg(long, env = "LONGSHORE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Stop and disable AWS's agent, and take orders from the CodeDeploy service in its place
+    ///
+    /// Its files and its settings stay: this agent reads them. `codedeploy-local` becomes this program where no other one
+    /// stands.
+    #[arg(long)]
+    pub replace_aws: bool,
+    /// Start nothing now, only with the host
+    #[arg(long)]
+    pub no_start: bool,
+    /// Take the service away again; settings and deployments stay
+    #[arg(long, conflicts_with_all = ["print", "config", "replace_aws", "no_start"])]
+    pub uninstall: bool,
+    /// Do it to the host whose files are below this folder: nothing is started or stopped
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub prefix: Option<PathBuf>,
+}
+
+/// Where the manual pages and completions go.
+#[derive(Debug, Clone, Args)]
+pub struct GenerateArgs {
+    /// The folder; `man` and `completions` are made in it
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 impl GroupArgs {

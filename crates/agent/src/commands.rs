@@ -5,6 +5,7 @@ pub mod control;
 pub mod deploy;
 pub mod doctor;
 pub mod explain;
+pub mod generate;
 pub mod history;
 pub mod install_service;
 pub mod logs;

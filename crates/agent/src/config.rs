@@ -3,12 +3,13 @@
 //! A key may be written as a Ruby symbol (`:root_dir:`) or plainly; where it stands twice, the last one counts (AWS agent
 //! 1.8.1).
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::{Problem, SourceFile, Span};
 use longshore_core::yaml::{self, Node, Psych};
 
 use crate::deployment::order::DEFAULT_KEEP;
@@ -83,6 +84,8 @@ pub struct Config {
     pub deploy_control_endpoint: Option<String>,
     /// `s3_endpoint_override`: the URL of S3, when it is not the region's.
     pub s3_endpoint_override: Option<String>,
+    /// `spec_signer_ca_file`: the authorities of signatures of deployment specifications; ours, the AWS agent 1.8.1 has none.
+    pub spec_signer_ca_file: Option<String>,
 }
 
 impl Default for Config {
@@ -108,6 +111,7 @@ impl Default for Config {
             enable_auth_policy: false,
             deploy_control_endpoint: None,
             s3_endpoint_override: None,
+            spec_signer_ca_file: None,
         }
     }
 }
@@ -117,6 +121,8 @@ impl Default for Config {
 pub struct Parsed {
     /// The configuration; `None` exactly when one of the problems is an error.
     pub config: Option<Config>,
+    /// Where the value of each key stands that has one.
+    pub places: BTreeMap<String, Span>,
     /// Everything that is wrong, in the order of the file.
     pub problems: Vec<Problem>,
 }
@@ -124,7 +130,7 @@ pub struct Parsed {
 /// Reads a configuration and reports every problem at once.
 pub fn parse(source: &Arc<SourceFile>) -> Parsed {
     let reading = yaml::read(source);
-    let mut values = Values { source, problems: Vec::new() };
+    let mut values = Values { source, places: BTreeMap::new(), problems: Vec::new() };
     for mut problem in reading.problems {
         if problem.code == yaml::DUPLICATE_KEY {
             problem.severity = longshore_core::problem::Severity::Warning;
@@ -144,18 +150,22 @@ pub fn parse(source: &Arc<SourceFile>) -> Parsed {
     }
     values.problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
     let config = if longshore_core::problem::has_errors(&values.problems) { None } else { Some(config) };
-    Parsed { config, problems: values.problems }
+    Parsed { config, places: values.places, problems: values.problems }
 }
 
 /// Reads values and collects what is wrong with them.
 struct Values<'a> {
     source: &'a Arc<SourceFile>,
+    places: BTreeMap<String, Span>,
     problems: Vec<Problem>,
 }
 
 impl Values<'_> {
     fn read(&mut self, key: &Node, value: &Node, config: &mut Config) {
         let name = key.text().map(|name| name.strip_prefix(':').unwrap_or(name));
+        if let Some(name) = name.filter(|_| !value.is_null()) {
+            self.places.insert(name.to_owned(), value.span.clone());
+        }
         match name {
             Some("program_name") => self.file_name(value, "program_name", &mut config.program_name),
             Some("root_dir") => self.path(value, "root_dir", &mut config.root_dir),
@@ -193,6 +203,7 @@ impl Values<'_> {
                 self.text(value, "deploy_control_endpoint", &mut config.deploy_control_endpoint);
             }
             Some("s3_endpoint_override") => self.text(value, "s3_endpoint_override", &mut config.s3_endpoint_override),
+            Some("spec_signer_ca_file") => self.text(value, "spec_signer_ca_file", &mut config.spec_signer_ca_file),
             Some(other) if WITHOUT_EFFECT.contains(&other) => {}
             Some(other) => self.problems.push(
                 Problem::warning(UNKNOWN_KEY, self.source, Some(key.span.clone()), "is no key of the agent's")

@@ -1,6 +1,8 @@
 //! Events and records → lines for people. The only file of the agent that makes sentences about them.
 
 pub(crate) mod bottom;
+pub mod config;
+pub mod daemon;
 pub mod doctor;
 pub mod explain;
 pub mod live;
@@ -8,6 +10,7 @@ pub mod logs;
 pub mod past;
 mod plan;
 mod screen;
+pub mod service;
 mod text;
 
 use std::fmt::Write as _;

@@ -71,6 +71,11 @@ impl Layout {
         self.root.join("paused.json")
     }
 
+    /// The lock of the daemon.
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.root.join("daemon.lock")
+    }
+
     /// What the daemon knows of the commands of the CodeDeploy service: one file for each.
     pub fn host_commands(&self) -> PathBuf {
         self.root.join("host-commands")

@@ -24,8 +24,11 @@ pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
+pub mod network;
+pub mod notify;
 pub mod release;
 pub mod retention;
+pub mod service;
 pub mod settings;
 pub mod source;
 mod stop;
@@ -35,7 +38,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 use longshore_core::failure::{self, Exit, Failure};
 use longshore_core::problem;
 use tracing_subscriber::EnvFilter;
@@ -52,7 +56,7 @@ pub fn run() -> ExitCode {
     if let Some(code) = codedeploy_local::dispatch(std::env::args_os()) {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(said) => return without_command(&said),
     };
@@ -67,6 +71,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The command line, and whether the root was given: what holds otherwise differs between commands.
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let is_given = matches.value_source("root").is_some_and(|source| source != ValueSource::DefaultValue);
+    cli.global.explicit_root = is_given.then(|| cli.global.root.clone());
+    Ok(cli)
+}
+
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let layout = Layout::new(absolute(&cli.global.root)?);
     match cli.command {
@@ -76,10 +89,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Rollback(args) => commands::rollback::run(&args, &layout, cli.global.output),
         Command::Explain(args) => commands::explain::run(&args, &layout, cli.global.output),
         Command::Logs(args) => commands::logs::run(&args, &layout, cli.global.output),
-        Command::Run(args) => commands::run::run(&args, cli.global),
+        Command::Run(args) => commands::run::run(&args, &cli.global),
         Command::Config(args) => commands::config::run(&args, &cli.global),
         Command::Control(args) => commands::control::run(&args, cli.global.output),
-        Command::InstallService(args) => commands::install_service::run(&args, cli.global.output),
+        Command::InstallService(args) => commands::install_service::run(&args, &layout, cli.global.output),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, &layout, cli.global.output),
         Command::Status(args) => commands::status::run(&args, &layout, cli.global.output),
         Command::History(args) => commands::history::run(&args, &layout, cli.global.output),

@@ -5,10 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::problem::Problem;
 use longshore_core::store::StoreUrl;
+use serde::Serialize;
 
 use crate::deployment::order::Policy;
 use crate::layout::Layout;
+
+mod file;
+mod load;
+mod merge;
+mod sources;
+mod word;
+
+pub use load::load;
 
 /// Where our own file stands.
 pub const DEFAULT_PATH: &str = "/etc/longshore/agent.toml";
@@ -32,6 +42,55 @@ pub struct Settings {
     pub follow: Vec<Follow>,
     /// Local control.
     pub control: Control,
+    /// How deployments are carried out that no source orders, but somebody on the host.
+    pub policy: Policy,
+}
+
+/// What came out of the files and the environment.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What holds.
+    pub settings: Settings,
+    /// Each value, and where it comes from.
+    pub origins: Vec<Shown>,
+    /// What will surprise; what is wrong has become a failure.
+    pub problems: Vec<Problem>,
+}
+
+/// One value for people and programs, secrets masked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    /// Its key in `agent.toml`, for example `follow[0].poll_s`.
+    pub key: String,
+    /// The value; null where there is none.
+    pub value: serde_json::Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// A file.
+    File {
+        /// Its path.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A variable of the environment.
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// An option of the command line.
+    Option {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The way to the services, for every connection of the agent's.

@@ -42,6 +42,16 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Push(PushArgs),
     Inspect(InspectArgs),
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+/// Write the manual pages and shell completions of this program
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The folder; `man` and `completions` are made in it
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 /// Write a working starter set into a repository

@@ -59,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => commands::check::run(args, &environment, &screen),
         Command::Build(args) => commands::build::run(args, &environment, &screen),
         Command::Push(args) => commands::push::run(args, &environment, &screen),
+        Command::Generate(args) => commands::generate::run(args),
         Command::Inspect(args) => commands::inspect::run(args, &screen),
     };
     match ended {

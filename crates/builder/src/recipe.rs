@@ -5,6 +5,7 @@ use std::sync::Arc;
 use longshore_core::appspec::{self, AppSpec, Hook, Source};
 use longshore_core::bundle::BundlePath;
 use longshore_core::ids::ApplicationName;
+pub(crate) use longshore_core::problem::nearest;
 use longshore_core::problem::{Problem, SourceFile, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -230,15 +231,6 @@ impl Reader<'_> {
         let problem = Problem::error("LS421", self.source, Some(key.span()), "unknown key");
         self.problems.push(problem.at_path(format!("{table}{name}")).with_fix(fix));
     }
-}
-
-/// The known word that a mistyped one was probably meant to be.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256;
 use crate::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 use crate::lifecycle::LifecycleEvent;
+use crate::pointer::Versioned;
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
+
+/// Where all hosts of all groups stand, ending in `/`.
+pub const ROOT: &str = "status/";
 
 /// What one host says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +94,42 @@ pub struct InstalledRelease {
     pub content_digest: Option<Sha256>,
 }
 
+/// Why an object is not what a host says of itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// It is no JSON, or lacks a field.
+    #[error("cannot read what the host says")]
+    Parse(#[source] serde_json::Error),
+    /// A later agent wrote it.
+    #[error("what the host says has format {0}; this program reads format {FORMAT}")]
+    Format(u64),
+}
+
+impl HostStatus {
+    /// Reads the object. A format of later programs is told from a damaged one.
+    pub fn parse(contents: &[u8]) -> Result<HostStatus, StatusError> {
+        match Versioned::format(contents).map_err(StatusError::Parse)? {
+            format if format == u64::from(FORMAT) => serde_json::from_slice(contents).map_err(StatusError::Parse),
+            format => Err(StatusError::Format(format)),
+        }
+    }
+
+    /// The object.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("text keys and a Vec as the sink cannot fail");
+        json.push(b'\n');
+        json
+    }
+
+    /// After how many seconds without a word a host counts as silent: three heartbeats.
+    pub fn silent_after_s(&self) -> u64 {
+        self.heartbeat_s.max(1).saturating_mul(3)
+    }
+}
+
 /// The folder of a group's hosts, ending in `/`.
 pub fn folder(application: &ApplicationName, group: &GroupName) -> String {
-    format!("status/{application}/{group}/")
+    format!("{ROOT}{application}/{group}/")
 }
 
 /// The key of a host's status.

@@ -1,5 +1,7 @@
 //! What a deployment group should run, as an object in a store: `groups/<application>/<group>.json`. Whoever publishes moves
-//! it by compare-and-swap; agents follow it. Values only.
+//! it by compare-and-swap; agents follow it. Before it moves, what stood there is kept as
+//! `history/<application>/<group>/<generation>.json`, byte for byte, so that each generation but the present one is found there.
+//! Values only.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +58,154 @@ pub struct PointedRevision {
     pub content_digest: Sha256,
 }
 
+/// Why an object is no pointer.
+#[derive(Debug, thiserror::Error)]
+pub enum PointerError {
+    /// It is no JSON, or lacks a field.
+    #[error("`{key}` cannot be read as a pointer")]
+    Parse {
+        /// The object.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A later program wrote it.
+    #[error("`{key}` has format {found}; this program knows format {FORMAT}")]
+    Format {
+        /// The object.
+        key: String,
+        /// The format it names.
+        found: u64,
+    },
+    /// It was copied from another place.
+    #[error("`{key}` is the pointer of group `{group}` of `{application}`")]
+    Other {
+        /// The object.
+        key: String,
+        /// The application it names.
+        application: ApplicationName,
+        /// The group it names.
+        group: GroupName,
+    },
+}
+
+/// The part of an object that every version of its format has.
+#[derive(Deserialize)]
+pub(crate) struct Versioned {
+    format: u64,
+}
+
+impl Versioned {
+    /// The version of the format.
+    pub(crate) fn format(contents: &[u8]) -> Result<u64, serde_json::Error> {
+        serde_json::from_slice(contents).map(|versioned: Versioned| versioned.format)
+    }
+}
+
+impl Pointer {
+    /// Reads the pointer of a group.
+    pub fn parse(contents: &[u8], application: &ApplicationName, group: &GroupName) -> Result<Pointer, PointerError> {
+        let key = || key(application, group);
+        let unreadable = |source| PointerError::Parse { key: key(), source };
+        let found = Versioned::format(contents).map_err(unreadable)?;
+        if found != u64::from(FORMAT) {
+            return Err(PointerError::Format { key: key(), found });
+        }
+        let pointer: Pointer = serde_json::from_slice(contents).map_err(unreadable)?;
+        if (&pointer.application, &pointer.group) != (application, group) {
+            let Pointer { application, group, .. } = pointer;
+            return Err(PointerError::Other { key: key(), application, group });
+        }
+        Ok(pointer)
+    }
+
+    /// The object.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("text keys and a Vec as the sink cannot fail");
+        json.push(b'\n');
+        json
+    }
+}
+
+/// Where the pointers of all groups stand, ending in `/`.
+pub const ROOT: &str = "groups/";
+
 /// The key of a group's pointer.
 pub fn key(application: &ApplicationName, group: &GroupName) -> String {
-    format!("groups/{application}/{group}.json")
+    format!("{ROOT}{application}/{group}.json")
+}
+
+/// The folder of what a group's pointer was before, ending in `/`.
+pub fn history(application: &ApplicationName, group: &GroupName) -> String {
+    format!("history/{application}/{group}/")
+}
+
+/// The key of what a group's pointer was in a generation. Sorted by key is sorted by generation.
+pub fn history_key(application: &ApplicationName, group: &GroupName, generation: u64) -> String {
+    format!("{}{generation:010}.json", history(application, group))
+}
+
+/// The generation that a key of the history is about.
+pub fn history_generation(key: &str) -> Option<u64> {
+    key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POINTER: &str = r#"{
+  "format": 1,
+  "application": "shop",
+  "group": "dev",
+  "generation": 7,
+  "deployment": "d-ABCDEFGHI",
+  "revision": {
+    "key": "shop/0123456789abcdef0123456789abcdef01234567.zip",
+    "etag": "abc",
+    "size": 12,
+    "content_digest": "0000000000000000000000000000000000000000000000000000000000000000"
+  },
+  "commit": "0123456789abcdef0123456789abcdef01234567",
+  "dirty": false,
+  "commit_time": 1767323046,
+  "older": false,
+  "at": "2026-01-02T03:04:06Z",
+  "by": "somebody@example"
+}
+"#;
+
+    fn parse(text: &str) -> Result<Pointer, PointerError> {
+        Pointer::parse(text.as_bytes(), &"shop".parse().unwrap(), &"dev".parse().unwrap())
+    }
+
+    #[test]
+    fn a_pointer_survives_its_written_form() {
+        let pointer = parse(POINTER).unwrap();
+        assert_eq!((pointer.generation, pointer.commit_time), (7, 1_767_323_046));
+        assert_eq!(String::from_utf8(pointer.to_json()).unwrap(), POINTER);
+    }
+
+    #[test]
+    fn what_is_no_pointer_of_the_group_is_named() {
+        for (text, error) in [
+            (
+                POINTER.replace("\"format\": 1", "\"format\": 2"),
+                "`groups/shop/dev.json` has format 2; this program knows format 1",
+            ),
+            ("{}".to_owned(), "`groups/shop/dev.json` cannot be read as a pointer"),
+            (POINTER.replace("generation", "x"), "`groups/shop/dev.json` cannot be read as a pointer"),
+            (POINTER.replace("\"dev\"", "\"stg\""), "`groups/shop/dev.json` is the pointer of group `stg` of `shop`"),
+        ] {
+            assert_eq!(parse(&text).unwrap_err().to_string(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_generation_has_its_place_in_the_history() {
+        let key = history_key(&"shop".parse().unwrap(), &"dev".parse().unwrap(), 7);
+        assert_eq!(key, "history/shop/dev/0000000007.json");
+        assert_eq!(history_generation(&key), Some(7));
+        assert_eq!(history_generation("history/shop/dev/note.txt"), None);
+    }
 }

@@ -64,7 +64,7 @@ pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
     /// A stable code, `LS` and three digits: 1xx appspec, 2xx hook scripts, 3xx compose files, 4xx what goes into the bundle, 5xx
-    /// the AWS agent's configuration.
+    /// the agent's configuration, AWS's and ours.
     pub code: &'static str,
     /// The file.
     pub source: Arc<SourceFile>,
@@ -162,4 +162,13 @@ impl fmt::Display for Problem {
 /// Whether any of them stops a deployment.
 pub fn has_errors(problems: &[Problem]) -> bool {
     problems.iter().any(Problem::is_error)
+}
+
+/// The known word that a mistyped one was probably meant to be.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
 }

@@ -11,12 +11,14 @@ mod temporary;
 mod url;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::digest::Sha256;
+use crate::host_status;
+use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
@@ -94,6 +96,10 @@ pub struct S3Options {
     pub fips: bool,
     /// The keys to sign with.
     pub keys: Option<Keys>,
+    /// The proxy, instead of those that the standard variables name (`HTTPS_PROXY` and so on). `NO_PROXY` counts for it too.
+    pub proxy: Option<ProxyUrl>,
+    /// A file of further certificate authorities, instead of the one that `AWS_CA_BUNDLE` names.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// Credentials of AWS. Their secrets are not in the debug output.
@@ -123,8 +129,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens a store. For S3: region, credentials and endpoint as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3` included);
-    /// without credentials this fails. Whether bucket or folder exist shows at the first use.
+    /// Opens a store. For S3: region, credentials, endpoint (`AWS_ENDPOINT_URL_S3` included), proxies and certificate
+    /// authorities as the AWS CLI finds them; without credentials this fails. Whether bucket or folder exist shows at the first use.
     pub async fn open(url: &StoreUrl) -> Result<Store, StoreError> {
         Store::open_with(url, &S3Options::default()).await
     }
@@ -213,13 +219,25 @@ impl Store {
         }
     }
 
-    /// The same, unless its ETag is still `known`.
+    /// The same, unless its ETag is still `known`: then nothing but that is fetched.
     pub async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
-        Ok(match self.read(key).await? {
-            None => Changed::Missing,
-            Some((_, etag)) if Some(etag.as_str()) == known => Changed::Same,
-            Some((contents, etag)) => Changed::New { contents, etag },
-        })
+        match self {
+            Store::S3(store) => store.read_if_changed(key, known).await,
+            Store::Dir(store) => store.read_if_changed(key, known),
+        }
+    }
+
+    /// Removes what a host says of itself; that it is not there is a success. Any key that is not below `status/` is refused:
+    /// artifacts, pointers and history are not removed.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        if !key.starts_with(host_status::ROOT) {
+            let why = format!("only what stands below `{}` is ever removed", host_status::ROOT);
+            return Err(StoreError::InvalidKey { key: key.to_owned(), why });
+        }
+        match self {
+            Store::S3(store) => store.remove(key).await,
+            Store::Dir(store) => store.remove(key),
+        }
     }
 
     /// All objects whose key starts with `prefix` (which is itself relative to the store's own), sorted by key.

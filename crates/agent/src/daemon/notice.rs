@@ -1,5 +1,7 @@
 //! What the daemon has to say beside the events of its deployments.
 
+use std::iter;
+
 use serde::Serialize;
 
 /// Something that happened to the daemon.
@@ -32,6 +34,25 @@ pub enum Notice {
         /// The source.
         source: String,
     },
+    /// The CodeDeploy service sent a command again.
+    CommandAgain {
+        /// Its id.
+        command: String,
+    },
+    /// A command of the CodeDeploy service cannot be carried out as it is; the service is told so.
+    CommandRefused {
+        /// Its id.
+        command: String,
+        /// Why, with its causes.
+        reason: String,
+    },
+    /// The CodeDeploy service does not take the result of a command.
+    ResultRefused {
+        /// The command's id.
+        command: String,
+        /// Why, with its causes.
+        reason: String,
+    },
     /// New orders are left where they are from now on.
     Paused {
         /// Who asked for it.
@@ -49,6 +70,12 @@ pub enum Notice {
     },
     /// It ended.
     Stopped,
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Who is told.

@@ -15,6 +15,7 @@ use longshore_core::report::{Envelope, Fanout, JsonLines, Reporter};
 use super::order::Order;
 use crate::event::Event;
 use crate::fetch::access::Access;
+use crate::hook::watch::Shim;
 use crate::layout::Layout;
 use crate::stop;
 
@@ -38,16 +39,23 @@ pub struct Agent {
     pub handover: Arc<AtomicBool>,
     /// How revisions are fetched.
     pub access: Access,
+    /// The program that owns running scripts.
+    pub shim: Shim,
 }
 
 impl Agent {
     /// An agent with the environment, working folder and signals of this process. To be called before any other thread is
     /// started, because it is asked to stop by signals.
     pub fn of_this_process(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
-        let cwd = std::env::current_dir()?;
-        let environment = std::env::vars_os().collect();
-        let (stop, handover, access) = (stop::count(), Arc::default(), Access::default());
-        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access })
+        Ok(Agent { stop: stop::count(), ..Agent::quiet(layout, reader)? })
+    }
+
+    /// An agent with the environment and working folder of this process that leaves signals to somebody else.
+    pub fn quiet(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
+        let (cwd, environment) = (std::env::current_dir()?, std::env::vars_os().collect());
+        let (stop, handover, access) = Default::default();
+        let shim = Shim::this_program();
+        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access, shim })
     }
 
     /// The event stream of one deployment: to the reader, and appended to `events.jsonl` in the deployment's folder, which

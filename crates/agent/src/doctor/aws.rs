@@ -34,7 +34,7 @@ pub(super) fn check(layout: &Layout, environment: &Environment) -> Vec<Finding> 
 
 /// The AWS agent's configuration, and what is wrong with it.
 fn configuration(text: String) -> (Config, Vec<Finding>) {
-    let Parsed { config, problems } = config::parse(&SourceFile::new(DEFAULT_PATH, text));
+    let Parsed { config, problems, .. } = config::parse(&SourceFile::new(DEFAULT_PATH, text));
     let finding = |problem: &Problem| {
         let why = "`codedeploy-local` and the AWS agent read it";
         Finding::warning(CHECK, problem.to_string(), why, "correct it in the file")

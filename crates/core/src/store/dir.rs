@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::temporary::Temporary;
-use super::{Attributes, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
+use super::{Attributes, Changed, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
 
@@ -145,6 +145,25 @@ impl DirStore {
         file.take(READ_LIMIT).read_to_end(&mut contents).map_err(cannot(Verb::Read, &place))?;
         let etag = Sha256::of(&contents).to_string();
         Ok(Some((contents, etag)))
+    }
+
+    /// See [`super::Store::read_if_changed`]. The ETag is the digest of the bytes, so they are read.
+    pub(super) fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
+        Ok(match self.read(key)? {
+            None => Changed::Missing,
+            Some((_, etag)) if known == Some(etag.as_str()) => Changed::Same,
+            Some((contents, etag)) => Changed::New { contents, etag },
+        })
+    }
+
+    /// See [`super::Store::remove`].
+    pub(super) fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let place = self.place(key)?;
+        match fs::remove_file(&place) {
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(cannot(Verb::Remove, &place)(error)),
+            Ok(()) => fsx::sync_dir(parent(&place)).map_err(cannot(Verb::Remove, &place)),
+        }
     }
 
     /// See [`super::Store::list`].

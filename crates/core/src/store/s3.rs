@@ -1,5 +1,6 @@
 //! An S3 bucket as a store. Only this file and its folder name the S3 SDK.
 
+mod connection;
 mod download;
 mod refusal;
 mod upload;
@@ -22,7 +23,8 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use connection::Way;
 use refusal::{Asked, Refusal};
 
 /// Names under which the digests stand in the metadata of an object (`x-amz-meta-…`).
@@ -54,7 +56,8 @@ impl S3Store {
         {
             return Err(StoreError::NoProfile { profile });
         }
-        let sdk = settings(options).await;
+        let way = Way::find(options)?;
+        let sdk = settings(options, &way).await;
         let Some(provider) = sdk.credentials_provider() else {
             return Err(StoreError::NoCredentials {
                 source: super::Cause("no source of credentials is set".to_owned()),
@@ -71,6 +74,9 @@ impl S3Store {
         let mut config = Builder::from(&sdk);
         if let Some(endpoint) = &endpoint {
             config = config.endpoint_url(endpoint).force_path_style(true);
+            if let Some(client) = way.client_for(endpoint) {
+                config = config.http_client(client);
+            }
         }
         // What matters is checked by our own digest; the SDK's check would end a broken download differently each time.
         config = config.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -106,24 +112,39 @@ impl S3Store {
 
     /// See [`super::Store::read`].
     pub(super) async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        match self.read_if_changed(key, None).await? {
+            Changed::New { contents, etag } => Ok(Some((contents, etag))),
+            // Without a known ETag there is nothing that it could be the same as.
+            Changed::Missing | Changed::Same => Ok(None),
+        }
+    }
+
+    /// See [`super::Store::read_if_changed`].
+    pub(super) async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
         let key = self.whole_key(key)?;
         let mut times = 0;
         loop {
             let request = self.client.get_object().bucket(&self.bucket).key(&key);
+            let request = request.set_if_none_match(known.map(quoted));
             let output = match request.customize().config_override(small()).send().await {
                 Ok(output) => output,
                 Err(error) => match self.asked(Verb::Read, &key).refusal(&error) {
-                    Refusal::NotFound => return Ok(None),
+                    Refusal::NotFound => return Ok(Changed::Missing),
+                    Refusal::NotModified if known.is_some() => return Ok(Changed::Same),
                     refusal => return Err(self.asked(Verb::Read, &key).unexpected(refusal)),
                 },
             };
+            let etag = unquoted(output.e_tag());
+            // A server that does not know the condition sends the object all the same.
+            if known == Some(etag.as_str()) {
+                return Ok(Changed::Same);
+            }
             let size = bytes(output.content_length());
             if size > READ_LIMIT {
                 return Err(StoreError::TooLarge { place: self.show(&key), size, limit: READ_LIMIT });
             }
-            let etag = unquoted(output.e_tag());
             match output.body.collect().await {
-                Ok(body) => return Ok(Some((body.to_vec(), etag))),
+                Ok(body) => return Ok(Changed::New { contents: body.to_vec(), etag }),
                 Err(error) => {
                     times += 1;
                     if times >= 3 {
@@ -133,6 +154,19 @@ impl S3Store {
                     pause(times).await;
                 }
             }
+        }
+    }
+
+    /// See [`super::Store::remove`].
+    pub(super) async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let key = self.whole_key(key)?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(&key);
+        match request.customize().config_override(small()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match self.asked(Verb::Remove, &key).refusal(&error) {
+                Refusal::NotFound => Ok(()),
+                refusal => Err(self.asked(Verb::Remove, &key).unexpected(refusal)),
+            },
         }
     }
 
@@ -259,7 +293,7 @@ impl S3Store {
 }
 
 /// Settings as the AWS CLI finds them, with those given on top.
-async fn settings(options: &S3Options) -> SdkConfig {
+async fn settings(options: &S3Options, way: &Way) -> SdkConfig {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
         // From sending a request to the head of the answer, so it includes the upload of a part over a slow line. What
@@ -269,6 +303,10 @@ async fn settings(options: &S3Options) -> SdkConfig {
     let stalled = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(20)).build();
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).timeout_config(patience).stalled_stream_protection(stalled);
+    // For credentials too.
+    if let Some(client) = way.client_for("https://") {
+        loader = loader.http_client(client);
+    }
     if let Some(region) = &options.region {
         loader = loader.region(Region::new(region.clone()));
     }

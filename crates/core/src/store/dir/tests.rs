@@ -257,3 +257,39 @@ fn stored_and_fetched_files_have_the_permissions_that_umask_gives() {
     assert_eq!(mode(&dir.path().join("store/a")), mode(&plain));
     assert_eq!(mode(&to), mode(&plain));
 }
+
+#[test]
+fn what_has_not_changed_is_not_returned_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    assert_eq!(store.read_if_changed("p", None).unwrap(), Changed::Missing);
+    assert_eq!(store.read_if_changed("p", Some("abc")).unwrap(), Changed::Missing);
+    let etag = store.replace_if("p", b"1", None).unwrap().unwrap();
+    let new = Changed::New { contents: b"1".to_vec(), etag: etag.clone() };
+    assert_eq!(store.read_if_changed("p", None).unwrap(), new);
+    assert_eq!(store.read_if_changed("p", Some("abc")).unwrap(), new);
+    assert_eq!(store.read_if_changed("p", Some(&etag)).unwrap(), Changed::Same);
+}
+
+#[test]
+fn only_what_hosts_say_can_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::Dir(DirStore::new(dir.path().to_owned()));
+    for key in ["status/shop/dev/web-1.json", "groups/shop/dev.json"] {
+        now(store.replace_if(key, b"{}", None)).unwrap();
+    }
+    for key in ["groups/shop/dev.json", "shop/1.zip", "status"] {
+        let error = now(store.remove(key)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("`{key}` cannot be a key: only what stands below `status/` is ever removed")
+        );
+    }
+    assert!(now(store.remove("status/../groups/shop/dev.json")).is_err());
+    // A second time it is gone already.
+    for _ in 0..2 {
+        now(store.remove("status/shop/dev/web-1.json")).unwrap();
+    }
+    let keys: Vec<_> = now(store.list("")).unwrap().into_iter().map(|listed| listed.key).collect();
+    assert_eq!(keys, ["groups/shop/dev.json"]);
+}

@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
 pub(super) enum Refusal {
     /// No such object, or no such version. To HEAD also: no such bucket.
     NotFound,
+    /// `If-None-Match` named the ETag that the object still has.
+    NotModified,
     /// `If-Match` or `If-None-Match` did not hold.
     Precondition,
     /// Another conditional write was under way; nobody knows yet who wins.
@@ -72,6 +74,7 @@ impl Asked<'_> {
             ) => Refusal::Other(StoreError::BadCredentials { source }),
             // 405: the version is the mark of a deletion.
             (404 | 405, _) => Refusal::NotFound,
+            (304, _) => Refusal::NotModified,
             (412, _) => Refusal::Precondition,
             (409, "ConditionalRequestConflict" | "OperationAborted") => Refusal::Conflict,
             (416, _) => Refusal::Range,
@@ -91,6 +94,7 @@ impl Asked<'_> {
             Refusal::Other(error) => error,
             Refusal::NotFound => StoreError::NotFound(self.place.clone()),
             Refusal::Conflict => StoreError::Contested { place: self.place.clone() },
+            Refusal::NotModified => refused("the server says that nothing has changed (HTTP status 304)"),
             Refusal::Precondition => refused("the server says that a condition does not hold (HTTP status 412)"),
             Refusal::NoUpload => refused("somebody aborted the upload (NoSuchUpload)"),
             Refusal::Range => refused("the server does not have the requested bytes (HTTP status 416)"),

@@ -1,0 +1,78 @@
+//! Texts that settings are written as, in a file or in the environment. Pure.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+/// `codedeploy.spec_signature`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Demand {
+    Chain,
+    Content,
+    None,
+}
+
+/// `spec_signer_ca_file`: a file, or those of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Authorities {
+    File(PathBuf),
+    System,
+}
+
+/// An absolute path, or what it must be.
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') && !text.contains('\0') {
+        Ok(PathBuf::from(text))
+    } else {
+        Err("be an absolute path".to_owned())
+    }
+}
+
+/// What `spec_signer_ca_file` says, or what it must be.
+pub(super) fn authorities(text: &str) -> Result<Authorities, String> {
+    match text {
+        "system" => Ok(Authorities::System),
+        path => absolute(path).map(Authorities::File).map_err(|_| "be an absolute path, or `system`".to_owned()),
+    }
+}
+
+/// One of a few words, or what it must be.
+pub(super) fn word<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let names = T::value_variants().iter().map(name);
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        format!("be one of {}", names.join(", "))
+    })
+}
+
+/// How a value is written.
+pub(super) fn name<T: ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A URL without what is secret in it: what stands before `@`.
+pub(super) fn masked(url: &str) -> String {
+    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_reads_the_password_of_a_proxy() {
+        for (url, shown) in [
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("http://anna:secret@proxy:3128/x", "http://***@proxy:3128/x"),
+            ("https://anna:p@ss@proxy", "https://***@proxy"),
+            ("anna:secret@proxy:3128", "***@proxy:3128"),
+            ("http://anna:p/s@proxy", "http://***@proxy"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
+}

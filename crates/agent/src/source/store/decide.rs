@@ -1,0 +1,173 @@
+//! What to do about a group's pointer, from what was seen before, what stands in the store, and what this host knows. Pure.
+
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
+use longshore_core::pointer::{self, Pointer};
+use serde::Deserialize;
+
+use super::mark::Mark;
+
+/// What stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody has looked yet.
+    Unread,
+    /// Nothing.
+    Missing,
+    /// Something that cannot be followed, and why.
+    Unusable(String),
+    /// A pointer.
+    Pointer(Box<Pointer>),
+}
+
+/// What this host knows of the deployment that a pointer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing.
+    Nothing,
+    /// It was begun, and has not ended.
+    Open,
+    /// It has ended.
+    Closed,
+}
+
+/// What is decided from.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    /// The application that is followed.
+    pub(super) application: &'a ApplicationName,
+    /// The group that is followed.
+    pub(super) group: &'a GroupName,
+    /// What was seen of the pointer before.
+    pub(super) seen: Option<&'a Mark>,
+    /// What stands in the store.
+    pub(super) standing: &'a Standing,
+    /// Whether a deployment of the group is under way.
+    pub(super) busy: bool,
+    /// Whether new orders are left where they are.
+    pub(super) paused: bool,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Nothing.
+    Rest,
+    /// Nothing until the deployment under way has ended.
+    Wait,
+    /// Nothing until new orders are taken again.
+    Hold,
+    /// Nothing until somebody moves the pointer on, or forgets what was seen.
+    Refuse(Refusal),
+    /// Deploy what it names, or go on with that.
+    Deploy,
+    /// Write down how the deployment that it names has ended here: what was seen of the pointer was lost since.
+    Adopt,
+}
+
+/// Why a pointer is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It is another group's.
+    #[error("the pointer is that of group `{group}` of `{application}`")]
+    Misplaced {
+        /// Whose application it is.
+        application: ApplicationName,
+        /// Whose group it is.
+        group: GroupName,
+    },
+    /// It went backwards.
+    #[error("the pointer has generation {found}, and this host has seen {seen}")]
+    Lower {
+        /// The generation that it has.
+        found: u64,
+        /// The highest one that was seen.
+        seen: u64,
+    },
+    /// It was changed without being moved.
+    #[error(
+        "generation {generation} of the pointer is not what it was: it named deployment {seen}, and now names {found}"
+    )]
+    Changed {
+        /// The generation.
+        generation: u64,
+        /// The deployment that it named.
+        seen: DeploymentId,
+        /// The deployment that it names.
+        found: DeploymentId,
+    },
+    /// It names a deployment that was not made of it.
+    #[error("the pointer names deployment {deployment}, which this host made before it was moved")]
+    Used {
+        /// The deployment.
+        deployment: DeploymentId,
+    },
+}
+
+impl Refusal {
+    /// Whether forgetting what was seen is a way out.
+    pub(super) fn is_of_the_past(&self) -> bool {
+        match self {
+            Refusal::Lower { .. } | Refusal::Changed { .. } | Refusal::Used { .. } => true,
+            Refusal::Misplaced { .. } => false,
+        }
+    }
+}
+
+/// Decides. `known` is asked only when something may have to be deployed.
+pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known) -> Act {
+    let found = match view.standing {
+        Standing::Unread | Standing::Missing | Standing::Unusable(_) => return Act::Rest,
+        Standing::Pointer(found) => found,
+    };
+    if (&found.application, &found.group) != (view.application, view.group) {
+        return Act::Refuse(Refusal::Misplaced { application: found.application.clone(), group: found.group.clone() });
+    }
+    let (generation, deployment) = (found.generation, &found.deployment);
+    let moved = match view.seen {
+        None => false,
+        Some(seen) if generation < seen.pointer.generation => {
+            return Act::Refuse(Refusal::Lower { found: generation, seen: seen.pointer.generation });
+        }
+        Some(seen) if generation > seen.pointer.generation => true,
+        Some(seen) if **found != seen.pointer => {
+            let (seen, found) = (seen.pointer.deployment.clone(), deployment.clone());
+            return Act::Refuse(Refusal::Changed { generation, seen, found });
+        }
+        Some(Mark { ended: Some(_), .. }) => return Act::Rest,
+        Some(Mark { ended: None, .. }) => false,
+    };
+    if view.busy {
+        return Act::Wait;
+    }
+    match known(deployment) {
+        // It was made before this generation was ever seen, so it is of something else.
+        Known::Open | Known::Closed if moved => Act::Refuse(Refusal::Used { deployment: deployment.clone() }),
+        Known::Closed => Act::Adopt,
+        Known::Nothing | Known::Open if view.paused => Act::Hold,
+        Known::Nothing | Known::Open => Act::Deploy,
+    }
+}
+
+/// The part of a pointer that every version of the format has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// What bytes of a store mean as a pointer.
+pub(super) fn parse(contents: &[u8]) -> Standing {
+    let parsed = serde_json::from_slice::<Format>(contents).and_then(|Format { format }| {
+        if format == pointer::FORMAT { serde_json::from_slice(contents).map(Ok) } else { Ok(Err(format)) }
+    });
+    match parsed {
+        Ok(Ok(pointer)) => Standing::Pointer(Box::new(pointer)),
+        Ok(Err(format)) => Standing::Unusable(format!(
+            "the pointer has format {format}, and this agent knows {}; update the agent",
+            pointer::FORMAT
+        )),
+        Err(error) => Standing::Unusable(format!("the pointer cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,119 @@
+use longshore_core::digest::Sha256;
+use longshore_core::host_status::HostState;
+use longshore_core::pointer::PointedRevision;
+
+use super::super::mark::End;
+use super::*;
+
+/// The pointer of group `dev` of `shop` that a move makes; every generation names a deployment of its own.
+pub(in super::super) fn pointer(generation: u64) -> Pointer {
+    Pointer {
+        format: pointer::FORMAT,
+        application: "shop".parse().unwrap(),
+        group: "dev".parse().unwrap(),
+        generation,
+        deployment: format!("d-{generation}").parse().unwrap(),
+        revision: PointedRevision {
+            key: "shop/1.zip".to_owned(),
+            etag: "e".to_owned(),
+            version: None,
+            size: 1,
+            content_digest: Sha256::of(b""),
+        },
+        commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        dirty: false,
+        commit_time: 0,
+        older: false,
+        at: "2026-01-02T03:04:05Z".to_owned(),
+        by: "ci".to_owned(),
+    }
+}
+
+/// What was seen of generation `generation`, tried or not.
+pub(in super::super) fn mark(generation: u64, state: Option<HostState>) -> Mark {
+    let ended = state.map(|state| End { state, event: None, reason: None, failed_script: None });
+    Mark { format: 1, store: "file:///store".to_owned(), etag: "e".to_owned(), pointer: pointer(generation), ended }
+}
+
+fn standing(pointer: Pointer) -> Standing {
+    Standing::Pointer(Box::new(pointer))
+}
+
+#[test]
+fn what_is_done_follows_from_what_was_seen_what_stands_there_and_what_is_known() {
+    use HostState::{Failed, Succeeded};
+    use Known::{Closed, Nothing, Open};
+    let lower = |found, seen| Act::Refuse(Refusal::Lower { found, seen });
+    let used = |generation: u64| Act::Refuse(Refusal::Used { deployment: format!("d-{generation}").parse().unwrap() });
+    let (good, bad, open) =
+        (|g| Some(mark(g, Some(Succeeded))), |g| Some(mark(g, Some(Failed))), |g| Some(mark(g, None)));
+    // Seen before, the generation that stands there, what is known of its deployment; at rest, busy, paused.
+    let table = [
+        (None, 1, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (None, 7, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (None, 7, Open, Act::Deploy, Act::Wait, Act::Hold),
+        (None, 7, Closed, Act::Adopt, Act::Wait, Act::Adopt),
+        (good(7), 7, Closed, Act::Rest, Act::Rest, Act::Rest),
+        (bad(7), 7, Closed, Act::Rest, Act::Rest, Act::Rest),
+        (bad(7), 7, Nothing, Act::Rest, Act::Rest, Act::Rest),
+        (open(7), 7, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (open(7), 7, Open, Act::Deploy, Act::Wait, Act::Hold),
+        (open(7), 7, Closed, Act::Adopt, Act::Wait, Act::Adopt),
+        (good(7), 8, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (bad(7), 9, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (open(7), 9, Nothing, Act::Deploy, Act::Wait, Act::Hold),
+        (good(7), 8, Open, used(8), Act::Wait, used(8)),
+        (good(7), 8, Closed, used(8), Act::Wait, used(8)),
+        (good(7), 6, Nothing, lower(6, 7), lower(6, 7), lower(6, 7)),
+        (open(7), 1, Closed, lower(1, 7), lower(1, 7), lower(1, 7)),
+    ];
+    for (seen, generation, known, at_rest, when_busy, when_paused) in table {
+        let standing = standing(pointer(generation));
+        let (application, group) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+        let act = |busy, paused| {
+            let seen = seen.as_ref();
+            decide(&View { application: &application, group: &group, seen, standing: &standing, busy, paused }, |_| {
+                known
+            })
+        };
+        let found = [act(false, false), act(true, false), act(false, true), act(true, true)];
+        let case = format!("{seen:?}, then {generation}, {known:?}");
+        assert_eq!(found, [at_rest, when_busy.clone(), when_paused, when_busy], "{case}");
+    }
+}
+
+#[test]
+fn what_cannot_be_followed_changes_nothing() {
+    let (application, group) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+    let seen = mark(7, Some(HostState::Succeeded));
+    let act = |standing: &Standing| {
+        let view =
+            View { application: &application, group: &group, seen: Some(&seen), standing, busy: false, paused: false };
+        decide(&view, |_| Known::Nothing)
+    };
+    for standing in [Standing::Unread, Standing::Missing, Standing::Unusable("why".to_owned())] {
+        assert_eq!(act(&standing), Act::Rest, "{standing:?}");
+    }
+    let stranger = Pointer { group: "prod".parse().unwrap(), ..pointer(8) };
+    let of = Refusal::Misplaced { application: application.clone(), group: "prod".parse().unwrap() };
+    assert_eq!(act(&standing(stranger)), Act::Refuse(of));
+    let other = Pointer { deployment: "d-X".parse().unwrap(), ..pointer(7) };
+    let Act::Refuse(refusal) = act(&standing(other)) else { panic!("it is refused") };
+    assert_eq!(
+        refusal.to_string(),
+        "generation 7 of the pointer is not what it was: it named deployment d-7, and now names d-X"
+    );
+}
+
+#[test]
+fn a_pointer_of_another_format_or_of_none_is_told_apart() {
+    let whole = serde_json::to_vec(&pointer(3)).unwrap();
+    assert_eq!(parse(&whole), standing(pointer(3)));
+    for (contents, why) in [
+        ("{\"format\":2,\"waves\":[]}", "the pointer has format 2, and this agent knows 1; update the agent"),
+        ("<html>", "the pointer cannot be read: expected value at line 1 column 1"),
+        ("{\"format\":1}", "the pointer cannot be read: missing field `application` at line 1 column 12"),
+    ] {
+        assert_eq!(parse(contents.as_bytes()), Standing::Unusable(why.to_owned()), "{contents}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The store that is followed, opened when it is first needed.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use longshore_core::store::{Changed, Store, StoreError, StoreUrl};
+
+use crate::daemon::notice;
+use crate::daemon::shared::{OpenStore, Shared};
+use crate::fetch::access::Access;
+
+/// A store.
+pub(super) struct Place {
+    url: StoreUrl,
+    access: Access,
+    store: OpenStore,
+}
+
+/// Why a store is of no use at the moment.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlaceError {
+    /// It is not known how to reach it.
+    #[error("cannot find the settings for S3")]
+    Settings(#[source] Box<dyn Error + Send + Sync>),
+    /// Its folder is not there: not mounted, or renamed.
+    #[error("folder `{0}` does not exist")]
+    Gone(PathBuf),
+    /// It fails or refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl PlaceError {
+    /// The error with its causes and its remedy, one line.
+    pub(super) fn line(&self) -> String {
+        let mut line = notice::chain(self);
+        if let PlaceError::Store(error) = self
+            && let Some(hint) = error.hint()
+        {
+            line.push_str("; ");
+            line.push_str(&hint);
+        }
+        super::mark::one_line(&line)
+    }
+}
+
+impl Place {
+    /// The store at a URL, with the same access as for bundles.
+    pub(super) fn new(shared: &Shared, url: &StoreUrl) -> Place {
+        Place { url: url.clone(), access: shared.agent.access.clone(), store: shared.store(url) }
+    }
+
+    /// The store. A folder that is not there is no empty store: whoever wrote to it would make a new one.
+    async fn store(&self) -> Result<&Store, PlaceError> {
+        if let StoreUrl::Dir(root) = &self.url
+            && !root.is_dir()
+        {
+            return Err(PlaceError::Gone(root.clone()));
+        }
+        let open = async || {
+            let options = (self.access.s3)().map_err(PlaceError::Settings)?;
+            Ok(Store::open_with(&self.url, &options).await?)
+        };
+        self.store.get_or_try_init(open).await
+    }
+
+    /// See [`Store::read_if_changed`].
+    pub(super) async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, PlaceError> {
+        Ok(self.store().await?.read_if_changed(key, known).await?)
+    }
+
+    /// See [`Store::read`].
+    pub(super) async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, PlaceError> {
+        Ok(self.store().await?.read(key).await?)
+    }
+
+    /// See [`Store::replace_if`].
+    pub(super) async fn replace_if(
+        &self,
+        key: &str,
+        contents: &[u8],
+        expected: Option<&str>,
+    ) -> Result<Option<String>, PlaceError> {
+        Ok(self.store().await?.replace_if(key, contents, expected).await?)
+    }
+
+    /// Fails when an object cannot be asked for at the moment. That it does not exist is no failure.
+    pub(super) async fn can_reach(&self, key: &str, version: Option<&str>) -> Result<(), PlaceError> {
+        match self.store().await?.head(key, version).await {
+            Err(error) if error.is_unavailable() => Err(error.into()),
+            // Whoever fetches it says what is wrong.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
