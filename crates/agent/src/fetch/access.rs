@@ -39,10 +39,12 @@ impl fmt::Debug for Access {
     }
 }
 
-/// As [`Access::default`], over the ways that the settings name.
-pub fn environment_access(network: &Network) -> Access {
+/// As [`Access::default`], over the ways that the settings name: credentials are those of the environment. `endpoint` is the
+/// URL of S3, when it is not the region's.
+pub fn environment_access(network: &Network, endpoint: Option<String>, fips: bool) -> Access {
     let way = network.clone();
-    Access { s3: Arc::new(move || Ok(network::s3_options(&way)?)), github_token: None, network: network.clone() }
+    let s3 = move || Ok(S3Options { endpoint: endpoint.clone(), fips, ..network::s3_options(&way)? });
+    Access { s3: Arc::new(s3), github_token: None, network: network.clone() }
 }
 
 /// How a host of CodeDeploy fetches: with its own credentials, which are asked for on `runtime` each time. To be used by the

@@ -239,17 +239,28 @@ fn a_bucket_in_another_region_is_followed_there() {
     assert_eq!(internet.tunnels(), asked);
 }
 
+fn github() -> GitHub {
+    let [account, repository, commit] = ["acme", "shop", "4f1c0de"].map(str::to_owned);
+    GitHub { account, repository, commit, archive: Archive::Tarball }
+}
+
+#[test]
+fn a_token_of_a_deployment_that_github_refuses_is_not_taken_for_that_of_the_environment() {
+    let internet = Internet::start(|_| "404 Not Found".to_owned());
+    let access =
+        Access { github_token: Some("ghs_hush".to_owned()), ..environment_access(&network(&internet), None, false) };
+    let end = look(&Revision::GitHub(github()), &access);
+    let url = "https://api.github.com/repos/acme/shop/tarball/4f1c0de";
+    let expected = format!("cannot fetch `{url}`: GitHub shows no such commit to the owner of the deployment's token");
+    assert_eq!(end, expected);
+}
+
 #[test]
 fn github_is_reached_by_the_same_proxy_with_the_token_of_the_deployment() {
     let internet = Internet::start(|_| "200 OK\n\nno archive".to_owned());
-    let github = GitHub {
-        account: "acme".to_owned(),
-        repository: "shop".to_owned(),
-        commit: "4f1c0de".to_owned(),
-        archive: Archive::Tarball,
-    };
-    let access = Access { github_token: Some("ghs_hush".to_owned()), ..environment_access(&network(&internet)) };
-    let end = look(&Revision::GitHub(github), &access);
+    let access =
+        Access { github_token: Some("ghs_hush".to_owned()), ..environment_access(&network(&internet), None, false) };
+    let end = look(&Revision::GitHub(github()), &access);
     assert!(end.starts_with("cannot use bundle `https://api.github.com/repos/acme/shop/tarball/4f1c0de`: "), "{end}");
     assert_eq!(internet.tunnels(), ["CONNECT api.github.com:443"]);
     let request = internet.requests().remove(0);
