@@ -89,6 +89,7 @@ pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     })
 }
 
