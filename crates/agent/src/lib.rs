@@ -24,6 +24,7 @@ pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
+mod printed;
 pub mod release;
 pub mod retention;
 pub mod settings;

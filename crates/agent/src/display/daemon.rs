@@ -238,6 +238,9 @@ fn of_notice(notice: &Notice) -> (Level, String) {
             (Level::Warn, format!("{source} gives no orders, next try in {retry_s}s: {reason}"))
         }
         Notice::SourceBack { source } => (Level::Info, format!("{source} answers again")),
+        Notice::Ordered { by, deployment, revision } => {
+            (Level::Info, format!("{deployment} ordered by {by}, from {revision}"))
+        }
         Notice::Paused { by } => (Level::Warn, format!("paused by {by}: new orders are left where they are")),
         Notice::Unpaused { by } => (Level::Info, format!("resumed by {by}: new orders are taken again")),
         Notice::Stopping { handed_over } if handed_over.is_empty() => (Level::Info, "ending".to_owned()),
