@@ -17,7 +17,7 @@ use crate::display;
 pub fn run(args: &ControlArgs, output: Output) -> Result<(), Failure> {
     let socket = &args.socket;
     match &args.command {
-        ControlCommand::Status => match Client::ask(socket, &Request::Status)?.next()? {
+        ControlCommand::Status => match Client::ask(socket, &Request::Status)?.answer()? {
             Answer::Status(mut status) => {
                 // Programs have it as values.
                 if output == Output::Json {
@@ -29,7 +29,7 @@ pub fn run(args: &ControlArgs, output: Output) -> Result<(), Failure> {
         },
         ControlCommand::Logs(args) => logs(args, socket, output),
         ControlCommand::Pause => {
-            let answer = Client::ask(socket, &Request::Pause)?.next()?;
+            let answer = Client::ask(socket, &Request::Pause)?.answer()?;
             match &answer {
                 Answer::Paused { paused, already } => {
                     print(&answer, output, |_| display::control::paused(paused, *already))
@@ -38,7 +38,7 @@ pub fn run(args: &ControlArgs, output: Output) -> Result<(), Failure> {
             }
         }
         ControlCommand::Resume => {
-            let answer = Client::ask(socket, &Request::Resume)?.next()?;
+            let answer = Client::ask(socket, &Request::Resume)?.answer()?;
             match &answer {
                 Answer::Resumed { already } => print(&answer, output, |_| display::control::resumed(*already)),
                 answer => Err(unexpected(answer)),
@@ -61,14 +61,14 @@ fn logs(args: &LogsArgs, socket: &Path, output: Output) -> Result<(), Failure> {
         follow: args.follow,
     });
     let mut client = Client::ask(socket, &request)?;
-    let deployment = match client.next()? {
+    let deployment = match client.answer()? {
         Answer::Found { deployment } => deployment,
         answer => return Err(unexpected(&answer)),
     };
     let mut printer = Printer::new(output, &deployment);
     let mut is_empty = true;
     loop {
-        match client.next()? {
+        match client.answer()? {
             Answer::Log { text } => {
                 is_empty = false;
                 if let Err(error) = printer.print(text.as_bytes()) {
@@ -106,7 +106,7 @@ fn order(args: &ControlDeployArgs, socket: &Path, output: Output) -> Result<(), 
     let mut client = Client::ask(socket, &request)?;
     let mut accepted = None;
     loop {
-        match client.next()? {
+        match client.answer()? {
             Answer::Accepted { deployment, waits } => {
                 match output {
                     Output::Text => display::control::accepted(&deployment, waits),

@@ -34,7 +34,7 @@ enum ClientError {
 }
 
 impl Client {
-    /// Asks. The answers come from [`Client::next`].
+    /// Asks. The answers come from [`Client::answer`].
     pub fn ask(path: &Path, request: &Request) -> Result<Client, Failure> {
         let stream = UnixStream::connect(path).map_err(|error| not_connected(path, error))?;
         let broken = |source| broken(path, source);
@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// The next answer; what the agent refuses is an error, and so is that it ended without having said how it went.
-    pub fn next(&mut self) -> Result<Answer, Failure> {
+    pub fn answer(&mut self) -> Result<Answer, Failure> {
         let mut line = String::new();
         self.answers.read_line(&mut line).map_err(|error| broken(&self.path, error))?;
         if line.is_empty() {

@@ -388,3 +388,28 @@ fn name(uid: Option<u32>) -> String {
         Ok(None) | Err(_) => format!("uid {uid}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::report::Fanout;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_read_holds_nobody_up_and_still_hears_the_end() {
+        let (answers, mut queue) = mpsc::channel(3);
+        let end = answers.clone().try_reserve_owned().unwrap();
+        let events = Fanout::new(vec![Box::new(Passing(answers)) as Box<dyn Reporter<Event>>], || "now".to_owned());
+        (0..10).for_each(|bytes| events.emit(&Event::Fetching { bytes }));
+        end.send(Answer::Done);
+        drop(events);
+        let mut got = Vec::new();
+        while let Some(answer) = queue.blocking_recv() {
+            got.push(match answer {
+                Answer::Event { event, .. } => event["seq"].to_string(),
+                answer => format!("{answer:?}"),
+            });
+        }
+        assert_eq!(got, ["1", "2", "Done"]);
+    }
+}

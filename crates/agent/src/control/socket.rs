@@ -21,13 +21,13 @@ impl Bound {
     /// Listens at a path, for root and a group of the host.
     pub(super) fn listen(path: &Path, group: Option<&str>) -> io::Result<(Bound, UnixListener, Warning)> {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| about(folder, error))?;
+        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| about(folder, &error))?;
         make_way(path)?;
         let (gid, warning) = gid(group);
         // Made elsewhere and moved: nobody can connect before it has its owner and mode.
         let made = folder.join(format!(".s{}", std::process::id()));
         let _ = fs::remove_file(&made);
-        let listener = UnixListener::bind(&made).map_err(|error| about(&made, error))?;
+        let listener = UnixListener::bind(&made).map_err(|error| about(&made, &error))?;
         let placed = (|| {
             fs::set_permissions(&made, Permissions::from_mode(0o600))?;
             if let Some(gid) = gid {
@@ -41,7 +41,7 @@ impl Bound {
         let inode = placed.map_err(|error| {
             // The error that matters is the first one.
             let _ = fs::remove_file(&made);
-            about(path, error)
+            about(path, &error)
         })?;
         Ok((Bound { path: path.to_owned(), inode }, listener, warning))
     }
@@ -61,14 +61,14 @@ fn make_way(path: &Path) -> io::Result<()> {
     let in_use = |why: &str| io::Error::new(io::ErrorKind::AddrInUse, format!("`{}` {why}", path.display()));
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(about(path, error)),
+        Err(error) => return Err(about(path, &error)),
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(in_use("is there and is no socket")),
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(in_use("is the socket of another agent, which runs")),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) => Err(about(path, error)),
+        Err(error) => Err(about(path, &error)),
     }
 }
 
@@ -83,6 +83,6 @@ fn gid(group: Option<&str>) -> (Option<Gid>, Warning) {
     }
 }
 
-fn about(path: &Path, error: io::Error) -> io::Error {
+fn about(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }

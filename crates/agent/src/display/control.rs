@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use longshore_core::figures::verb_line;
-use longshore_core::ids::DeploymentId;
+use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::problem::visible_lines;
 
 use super::{bottom, look};
@@ -20,7 +20,7 @@ pub fn status(status: &Status) -> String {
         let _ = writeln!(text, "paused by {by}{since}: new orders are left where they are");
     }
     if !busy.is_empty() {
-        let busy: Vec<&str> = busy.iter().map(|group| group.as_str()).collect();
+        let busy: Vec<&str> = busy.iter().map(GroupId::as_str).collect();
         let _ = writeln!(text, "works on {}", busy.join(", "));
     }
     text.push('\n');
