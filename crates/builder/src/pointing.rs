@@ -298,3 +298,6 @@ async fn pause(attempt: u32) {
     let chance = RandomState::new().build_hasher().finish() % 1000;
     tokio::time::sleep(longest.mul_f64(chance as f64 / 1000.0)).await;
 }
+
+#[cfg(test)]
+mod tests;

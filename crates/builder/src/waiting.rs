@@ -80,8 +80,10 @@ pub(crate) async fn wait(place: Place<'_>, pointer: &Pointer, terms: &Terms, scr
         begun: Instant::now(),
     };
     let ended = tokio::select! {
-        ended = watch.follow(terms) => ended,
+        // First, so that it listens before anything is told.
+        biased;
         () = asked_to_stop() => Ended::Interrupted,
+        ended = watch.follow(terms) => ended,
     };
     screen.tell(&Event::WaitEnded);
     Waited { ended, hosts: watch.seen.into_values().collect() }
