@@ -83,12 +83,11 @@ impl Identity {
 
     /// The application alone, for commands that are about no commit of this folder.
     pub(crate) fn application_of(
-        named: Option<&ApplicationName>,
         environment: &Environment,
         source: &Path,
         settings: Option<&ApplicationName>,
     ) -> Result<ApplicationName, Failure> {
-        let args = IdentityArgs { application: named.cloned(), commit: None };
+        let args = IdentityArgs { application: None, commit: None };
         // Without git the folder's own name has to do.
         let top = WorkTree::around(source).ok().flatten().map(|tree| tree.top);
         application(&args, environment, settings, top.as_deref().unwrap_or(source))

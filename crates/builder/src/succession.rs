@@ -34,7 +34,7 @@ pub(crate) enum Older {
 pub(crate) enum Move {
     /// There was no pointer.
     First,
-    /// To a commit that is newer, or of the same second.
+    /// To a commit that is newer, or has the same time.
     Forward,
     /// To the same commit: it is deployed again.
     Again,
@@ -68,8 +68,8 @@ impl From<&Pointer> for Candidate {
     }
 }
 
-/// What the move from the present pointer to our artifact is; `None`: back to an older commit, which nobody asked for. Two commits of the same second are none the older one of the
-/// other: git knows no more of their order.
+/// What the move from the present pointer to our artifact is; `None`: back to an older commit, which nobody asked for. Of two commits with the same time neither is the older one: the
+/// time stamp of a bundle is exact to two seconds and tells no more.
 pub(crate) fn decide(current: Option<&Pointer>, ours: &Candidate, older: Older) -> Option<Move> {
     match (current, older) {
         (None, _) => Some(Move::First),
@@ -155,7 +155,7 @@ mod tests {
             ("the first one", None, ('a', 10), Refused, Some(Move::First)),
             ("a newer one", Some(('a', 10)), ('b', 11), Refused, Some(Move::Forward)),
             ("a newer one, back allowed", Some(('a', 10)), ('b', 11), Allowed, Some(Move::Forward)),
-            ("another one of the same second", Some(('a', 10)), ('b', 10), Refused, Some(Move::Forward)),
+            ("another one of the same time", Some(('a', 10)), ('b', 10), Refused, Some(Move::Forward)),
             ("the same one", Some(('a', 10)), ('a', 10), Refused, Some(Move::Again)),
             ("the same one, packed with an older time", Some(('a', 10)), ('a', 9), Refused, Some(Move::Again)),
             ("an older one", Some(('b', 11)), ('a', 10), Refused, None),

@@ -20,6 +20,9 @@ use crate::pointing::{Place, PointError};
 /// The longest time between two looks. The first ones follow each other faster.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// How long the look may take that is under way when time is up.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
 /// After this long without news, where nothing can be drawn, a line says that it goes on: CI systems end jobs that are silent.
 const REMIND_AFTER: Duration = Duration::from_secs(60);
 
@@ -109,7 +112,11 @@ impl Watch<'_> {
     async fn follow(&mut self, terms: &Terms) -> Ended {
         let mut interval = Duration::from_millis(100);
         loop {
-            let looked = self.look(terms.at_least).await;
+            // A server that takes requests and does not answer must not hold up the end; the last look has its time nevertheless.
+            let patience = terms.until.saturating_duration_since(Instant::now()).max(LAST_LOOK);
+            let Ok(looked) = tokio::time::timeout(patience, self.look(terms.at_least)).await else {
+                return Ended::TimedOut;
+            };
             let is_over = Instant::now() >= terms.until;
             match looked {
                 Ok(Some(ended)) => return ended,

@@ -81,13 +81,7 @@ async fn published(
             let application = application(args, environment)?;
             (lookup::key_of(store, to, &application, commit).await?, Some(application))
         }
-        (None, Some(key)) => {
-            let named = match &args.application {
-                Some(named) => Some(named.clone()),
-                None => Identity::application_of_variable(environment)?,
-            };
-            (key.clone(), named)
-        }
+        (None, Some(key)) => (key.clone(), named(args, environment)?),
         // The command line is refused without one of the four.
         (None, None) => return Err(Failure::new(Exit::Usage, "no artifact is named")),
     };
@@ -129,8 +123,19 @@ async fn back(
 }
 
 fn application(args: &PointArgs, environment: &Environment) -> Result<ApplicationName, Failure> {
+    // Who names the application need not stand in its repository.
+    if let Some(named) = named(args, environment)? {
+        return Ok(named);
+    }
     let here = SourceArgs { source: PathBuf::from("."), appspec: None, out: None };
     let project = Project::open(&here)?.accept()?;
     let settings = project.settings.application.as_ref();
-    Identity::application_of(args.application.as_ref(), environment, &project.source, settings)
+    Identity::application_of(environment, &project.source, settings)
+}
+
+fn named(args: &PointArgs, environment: &Environment) -> Result<Option<ApplicationName>, Failure> {
+    match &args.application {
+        Some(named) => Ok(Some(named.clone())),
+        None => Identity::application_of_variable(environment),
+    }
 }
