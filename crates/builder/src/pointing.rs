@@ -17,6 +17,7 @@ use longshore_core::pointer::{self, Pointer, PointerError};
 use longshore_core::store::{Store, StoreError};
 
 use crate::hosts::Hosts;
+use crate::interrupt::asked_to_stop;
 use crate::succession::{self, Candidate, Move, Older, Signature};
 
 /// How often a pointer that others keep moving is tried. Each time somebody else has come through, with a commit that is no newer
@@ -95,6 +96,14 @@ pub(crate) enum PointError {
         /// The group.
         group: GroupName,
     },
+    /// Somebody wants this process to end.
+    #[error("interrupted while group `{group}` of `{application}` was moved")]
+    Interrupted {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+    },
     /// No random numbers.
     #[error("cannot make a deployment id")]
     Random(#[source] io::Error),
@@ -146,6 +155,9 @@ impl From<PointError> for Failure {
             ),
             PointError::Older { .. } => (Exit::Conflict, Some("add `--allow-older` to go back on purpose".into())),
             PointError::Contested { .. } => (Exit::Conflict, Some("run the same command again".into())),
+            PointError::Interrupted { .. } => {
+                (Exit::Failed, Some("`longshore status` shows whether it has come to that".into()))
+            }
             PointError::Random(_) => (Exit::Failed, None),
         };
         let failure = Failure::new(exit, error);
@@ -210,6 +222,22 @@ impl Place<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The same as [`Place::go`], unless somebody wants this process to end before.
+    pub(crate) async fn go_unless_stopped(
+        &self,
+        stands: Option<Stands>,
+        ours: &Candidate,
+        older: Older,
+        by: &str,
+    ) -> Result<Moved, PointError> {
+        tokio::select! {
+            moved = self.go(stands, ours, older, by) => moved,
+            () = asked_to_stop() => {
+                Err(PointError::Interrupted { application: self.application.clone(), group: self.group.clone() })
+            }
+        }
     }
 
     /// Moves it from where it stood to our artifact. When somebody was faster, ours must still be the newest: what was allowed of

@@ -258,6 +258,7 @@ fn may_heal(error: &PointError) -> bool {
         PointError::Unknown { .. }
         | PointError::Older { .. }
         | PointError::Contested { .. }
+        | PointError::Interrupted { .. }
         | PointError::Random(_) => false,
     }
 }

@@ -135,7 +135,7 @@ pub(crate) async fn carry_out(
     let mut done = Done::default();
     for Step { group, stands, ours, older } in steps {
         let place = Place { store, application: &ours.application, group: &group };
-        match place.go(stands, &ours, older, &by).await {
+        match place.go_unless_stopped(stands, &ours, older, &by).await {
             Ok(moved) => {
                 screen.tell(&Event::Moved(Box::new(moved.clone())));
                 done.groups.push((moved, None));
@@ -276,6 +276,7 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs) -> Option<Failur
                 PointError::Unknown { .. }
                 | PointError::Older { .. }
                 | PointError::Contested { .. }
+                | PointError::Interrupted { .. }
                 | PointError::Random(_) => (Exit::Conflict, None),
             };
             let source = Arc::clone(source);
