@@ -55,5 +55,6 @@ pub(super) fn order(asked: Deploy, settings: &Settings) -> Result<Order, Failure
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     })
 }
