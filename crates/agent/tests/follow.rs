@@ -206,8 +206,8 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
     host.point(1, "d-1", &one);
     host.says("succeeded", "d-1");
     for (contents, why) in [
-        ("{\"format\": 2}", "the pointer has format 2, and this agent knows 1; update the agent"),
-        ("<html>", "the pointer cannot be read: expected value at line 1 column 1"),
+        ("{\"format\": 2}", "`groups/shop/dev.json` has format 2; this program knows format 1; update the agent"),
+        ("<html>", "`groups/shop/dev.json` cannot be read as a pointer: expected value at line 1 column 1"),
     ] {
         host.put_pointer(contents.as_bytes());
         wait_until(|| host.status()["reason"] == why);
