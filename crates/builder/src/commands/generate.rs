@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use longshore_core::failure::{Exit, Failure};
 
@@ -28,10 +28,18 @@ fn write(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(&man)?;
     std::fs::create_dir_all(&completions)?;
     clap_mangen::generate_to(Cli::command(), &man)?;
-    let mut command = Cli::command();
+    let mut command = visible();
     let name = command.get_name().to_owned();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command, &name, &completions)?;
     }
     Ok(())
+}
+
+/// The command line without what people never type: completions would offer it.
+fn visible() -> Command {
+    let whole = Cli::command();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let command = Command::new("longshore").args(whole.get_arguments().cloned()).subcommands(commands);
+    command.version(env!("CARGO_PKG_VERSION"))
 }
