@@ -13,8 +13,8 @@
 mod ledger;
 mod tracking;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,11 +31,11 @@ use crate::daemon::notice::{Notice, chain};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::answer::Answer;
-use crate::deployment::drive;
 use crate::deployment::journal;
 use crate::deployment::noop;
 use crate::deployment::order::Order;
 use crate::deployment::progress::Progress;
+use crate::deployment::drive;
 use crate::fetch::access::Access;
 use crate::hook::diagnostics::Diagnostics;
 use crate::identity::Identity;
@@ -338,9 +338,10 @@ impl Work {
             }
         };
         let state = match answer {
-            Answer::Succeeded => {
-                State::Ended { status: CommandStatus::Succeeded, diagnostics: Diagnostics::succeeded("").to_json() }
-            }
+            Answer::Succeeded => State::Ended {
+                status: CommandStatus::Succeeded,
+                diagnostics: Diagnostics::succeeded("").to_json(),
+            },
             Answer::Failed { diagnostics, .. } => failed(&diagnostics),
             Answer::HandedOver => return None,
         };
