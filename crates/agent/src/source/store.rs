@@ -246,7 +246,8 @@ impl<'a> Follower<'a> {
         let view = View {
             seen: seen.as_ref(),
             standing: &self.standing,
-            busy: self.job.is_some(),
+            // What would begin now would have to be handed over at once.
+            busy: self.job.is_some() || self.shared.agent.handover.load(Ordering::Relaxed),
             paused: self.shared.is_paused(),
         };
         let mark = |ended| Mark {

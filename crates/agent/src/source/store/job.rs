@@ -1,7 +1,6 @@
 //! A deployment that is carried out while the pointer is looked at.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use longshore_core::failure::Failure;
 use longshore_core::host_status::{HostState, HostStatus};
@@ -63,10 +62,10 @@ fn carry_out(agent: &Agent, order: &Order) -> Option<Failure> {
     if agent.layout.deployment(&order.group.id, &order.deployment).journal().exists() {
         return resumed.err();
     }
-    if agent.handover.load(Ordering::Relaxed) {
-        return None;
+    match resumed {
+        Err(failure) if drive::is_handover(&failure) => Some(failure),
+        Ok(_) | Err(_) => drive::deploy_or_resume(agent, order).err(),
     }
-    drive::deploy(agent, order).err()
 }
 
 /// Says which event of a deployment is under way.
