@@ -7,20 +7,19 @@ mod envelope;
 mod fault;
 mod http;
 mod operation;
+mod server;
 mod signature;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use self::book::{Command, Completion};
 pub use self::deployment::{Course, Deployment, Revision};
@@ -28,10 +27,9 @@ pub use self::fault::Fault;
 pub use self::operation::{Diagnostics, Operation, Status};
 pub use self::signature::Keys;
 
-use self::book::Book;
 use self::envelope::Signer;
 use self::fault::Armed;
-use self::operation::{Request, ServiceError};
+use self::server::Inner;
 
 /// The region for which requests must be signed.
 pub const REGION: &str = "us-east-1";
@@ -85,35 +83,6 @@ pub struct Ended {
     pub status: Status,
     /// Its commands.
     pub commands: Vec<Command>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    state: Mutex<State>,
-    changed: Condvar,
-    pace: Pace,
-    started: Instant,
-    signer: OnceLock<Signer>,
-    other_signer: OnceLock<Signer>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    book: Book,
-    /// Each key with its host, and whether it still holds.
-    keys: Vec<(Keys, String, bool)>,
-    armed: Vec<Armed>,
-    calls: Vec<Call>,
-    connections: BTreeMap<usize, TcpStream>,
-    down: bool,
-    ended: bool,
-}
-
-/// What a connection does next.
-enum Next {
-    Answer(u16, Vec<u8>),
-    Drop,
-    Hold,
 }
 
 impl CommandService {
@@ -173,6 +142,15 @@ impl CommandService {
     pub fn deploy(&self, host: &str, deployment: &Deployment) {
         self.inner.state().book.begin(host, deployment);
         self.inner.changed.notify_all();
+    }
+
+    /// Gives the next command of a host to some other agent, which takes it and says no more of it.
+    pub fn hand_out(&self, host: &str) -> Command {
+        let mut state = self.inner.state();
+        let given = state.book.next(host, Instant::now(), Duration::MAX).expect("a command waits");
+        let id = given["HostCommandIdentifier"].as_str().expect("a command has an id");
+        state.book.acknowledge(host, id, None).expect("the host has this command");
+        state.book.commands.iter().find(|command| command.id == id).expect("it was given").clone()
     }
 
     /// The next `times` requests for an operation go wrong.
@@ -278,214 +256,4 @@ impl Drop for CommandService {
         // The listener wakes up and sees it.
         let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
     }
-}
-
-impl State {
-    fn break_connections(&mut self) {
-        for (_, connection) in std::mem::take(&mut self.connections) {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn serve(&self, stream: TcpStream) {
-        let mut stream = BufReader::new(stream);
-        while let Ok(Some(request)) = http::read(&mut stream) {
-            let next = self.answer(&request, stream.get_ref());
-            self.changed.notify_all();
-            match next {
-                Next::Answer(status, body) => {
-                    if http::write(stream.get_mut(), status, &body).is_err() {
-                        break;
-                    }
-                }
-                Next::Drop => break,
-                Next::Hold => {
-                    http::await_end(stream.get_mut());
-                    break;
-                }
-            }
-        }
-        let _ = stream.get_ref().shutdown(Shutdown::Both);
-    }
-
-    fn answer(&self, request: &http::Request, stream: &TcpStream) -> Next {
-        let target = request.header("x-amz-target").and_then(Operation::of_target);
-        let mut state = self.state();
-        let fault = target.and_then(|(operation, _)| fault::take(&mut state.armed, operation));
-        let number = state.calls.len();
-        let headers = request.headers.iter().filter(|(name, _)| name != "authorization").cloned().collect();
-        state.calls.push(Call {
-            at: self.started.elapsed(),
-            operation: target.map(|(operation, _)| operation),
-            headers,
-            body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
-            fault,
-            answer: None,
-        });
-        drop(state);
-        self.changed.notify_all();
-        match fault {
-            Some(Fault::LostRequest) => return Next::Drop,
-            Some(Fault::Held) => return Next::Hold,
-            _ => {}
-        }
-
-        let (status, body) = match self.carry_out(request, target, fault, stream) {
-            Ok(body) => (200, body),
-            Err(error) => (error.status, error.body()),
-        };
-        let mut bytes = body.to_string().into_bytes();
-        match fault {
-            Some(Fault::LostReply) => return Next::Drop,
-            Some(Fault::HeldReply) => return Next::Hold,
-            Some(Fault::Slow(time)) => self.pause(time),
-            Some(Fault::Malformed) => bytes = b"{\"HostCommand\": {".to_vec(),
-            _ => {}
-        }
-        self.state().calls[number].answer = Some((status, body));
-        Next::Answer(status, bytes)
-    }
-
-    fn carry_out(
-        &self,
-        request: &http::Request,
-        target: Option<(Operation, &'static str)>,
-        fault: Option<Fault>,
-        stream: &TcpStream,
-    ) -> Result<Value, ServiceError> {
-        let Some((operation, service)) = target.filter(|_| request.method == "POST" && request.target == "/") else {
-            return Err(ServiceError { status: 404, kind: "UnknownOperationException", message: String::new() });
-        };
-        if request.header("content-type") != Some("application/x-amz-json-1.1") {
-            return Err(ServiceError {
-                status: 415,
-                kind: "SerializationException",
-                message: "content type".to_owned(),
-            });
-        }
-        match fault {
-            Some(Fault::ServerError) => {
-                return Err(ServiceError {
-                    status: 500,
-                    kind: "ServerException",
-                    message: "Internal failure".to_owned(),
-                });
-            }
-            Some(Fault::Throttled) => {
-                let message = "Rate exceeded".to_owned();
-                return Err(ServiceError { status: 400, kind: "ThrottlingException", message });
-            }
-            _ => {}
-        }
-        let host = self.whose(request, service)?;
-        let body = serde_json::from_slice(&request.body).map_err(|error| ServiceError {
-            status: 400,
-            kind: "SerializationException",
-            message: error.to_string(),
-        })?;
-        match operation.read(&body)? {
-            Request::Poll { host: named } => {
-                is_own(&host, &named)?;
-                Ok(self.poll(&host, fault, stream).map_or_else(|| json!({}), |command| json!({"HostCommand": command})))
-            }
-            Request::Specification { execution, host: named } => {
-                is_own(&host, &named)?;
-                let deployment = self.state().book.specification(&execution, &host)?.clone();
-                let envelope = self.seal(&deployment.specification(), fault);
-                let specification = json!({"GenericEnvelope": envelope});
-                Ok(json!({"DeploymentSystem": "CodeDeploy", "DeploymentSpecification": specification}))
-            }
-            Request::Acknowledge { command, diagnostics } => {
-                let status = self.state().book.acknowledge(&host, &command, diagnostics.as_ref())?;
-                Ok(json!({"CommandStatus": status.name()}))
-            }
-            Request::Complete { command, status, diagnostics } => {
-                self.state().book.complete(&host, &command, status, diagnostics)?;
-                Ok(json!({}))
-            }
-            Request::Update { command, diagnostics: _ } => {
-                let status = self.state().book.update(&host, &command)?;
-                Ok(json!({"CommandStatus": status.name()}))
-            }
-        }
-    }
-
-    /// The host whose key signed a request.
-    fn whose(&self, request: &http::Request, service: &str) -> Result<String, ServiceError> {
-        let state = self.state();
-        let known = |id: &str| state.keys.iter().rev().find(|(keys, ..)| keys.id == id);
-        let id =
-            signature::check(request, |id| known(id).map(|(keys, ..)| keys.clone()), service, REGION, Timestamp::now())
-                .map_err(|signature::Refusal(kind, message)| ServiceError { status: 400, kind, message })?;
-        let (_, host, holds) = known(&id).expect("its signature was checked");
-        if !holds {
-            let message = "The security token included in the request is expired".to_owned();
-            return Err(ServiceError { status: 400, kind: "ExpiredTokenException", message });
-        }
-        Ok(host.clone())
-    }
-
-    /// Waits for a command.
-    fn poll(&self, host: &str, fault: Option<Fault>, stream: &TcpStream) -> Option<Value> {
-        let deadline = Instant::now() + self.pace.poll;
-        let mut state = self.state();
-        loop {
-            let now = Instant::now();
-            // Nothing is given to somebody who has gone.
-            if state.ended || state.down || now >= deadline || !http::is_open(stream) {
-                return None;
-            }
-            let command = match fault {
-                Some(Fault::Duplicate) => state.book.once_more(host, now),
-                Some(Fault::WrongHost) => Some(json!({
-                    "HostCommandIdentifier": "another",
-                    "HostIdentifier": format!("{host}0"),
-                    "DeploymentExecutionId": "CodeDeploy/us-east-1/Prod/another",
-                    "CommandName": "ApplicationStop",
-                    "Nonce": 0,
-                })),
-                _ => state.book.next(host, now, self.pace.again),
-            };
-            if command.is_some() {
-                return command;
-            }
-            let wait = (deadline - now).min(Duration::from_millis(100));
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn seal(&self, specification: &Value, fault: Option<Fault>) -> Value {
-        let signer = match fault {
-            Some(Fault::WrongSigner) => &self.other_signer,
-            _ => &self.signer,
-        };
-        let signer = signer.get_or_init(Signer::new);
-        match fault {
-            Some(Fault::Tampered) => signer.tampered(specification),
-            _ => signer.seal(specification),
-        }
-    }
-
-    fn pause(&self, time: Duration) {
-        let deadline = Instant::now() + time;
-        let mut state = self.state();
-        while let Some(rest) = deadline.checked_duration_since(Instant::now()).filter(|_| !state.ended) {
-            state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-/// A host may speak for itself alone.
-fn is_own(host: &str, named: &str) -> Result<(), ServiceError> {
-    if host == named {
-        return Ok(());
-    }
-    let message = format!("{host} is not authorized to speak for {named}");
-    Err(ServiceError { status: 400, kind: "AccessDeniedException", message })
 }

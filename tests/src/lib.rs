@@ -41,6 +41,22 @@ impl S3Server {
         assert!(output.status.success(), "cannot make bucket {name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Stores a file, and returns its ETag without the quotes. Panics when the server does not.
+    pub fn put(&self, bucket: &str, key: &str, file: &Path) -> String {
+        let (keys, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
+        let mut curl = Command::new("curl");
+        curl.args(["--fail", "--silent", "--show-error", "--dump-header", "-", "--user", &keys]);
+        curl.args(["--aws-sigv4", &signature, "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--upload-file"]);
+        curl.arg(file).arg(format!("{}/{bucket}/{key}", self.url));
+        let output = curl.output().expect("curl is installed by dev/services/install");
+        let answer = String::from_utf8_lossy(&output.stdout);
+        let etag = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("etag").then(|| value.trim().trim_matches('"').to_owned())
+        });
+        etag.unwrap_or_else(|| panic!("cannot store {key}: {answer} {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
     /// What a program needs in its environment to use this server and nothing else of AWS.
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [

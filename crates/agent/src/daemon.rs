@@ -1,6 +1,246 @@
 //! The long-lived agent: takes orders from its sources, works on several groups at a time, and ends without losing anything.
+//!
+//! One thread asks the sources, answers at the socket and keeps the time; a deployment has a thread of its own ([`desk`]).
 
 pub mod backoff;
 pub mod desk;
 pub mod notice;
 pub mod shared;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::report::Reporter;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use self::backoff::Backoff;
+use self::notice::{Listener, Notice};
+use self::shared::Shared;
+use crate::codedeploy::client::Client;
+use crate::control;
+use crate::deployment::agent::Agent;
+use crate::deployment::drive;
+use crate::event::Event;
+use crate::history;
+use crate::fetch::access;
+use crate::identity::Identity;
+use crate::layout::Layout;
+use crate::network;
+use crate::notify::Notify;
+use crate::settings::{CodeDeploy, Settings, SignatureCheck};
+use crate::source;
+
+/// How long the parts of the daemon have to end once no deployment runs any more.
+const LAST_MOMENT: Duration = Duration::from_secs(8);
+
+/// Why the daemon cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum DaemonError {
+    /// Another one has the root.
+    #[error("another agent runs on `{root}` ({holder})")]
+    Runs { root: PathBuf, holder: String },
+    /// The root cannot be used.
+    #[error("cannot use `{path}`")]
+    Root { path: PathBuf, source: io::Error },
+    /// The runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Runs until somebody asks it to end.
+pub fn run<L>(settings: Settings, log: L, notify: &Notify) -> Result<(), Failure>
+where
+    L: Listener + Reporter<Event> + 'static,
+{
+    let _root = take_root(&settings.layout)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        // For short looks at the disk; deployments have threads of their own.
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, DaemonError::Runtime(error)))?;
+    let local = LocalSet::new();
+    let ended = local.block_on(&runtime, live(settings, Arc::new(log), notify));
+    // A look at a disk that hangs holds nobody up.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live<L>(settings: Settings, log: Arc<L>, notify: &Notify) -> Result<(), Failure>
+where
+    L: Listener + Reporter<Event> + 'static,
+{
+    let failed = |error: io::Error| Failure::new(Exit::Failed, DaemonError::Runtime(error));
+    let mut signals = Signals::new().map_err(failed)?;
+    let (end, ending) = watch::channel(false);
+    let paused = control::read_paused(&settings.layout);
+    let agent = Agent::quiet(settings.layout.clone(), Arc::clone(&log) as Arc<dyn Reporter<Event>>).map_err(failed)?;
+    let shared = Shared::new(settings, agent, log, ending, paused.is_some());
+    let sources = names(&shared.settings);
+    shared.listener.tell(&Notice::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sources: sources.clone() });
+    go_on(&shared);
+    let mut parts = JoinSet::new();
+    parts.spawn_local(serve(shared.clone()));
+    for follow in shared.settings.follow.clone() {
+        parts.spawn_local(source::store::follow(shared.clone(), follow));
+    }
+    if let Some(codedeploy) = shared.settings.codedeploy.clone() {
+        parts.spawn_local(obey(shared.clone(), codedeploy));
+    }
+    notify.ready(&format!("takes orders from {}", sources.join(", ")));
+    tokio::select! {
+        () = signals.first() => {}
+        () = notify.watchdog(|| true) => {}
+    }
+    notify.stopping();
+    // The order matters: what runs stops at the next step before nobody takes its answer any more.
+    shared.agent.handover.store(true, Ordering::Relaxed);
+    let handed_over = shared.desk.busy().iter().map(ToString::to_string).collect();
+    shared.listener.tell(&Notice::Stopping { handed_over });
+    let desk = shared.desk.clone();
+    let closed = tokio::task::spawn_blocking(move || desk.close());
+    tokio::select! {
+        _ = closed => {}
+        // Whoever asks twice does not want to wait; a crash loses nothing either.
+        () = signals.first() => return Ok(()),
+    }
+    let _ = end.send(true);
+    let all = async { while parts.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_MOMENT, all).await;
+    shared.listener.tell(&Notice::Stopped);
+    Ok(())
+}
+
+/// Goes on with deployments that an earlier agent left unfinished, whoever had ordered them.
+fn go_on(shared: &Shared) {
+    let groups = history::groups(&shared.settings.layout).unwrap_or_else(|error| {
+        shared.listener.tell(&Notice::Warned { message: error.to_string() });
+        Vec::new()
+    });
+    for group in groups {
+        let (agent, listener, of) = (shared.agent.clone(), Arc::clone(&shared.listener), group.clone());
+        let job = move || match drive::resume(&agent, &of) {
+            // Somebody deploys by hand, or it has been told as the deployment's own event.
+            Ok(_) | Err(Failure { exit: Exit::Busy | Exit::HookFailed | Exit::InstallFailed, .. }) => {}
+            Err(failure) => {
+                listener.tell(&Notice::Warned { message: format!("group {of}: {}", failure.to_text().trim_end()) });
+            }
+        };
+        shared.desk.submit(group, Box::new(job));
+    }
+}
+
+async fn serve(shared: Shared) {
+    let listener = Arc::clone(&shared.listener);
+    if let Err(error) = control::serve(shared).await {
+        listener.tell(&Notice::Warned { message: format!("no local control: {error}") });
+    }
+}
+
+/// Finds out who this host is, however long it takes, and takes orders from the service.
+async fn obey(shared: Shared, settings: CodeDeploy) {
+    match settings.signature {
+        SignatureCheck::Unchecked => shared.listener.tell(&Notice::Warned {
+            message: "signatures of deployment specifications are not checked, as the settings say".to_owned(),
+        }),
+        SignatureCheck::Chain(_) | SignatureCheck::Content => {}
+    }
+    let mut ending = shared.ending.clone();
+    let mut backoff = Backoff::default();
+    loop {
+        let found = tokio::select! {
+            found = introduce(&shared, &settings) => found,
+            _ = ending.changed() => return,
+        };
+        match found {
+            Ok((identity, client)) => {
+                let network = &shared.settings.network;
+                let access = access::s3_access(&identity, &settings, network, Handle::current());
+                return source::codedeploy::take(shared, settings, identity, client, access).await;
+            }
+            Err(failure) => {
+                let pause = backoff.next();
+                shared.source_lost(source::codedeploy::NAME, &failure, pause.as_secs());
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    _ = ending.changed() => return,
+                }
+            }
+        }
+    }
+}
+
+async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, Client), String> {
+    let network = &shared.settings.network;
+    let identity = Identity::find(settings, network).await.map_err(|error| notice::chain(&error))?;
+    let http = network::client(network).map_err(|error| notice::chain(&error))?;
+    let client = Client::new(&identity, settings, http).map_err(|error| notice::chain(&error))?;
+    Ok((identity, client))
+}
+
+/// The sources of orders, as people know them.
+fn names(settings: &Settings) -> Vec<String> {
+    let codedeploy = settings.codedeploy.iter().map(|_| "the CodeDeploy service".to_owned());
+    let follow = settings.follow.iter().map(|follow| format!("{} {} in {}", follow.application, follow.group, follow.store));
+    codedeploy.chain(follow).collect()
+}
+
+/// One agent for each root: two would take each other's orders. Given back when this process ends, however it ends.
+fn take_root(layout: &Layout) -> Result<Flock<File>, Failure> {
+    let path = layout.daemon_lock();
+    let failed = |source| {
+        Failure::new(Exit::Failed, DaemonError::Root { path: path.clone(), source })
+            .hint("run it as root, or give another folder with `--root`")
+    };
+    std::fs::create_dir_all(layout.root()).map_err(failed)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            let written = lock.set_len(0).and_then(|()| write!(lock, "process {}", std::process::id()));
+            // Only for whoever is refused.
+            drop(written);
+            Ok(lock)
+        }
+        Err((_, nix::errno::Errno::EAGAIN)) => {
+            let holder = std::fs::read_to_string(&path).unwrap_or_default();
+            let error = DaemonError::Runs { root: layout.root().to_owned(), holder };
+            Err(Failure::new(Exit::Busy, error)
+                .hint("see what it does with `longshore-agent control status`, or stop it: systemctl stop longshore-agent"))
+        }
+        Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
+/// What asks the daemon to end. A lost terminal does not.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    _hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn first(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -11,26 +11,33 @@
 //! A crash is an ordinary way to stop: [`drive::resume`] reads how far the journal got and goes on in the same loop. A
 //! deployment that failed may bring the last good release back before it is closed, as a deployment of its own.
 //!
-//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`plan`] decides (pure) from what
+//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`planner`] decides (pure) from what
 //! [`decide`] reads, [`journal`] remembers, [`progress`] tells from it how far a deployment got, [`restore`] decides what
 //! follows a failure. `prepare` fetches, `step` carries out, `interrupted` ends the installation that a crash interrupted,
 //! `unfinished` closes other deployments, [`refusal`] says what went wrong, [`drive`] joins them. [`survey`] reads what the
 //! command `plan` shows beside its plan, and [`preview`] puts both together (pure).
 
 pub mod agent;
+mod alone;
 pub mod answer;
+mod command;
 pub mod decide;
 pub mod drive;
+mod ending;
+mod handover;
 mod interrupted;
 pub mod journal;
+pub mod noop;
 pub mod order;
 pub mod plan;
+pub mod planner;
 mod prepare;
 pub mod preview;
 pub mod progress;
 pub mod refusal;
 pub mod restore;
 pub mod revisions;
+mod run;
 mod step;
 pub mod survey;
 mod throttle;

@@ -97,6 +97,8 @@ pub enum Standing {
         /// The script that still runs, if one does.
         script: Option<String>,
     },
+    /// It stands between two events, and the next one is for the service to ask for.
+    Waiting,
     /// Its journal is damaged before its end.
     Unknown,
 }

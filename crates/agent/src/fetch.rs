@@ -3,6 +3,7 @@
 pub mod access;
 pub mod github;
 
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::digest::Sha256;
-use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, Store, StoreError, StoreUrl};
+use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
+use self::access::Access;
 use self::github::{Api, GitHubError};
 use crate::deployment::order::{Order, Revision};
 use crate::github::GitHub;
@@ -58,6 +60,14 @@ pub enum FetchError {
         /// Why.
         #[source]
         source: StoreError,
+    },
+    /// There are no settings for S3, or no credentials.
+    #[error("cannot fetch `{url}`")]
+    Access {
+        /// The object.
+        url: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// GitHub failed or refused.
     #[error("cannot fetch `{url}`")]
@@ -106,13 +116,15 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
     /// How many times the user asked to stop; a download ends at the first.
     pub stop: &'a AtomicUsize,
+    /// With whose credentials, and over which ways.
+    pub access: &'a Access,
 }
 
 impl<'a> Request<'a> {
     /// What an order asks for.
-    pub fn of(order: &'a Order, stop: &'a AtomicUsize) -> Request<'a> {
+    pub fn of(order: &'a Order, stop: &'a AtomicUsize, access: &'a Access) -> Request<'a> {
         let Order { revision, content_digest, policy, .. } = order;
-        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop }
+        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop, access }
     }
 }
 
@@ -182,11 +194,25 @@ fn download(
 ) -> Result<BundleSource, FetchError> {
     let object: ObjectUrl = url.parse()?;
     let failed = |source| FetchError::Store { url: url.to_owned(), source };
+    let mut options = match &object.store {
+        StoreUrl::S3 { .. } => {
+            // Before a runtime of ours is entered: it may wait for another one.
+            (request.access.s3)().map_err(|source| FetchError::Access { url: url.to_owned(), source })?
+        }
+        StoreUrl::Dir(_) => S3Options::default(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
     let info = runtime.block_on(async {
         let fetch = async {
-            let store = Store::open(&object.store).await.map_err(failed)?;
-            store.get(&object, to, None, progress).await.map_err(failed)
+            match get(&object, &options, to, progress).await {
+                // As the AWS agent: a bucket may be in another region than the host.
+                Err(StoreError::WrongRegion { region: Some(region), .. }) => {
+                    options.region = Some(region);
+                    get(&object, &options, to, progress).await
+                }
+                fetched => fetched,
+            }
+            .map_err(failed)
         };
         tokio::select! {
             info = fetch => info,
@@ -196,6 +222,15 @@ fn download(
     Ok(source_of(object, info))
 }
 
+async fn get(
+    object: &ObjectUrl,
+    options: &S3Options,
+    to: &Path,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<ObjectInfo, StoreError> {
+    Store::open_with(&object.store, options).await?.get(object, to, None, progress).await
+}
+
 fn download_commit(
     request: &Request<'_>,
     github: &GitHub,
@@ -203,7 +238,7 @@ fn download_commit(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<BundleSource, FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
-    let api = Api::of_environment();
+    let api = Api::of(request.access);
     runtime.block_on(async {
         // An archive that is larger than what may be unpacked cannot be opened.
         tokio::select! {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::deployment::journal::{self, Entry, JournalError, Line, Outcome, Step};
 use crate::deployment::order::{Cause, Order};
+use crate::deployment::progress::Progress;
 use crate::hook::HookOutcome;
 use crate::layout::Layout;
 use crate::release::{self, MarkError, Release};
@@ -30,6 +31,9 @@ pub struct Record {
     pub ended: String,
     /// How it ended; `None` while it runs, or when its agent died.
     pub outcome: Option<Outcome>,
+    /// Whether it stands between two events, and the next one is for the service to ask for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
     /// Whether its release was good: installed, and through every event that it has scripts for.
     pub good: bool,
     /// Why it ended so, unless it succeeded.
@@ -299,6 +303,7 @@ pub fn past(layout: &Layout, group: &GroupId) -> Result<Vec<Past>, HistoryError>
                     order: first.and_then(|line| match line.entry {
                         Entry::Opened { order, .. } => Some(order),
                         Entry::Resumed { .. }
+                        | Entry::Asked { .. }
                         | Entry::Prepared { .. }
                         | Entry::Planned { .. }
                         | Entry::Started { .. }
@@ -381,6 +386,7 @@ pub fn journals(layout: &Layout, group: &GroupId) -> Result<Vec<(DeploymentId, P
 }
 
 fn record(lines: Vec<Line>) -> Option<Record> {
+    let waiting = Progress::replay(lines.iter().cloned()).is_some_and(|progress| progress.waits());
     let mut lines = lines.into_iter();
     let first = lines.next()?;
     let Entry::Opened { order, .. } = first.entry else { return None };
@@ -390,6 +396,7 @@ fn record(lines: Vec<Line>) -> Option<Record> {
         started: first.at.clone(),
         ended: first.at,
         outcome: None,
+        waiting,
         good: false,
         reason: None,
         last_event: None,
@@ -401,6 +408,7 @@ fn record(lines: Vec<Line>) -> Option<Record> {
         record.ended = line.at;
         match line.entry {
             Entry::Opened { .. } | Entry::Resumed { .. } | Entry::Installing { .. } | Entry::Restoring { .. } => {}
+            Entry::Asked { .. } => (record.outcome, record.good, record.reason) = (None, false, None),
             Entry::Prepared { release, .. } => record.release = Some(release),
             Entry::Planned { event, steps } => {
                 record.last_event = Some(event);

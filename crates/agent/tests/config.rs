@@ -70,7 +70,9 @@ fn every_value_is_shown_with_the_place_that_it_comes_from() {
     };
     let ran = shown(&["config", "show"]);
     assert_eq!(ran.told, "");
-    insta::assert_snapshot!("every_value", host.stable(&ran.out));
+    // How wide a column is depends on where the sandbox stands.
+    let narrow = |line: &str| line.split_whitespace().collect::<Vec<_>>().join("  ");
+    insta::assert_snapshot!("every_value", host.stable(&ran.out).lines().map(narrow).collect::<Vec<_>>().join("\n"));
     let ran = shown(&["config", "show", "--output", "json", "--root", "/elsewhere"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         a_deployment_by_hand_is_waited_for_and_not_undone,
         of_the_generations_that_come_during_a_deployment_only_the_newest_is_deployed,
         two_agents_that_report_as_one_host_are_told_so,
+        a_status_that_cannot_be_written_holds_up_nothing_and_is_written_later,
+        what_cannot_be_read_of_the_past_is_not_guessed,
         a_bundle_that_is_not_the_one_that_was_pointed_at_is_refused,
     ])
 }
@@ -278,7 +280,7 @@ fn a_deployment_by_hand_is_waited_for_and_not_undone() {
 
     host.sandbox.run(&["rollback", "--group", "dev"]).succeeds();
     agent.looks_again();
-    assert_eq!((host.site().as_str(), one.key.as_str()), ("one", "shop/one.tar"));
+    assert_eq!(host.site(), "one");
     wait_until(|| host.status()["installed"]["content_digest"] == one.content_digest.as_str());
     assert_eq!((&host.status()["deployment"], &host.status()["state"]), (&json!("d-1"), &json!("succeeded")));
 }
@@ -318,6 +320,35 @@ fn two_agents_that_report_as_one_host_are_told_so() {
         notices.extend(second.notices.all());
         notices.iter().any(|notice| matches!(notice, Notice::Warned { message } if message.ends_with(told)))
     });
+}
+
+fn a_status_that_cannot_be_written_holds_up_nothing_and_is_written_later() {
+    let host = Host::new();
+    host.point(1, "d-1", &host.release("one"));
+    fs::write(host.store().join("status"), "in the way").unwrap();
+    let agent = host.start();
+    wait_until(|| host.site() == "one");
+    agent.warns("cannot write this host's status: cannot write `");
+    host.point(2, "d-2", &host.release("two"));
+    wait_until(|| host.site() == "two");
+    fs::remove_file(host.store().join("status")).unwrap();
+    host.says("succeeded", "d-2");
+}
+
+fn what_cannot_be_read_of_the_past_is_not_guessed() {
+    let host = Host::new();
+    let (one, two) = (host.release("one"), host.release("two"));
+    host.point(1, "d-1", &one);
+    let agent = host.start();
+    host.says("succeeded", "d-1");
+    fs::write(host.mark(), "{").unwrap();
+    host.point(2, "d-2", &two);
+    let told = format!("`{}` is damaged; remove it, and the pointer is followed as it stands", host.mark().display());
+    agent.warns(&told);
+    agent.looks_again();
+    assert_eq!(host.site(), "one");
+    fs::remove_file(host.mark()).unwrap();
+    host.says("succeeded", "d-2");
 }
 
 fn a_bundle_that_is_not_the_one_that_was_pointed_at_is_refused() {

@@ -10,6 +10,7 @@
 //! | [`appspec`] | the parsed appspec |
 //! | [`bundle`] | the artifact: manifest, packing, opening |
 //! | [`store`] | where artifacts live: S3 or a folder |
+//! | [`proxy`], [`authorities`] | which proxy a connection takes, and whom it trusts beside the host's authorities |
 //! | [`report`] | how events reach a person, a program or a file |
 //! | [`figures`] | counts, sizes, times and shell words, written the same way everywhere |
 //! | [`failure`] | exit codes, and how an error is printed |
@@ -18,6 +19,7 @@
 //! Nothing here knows the builder or the agent.
 
 pub mod appspec;
+pub mod authorities;
 pub mod bundle;
 pub mod digest;
 pub mod failure;
@@ -28,6 +30,7 @@ pub mod ids;
 pub mod lifecycle;
 pub mod pointer;
 pub mod problem;
+pub mod proxy;
 pub mod report;
 pub mod store;
 pub mod yaml;

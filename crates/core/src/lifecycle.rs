@@ -109,6 +109,24 @@ impl LifecycleEvent {
         !matches!(self, LifecycleEvent::DownloadBundle | LifecycleEvent::Install)
     }
 
+    /// Whether it stands before or after the load balancer's part.
+    pub fn is_traffic(&self) -> bool {
+        match self {
+            LifecycleEvent::BeforeBlockTraffic
+            | LifecycleEvent::AfterBlockTraffic
+            | LifecycleEvent::BeforeAllowTraffic
+            | LifecycleEvent::AfterAllowTraffic => true,
+            LifecycleEvent::ApplicationStop
+            | LifecycleEvent::DownloadBundle
+            | LifecycleEvent::BeforeInstall
+            | LifecycleEvent::Install
+            | LifecycleEvent::AfterInstall
+            | LifecycleEvent::ApplicationStart
+            | LifecycleEvent::ValidateService
+            | LifecycleEvent::Custom(_) => false,
+        }
+    }
+
     /// Whose scripts run (AWS agent 1.8.1). What is not [`ScriptsFrom::Current`] holds only until the bundle of the
     /// deployment is on disk.
     pub fn scripts_from(&self, map: ScriptsMap) -> ScriptsFrom {

@@ -11,13 +11,14 @@ mod temporary;
 mod url;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::digest::Sha256;
 use crate::host_status;
+use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
@@ -95,6 +96,10 @@ pub struct S3Options {
     pub fips: bool,
     /// The keys to sign with.
     pub keys: Option<Keys>,
+    /// The proxy, instead of those that the standard variables name (`HTTPS_PROXY` and so on). `NO_PROXY` counts for it too.
+    pub proxy: Option<ProxyUrl>,
+    /// A file of further certificate authorities, instead of the one that `AWS_CA_BUNDLE` names.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// Credentials of AWS. Their secrets are not in the debug output.
@@ -124,8 +129,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens a store. For S3: region, credentials and endpoint as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3` included);
-    /// without credentials this fails. Whether bucket or folder exist shows at the first use.
+    /// Opens a store. For S3: region, credentials, endpoint (`AWS_ENDPOINT_URL_S3` included), proxies and certificate
+    /// authorities as the AWS CLI finds them; without credentials this fails. Whether bucket or folder exist shows at the first use.
     pub async fn open(url: &StoreUrl) -> Result<Store, StoreError> {
         Store::open_with(url, &S3Options::default()).await
     }

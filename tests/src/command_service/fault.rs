@@ -31,6 +31,8 @@ pub enum Fault {
     Tampered,
     /// A specification is signed by somebody that another authority stands for.
     WrongSigner,
+    /// A specification is not signed at all: `TEXT/JSON`.
+    Unsigned,
 }
 
 /// A fault that waits for its requests.

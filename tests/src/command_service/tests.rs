@@ -3,6 +3,8 @@
 use std::fs;
 use std::process;
 
+use serde_json::json;
+
 use super::*;
 
 const HOST: &str = "arn:aws:iam::123456789012:user/host-1";

@@ -154,6 +154,7 @@ pub fn order(options: &Options, config: &Config, layout: &Layout) -> Result<Requ
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     };
     Ok(Request { order, notes })
 }

@@ -20,6 +20,7 @@ use crate::deployment::order::{self, Cause, Group, Order, Pace, Policy, Revision
 use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
+use crate::fetch::access::Access;
 use crate::fetch::{self, FetchError, Request};
 use crate::hook::policy::HookPolicy;
 use crate::layout::{DEFAULT_PROGRAM, Layout};
@@ -88,6 +89,7 @@ pub(super) fn order(args: &DeployArgs, layout: &Layout) -> Result<Order, Failure
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     })
 }
 
@@ -137,7 +139,8 @@ pub(crate) fn named_by(
 ) -> Result<Option<ApplicationName>, FetchError> {
     match revision {
         Revision::Local(_) => {
-            let request = Request { revision, content_digest: None, limits, stop };
+            let access = Access::default();
+            let request = Request { revision, content_digest: None, limits, stop, access: &access };
             let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
             Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
         }

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::{one, write};
 use crate::cli::{LogsArgs, Output};
-use crate::deployment::journal::{Entry, Step};
+use crate::deployment::journal::{self, Entry, Step};
+use crate::deployment::progress::Progress;
 use crate::display;
 use crate::history;
 use crate::hook::watch;
@@ -56,10 +57,10 @@ pub fn run(args: &LogsArgs, layout: &Layout, output: Output) -> Result<(), Failu
     Ok(())
 }
 
-/// Whether more may be printed: until the journal is closed, or, when its agent died, until its script has ended.
+/// Whether more may be printed: until the journal is closed, also between two events that are asked for one at a time; or, when its agent died, until its script has ended.
 fn is_under_way(layout: &Layout, group: &GroupId, directory: &DeploymentDir) -> bool {
     let (lines, damage) = history::readable(&directory.journal());
-    let is_closed = lines.iter().any(|line| matches!(line.entry, Entry::Closed { .. }));
+    let is_closed = journal::outcome(&lines).is_some();
     if is_closed || damage.is_some() {
         return false;
     }
@@ -68,6 +69,7 @@ fn is_under_way(layout: &Layout, group: &GroupId, directory: &DeploymentDir) -> 
         Entry::Planned { steps, .. } => steps.as_slice(),
         Entry::Opened { .. }
         | Entry::Resumed { .. }
+        | Entry::Asked { .. }
         | Entry::Prepared { .. }
         | Entry::Started { .. }
         | Entry::Installing { .. }
@@ -78,6 +80,7 @@ fn is_under_way(layout: &Layout, group: &GroupId, directory: &DeploymentDir) -> 
     });
     let is_held = Lock::holder(layout, group).is_some();
     is_held
+        || Progress::replay(lines.iter().cloned()).is_some_and(|progress| progress.waits())
         || hooks.any(|step| match step {
             Step::RunHook { number, .. } => watch::is_running(&directory.hook(*number)).unwrap_or(false),
             Step::MarkMostRecent | Step::Install => false,

@@ -11,6 +11,7 @@ use crate::cli::{Output, PlanArgs};
 use crate::deployment::agent::now;
 use crate::deployment::{decide, preview, refusal, revisions, survey};
 use crate::display::{self, Detail};
+use crate::fetch::access::Access;
 use crate::fetch::{self, Request};
 use crate::install::listing::Listing;
 use crate::layout::Layout;
@@ -19,7 +20,8 @@ use crate::layout::Layout;
 pub fn run(args: &PlanArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
     let order = deploy::order(&args.deploy, layout)?;
     let never = AtomicUsize::new(0);
-    let request = Request::of(&order, &never);
+    let access = Access::default();
+    let request = Request::of(&order, &never, &access);
     // Only an object of a store is ever written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?;
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(refusal::fetch_failure)?;

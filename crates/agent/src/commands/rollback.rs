@@ -157,6 +157,7 @@ fn order(chosen: &Candidate, args: &RollbackArgs, revision: Revision) -> Result<
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
         ..then.clone()
     })
 }

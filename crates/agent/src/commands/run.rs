@@ -1,10 +1,25 @@
 //! `run`: the daemon, from its settings to its end.
 
-use longshore_core::failure::{Exit, Failure};
+use std::collections::BTreeMap;
+
+use longshore_core::failure::Failure;
 
 use crate::cli::{Global, RunArgs};
+use crate::daemon;
+use crate::daemon::notice::{Listener as _, Notice};
+use crate::display::daemon::DaemonLog;
+use crate::notify::Notify;
+use crate::settings;
 
 /// Runs the command.
-pub fn run(_args: &RunArgs, _global: Global) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not yet"))
+pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
+    // Before anything else, so that no script inherits what is meant for the daemon.
+    let notify = Notify::of_environment();
+    let environment: BTreeMap<_, _> = std::env::vars_os().collect();
+    let loaded = settings::load(args.config.as_deref(), global.explicit_root.as_deref(), &environment)?;
+    let log = DaemonLog::new(&loaded.settings, global.output)?;
+    for problem in &loaded.problems {
+        log.tell(&Notice::Warned { message: problem.to_string() });
+    }
+    daemon::run(loaded.settings, log, &notify)
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longshore_core::report::Reporter;
+use longshore_core::store::{Store, StoreUrl};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::desk::Desk;
 use super::notice::{Listener, Notice};
@@ -30,9 +31,14 @@ pub struct Shared {
     pub ending: watch::Receiver<bool>,
     /// Whether new orders are left where they are.
     pub paused: Arc<watch::Sender<bool>>,
+    /// The stores that are open, by their URLs.
+    stores: Arc<Mutex<BTreeMap<String, OpenStore>>>,
     /// How each source of orders is.
     sources: Arc<Mutex<BTreeMap<String, SourceState>>>,
 }
+
+/// A place for a store, opened by whoever needs it first: its client is too large for each of them to have its own.
+pub type OpenStore = Arc<OnceCell<Store>>;
 
 /// How a source of orders is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,6 +66,7 @@ impl Shared {
             desk: Desk::default(),
             ending,
             paused: Arc::new(paused),
+            stores: Arc::default(),
             sources: Arc::default(),
         }
     }
@@ -71,6 +78,12 @@ impl Shared {
             None => Arc::clone(&self.agent.reader),
         };
         Agent { access, reader, ..self.agent.clone() }
+    }
+
+    /// The place for the store at a URL.
+    pub fn store(&self, url: &StoreUrl) -> OpenStore {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(stores.entry(url.to_string()).or_default())
     }
 
     /// A source answered.

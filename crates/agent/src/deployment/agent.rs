@@ -15,6 +15,7 @@ use longshore_core::report::{Envelope, Fanout, JsonLines, Reporter};
 use super::order::Order;
 use crate::event::Event;
 use crate::fetch::access::Access;
+use crate::hook::watch::Shim;
 use crate::layout::Layout;
 use crate::stop;
 
@@ -38,6 +39,8 @@ pub struct Agent {
     pub handover: Arc<AtomicBool>,
     /// How revisions are fetched.
     pub access: Access,
+    /// The program that owns running scripts.
+    pub shim: Shim,
 }
 
 impl Agent {
@@ -51,7 +54,8 @@ impl Agent {
     pub fn quiet(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
         let (cwd, environment) = (std::env::current_dir()?, std::env::vars_os().collect());
         let (stop, handover, access) = Default::default();
-        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access })
+        let shim = Shim::this_program();
+        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access, shim })
     }
 
     /// The event stream of one deployment: to the reader, and appended to `events.jsonl` in the deployment's folder, which

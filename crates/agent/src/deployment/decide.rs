@@ -5,19 +5,21 @@ use std::path::PathBuf;
 
 use longshore_core::appspec::AppSpec;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use nix::unistd::{Group, User, getegid, geteuid};
 
 use super::order::Order;
-use super::plan::{self, Account, Plan, Revision, Revisions, Surroundings};
-use super::revisions;
+use super::plan::{Account, Plan, Revision, Revisions, Surroundings};
+use super::{planner, revisions};
 use crate::fetch::Fetched;
+use crate::hook::command::RunAs;
 use crate::hook::user;
 use crate::install::compat::Records;
 use crate::install::conflict::Conflict;
 use crate::install::listing::Listing;
 use crate::install::permissions::Programs;
 use crate::install::plan::InstallPlan;
-use crate::install::planner;
+use crate::install::planner as install_planner;
 use crate::install::request::Request;
 use crate::install::snapshot::Snapshot;
 use crate::layout::Layout;
@@ -25,18 +27,43 @@ use crate::release::{self, Release};
 
 /// What a deployment of `new` would do now.
 pub fn decide(layout: &Layout, order: &Order, new: &Revision, listing: &Listing) -> Result<Plan, Failure> {
-    let read = |release| revisions::of_installed(release, order.appspec_name.as_ref());
-    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(read);
-    let most_recent = release::most_recent(layout, &order.group.id).map_err(internal)?.map(read);
-    let mut users = BTreeMap::new();
-    for name in revisions::users(installed.iter().chain(&most_recent).chain([new])) {
-        let user = user::resolve(Some(&name)).map_err(internal)?;
-        users.insert(name, user);
-    }
+    let (installed, most_recent) = earlier(layout, order)?;
+    let users = users(installed.iter().chain(&most_recent).chain([new]))?;
     let appspec = new.appspec.as_ref().map_err(|reason| internal(reason.clone()))?;
     let (install, _) = install_plan(layout, order, appspec, listing)?;
     let revisions = Revisions { new, installed: installed.as_ref(), most_recent: most_recent.as_ref() };
-    Ok(plan::plan(order, revisions, listing, Surroundings { agent: agent()?, users, install }))
+    Ok(planner::plan(order, revisions, listing, Surroundings { agent: agent()?, users, install }))
+}
+
+/// What an event would do now that is asked for alone, and takes its scripts from `from`.
+pub(super) fn decide_alone(
+    layout: &Layout,
+    order: &Order,
+    event: &LifecycleEvent,
+    from: ScriptsFrom,
+    new: &Revision,
+) -> Result<Plan, Failure> {
+    let (installed, most_recent) = earlier(layout, order)?;
+    let users = users(installed.iter().chain(&most_recent).chain([new]))?;
+    let revisions = Revisions { new, installed: installed.as_ref(), most_recent: most_recent.as_ref() };
+    Ok(planner::plan_alone(order, event, from, revisions, &users, agent()?))
+}
+
+/// The revision that is installed, and the one that was fetched last.
+fn earlier(layout: &Layout, order: &Order) -> Result<(Option<Revision>, Option<Revision>), Failure> {
+    let read = |release| revisions::of_installed(release, order.appspec_name.as_ref());
+    let installed = release::installed(layout, &order.group.id).map_err(internal)?.map(read);
+    let most_recent = release::most_recent(layout, &order.group.id).map_err(internal)?.map(read);
+    Ok((installed, most_recent))
+}
+
+fn users<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> Result<BTreeMap<String, RunAs>, Failure> {
+    let mut users = BTreeMap::new();
+    for name in revisions::users(revisions) {
+        let user = user::resolve(Some(&name)).map_err(internal)?;
+        users.insert(name, user);
+    }
+    Ok(users)
 }
 
 fn agent() -> Result<Account, Failure> {
@@ -62,7 +89,7 @@ pub(super) fn install_plan(
     let file_exists = appspec.file_exists.unwrap_or(order.file_exists);
     let request = Request { appspec, listing, previous: &previous, file_exists };
     let snapshot = Snapshot::take(&request).map_err(internal)?;
-    Ok((planner::plan(&request, &snapshot), snapshot.programs))
+    Ok((install_planner::plan(&request, &snapshot), snapshot.programs))
 }
 
 /// What a release of this order will be.

@@ -45,6 +45,14 @@ pub enum Entry {
         /// The version of the agent.
         agent: String,
     },
+    /// An event was asked for, of an order whose events run when they are asked for. Opens again what was closed.
+    Asked {
+        /// The event.
+        event: LifecycleEvent,
+        /// What was decided for this event alone, where it takes no bundle.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<Box<Plan>>,
+    },
     /// The revision was fetched, verified and unpacked, and nothing stands in its way.
     Prepared {
         /// What it will be once it is installed.
@@ -261,10 +269,11 @@ pub fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
         .collect()
 }
 
-/// How the deployment of this journal ended; `None` while it runs, or when its agent died.
+/// How the deployment of this journal ended; `None` while it runs or waits for its next event, or when its agent died.
 pub fn outcome(lines: &[Line]) -> Option<Outcome> {
-    lines.iter().rev().find_map(|line| match &line.entry {
-        Entry::Closed { outcome, .. } => Some(*outcome),
+    let last = lines.iter().rev().find_map(|line| match &line.entry {
+        Entry::Closed { outcome, .. } => Some(Some(*outcome)),
+        Entry::Asked { .. } => Some(None),
         Entry::Opened { .. }
         | Entry::Resumed { .. }
         | Entry::Prepared { .. }
@@ -274,7 +283,8 @@ pub fn outcome(lines: &[Line]) -> Option<Outcome> {
         | Entry::Finished { .. }
         | Entry::Failed { .. }
         | Entry::Restoring { .. } => None,
-    })
+    });
+    last.flatten()
 }
 
 #[cfg(test)]

@@ -55,6 +55,22 @@ pub struct Order {
     /// scripts for another event is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub possible_events: Option<Vec<String>>,
+    /// Whether hosts are exchanged for others (CodeDeploy: `BLUE_GREEN`), so that one that only loses or gets traffic is not
+    /// installed to. Of meaning where each event is asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blue_green: bool,
+}
+
+impl Order {
+    /// Whether the bundle must be on this host before an event that is asked for alone.
+    pub fn needs_bundle(&self, event: &LifecycleEvent) -> bool {
+        let named = |event: &LifecycleEvent| {
+            self.possible_events.as_ref().is_none_or(|names| names.iter().any(|name| name == event.name()))
+        };
+        let is_own = matches!(event, LifecycleEvent::DownloadBundle | LifecycleEvent::Install);
+        let brings = named(&LifecycleEvent::DownloadBundle) || named(&LifecycleEvent::Install);
+        is_own || brings && !(self.blue_green && event.is_traffic())
+    }
 }
 
 /// When the events of an order run.
@@ -226,11 +242,42 @@ pub(in crate::deployment) mod tests {
             pace: Pace::AtOnce,
             reuse: None,
             possible_events: None,
+            blue_green: false,
         }
     }
 
     fn events(names: &[&str]) -> Vec<LifecycleEvent> {
         names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_bundle_is_needed_unless_a_host_only_loses_or_gets_traffic() {
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let stop_and_block = names(&["ApplicationStop", "BeforeBlockTraffic"]);
+        for (blue_green, possible_events, without) in [
+            (false, None, &[][..]),
+            (false, names(&["Install"]), &[]),
+            (true, None, &["BeforeBlockTraffic", "AfterBlockTraffic", "BeforeAllowTraffic", "AfterAllowTraffic"]),
+            (
+                false,
+                stop_and_block,
+                &[
+                    "BeforeBlockTraffic",
+                    "AfterBlockTraffic",
+                    "ApplicationStop",
+                    "BeforeInstall",
+                    "AfterInstall",
+                    "ApplicationStart",
+                    "ValidateService",
+                    "BeforeAllowTraffic",
+                    "AfterAllowTraffic",
+                ],
+            ),
+        ] {
+            let order = Order { blue_green, possible_events, ..order() };
+            let found = LifecycleEvent::ALL.into_iter().filter(|event| !order.needs_bundle(event));
+            assert_eq!(found.collect::<Vec<_>>(), events(without), "{blue_green} {:?}", order.possible_events);
+        }
     }
 
     #[test]

@@ -3,23 +3,25 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use longshore_core::bundle::EntryKind;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::Problem;
 use longshore_core::report::Fanout;
+use longshore_core::store::{ObjectUrl, StoreUrl};
 
 use super::agent::Agent;
-use super::order::Order;
+use super::handover;
+use super::order::{self, Order};
 use super::plan::{Plan, Revision};
 use super::progress::Prepared;
 use super::refusal::CannotWrite;
 use super::throttle::{Throttle, elapsed};
 use super::{decide, refusal, revisions};
 use crate::event::Event;
-use crate::fetch::{self, Request};
+use crate::fetch::{self, FetchError, Fetched, Request};
 use crate::hook::command::BundleSource;
 use crate::install::listing::Listing;
 use crate::layout::DeploymentDir;
@@ -45,14 +47,14 @@ pub(super) fn prepare(
     directory: &DeploymentDir,
 ) -> Result<Ready, Failure> {
     let begun = Instant::now();
-    let request = Request::of(order, &agent.stop);
-    let progress = Throttle::default();
-    let fetched = fetch::fetch(&request, &directory.bundle(), &|bytes| {
-        if progress.is_due() {
-            events.emit(&Event::Fetching { bytes });
+    let (fetched, source) = match reused(agent, events, order, directory)? {
+        Some(fetched) => (fetched, source_of(&order.revision)),
+        None => {
+            let fetched = fetch(agent, events, order, directory)?;
+            let source = fetched.source();
+            (fetched, source)
         }
-    })
-    .map_err(refusal::fetch_failure)?;
+    };
     let bundle = &fetched.bundle;
     if let Some(manifest) = &bundle.manifest
         && manifest.application != order.application
@@ -82,8 +84,88 @@ pub(super) fn prepare(
     warn(events, bundle.warnings.iter().chain(&plan.warnings), &problems);
     match refusal::blocked(&plan) {
         Some(failure) => Err(failure),
-        None => Ok(Ready { source: fetched.source(), new, listing: Some(listing), plan }),
+        None => Ok(Ready { source, new, listing: Some(listing), plan }),
     }
+}
+
+fn fetch(agent: &Agent, events: &Fanout<Event>, order: &Order, directory: &DeploymentDir) -> Result<Fetched, Failure> {
+    let progress = Throttle::default();
+    let fetched = halting(agent, |halt| {
+        fetch::fetch(&Request::of(order, halt, &agent.access), &directory.bundle(), &|bytes| {
+            if progress.is_due() {
+                events.emit(&Event::Fetching { bytes });
+            }
+        })
+    });
+    fetched.map_err(|error| match error {
+        FetchError::Stopped(_) if handover::is_due(agent) => handover::handed_over(),
+        error => refusal::fetch_failure(error),
+    })
+}
+
+/// The archive of another deployment of the group, when the order says so and it is still kept. Whatever is wrong with it
+/// is no reason to fail: the revision itself can be fetched.
+fn reused(
+    agent: &Agent,
+    events: &Fanout<Event>,
+    order: &Order,
+    directory: &DeploymentDir,
+) -> Result<Option<Fetched>, Failure> {
+    let Some(other) = &order.reuse else { return Ok(None) };
+    let kept = agent.layout.deployment(&order.group.id, other);
+    let from = [kept.bundle(), kept.archive()].into_iter().find(|path| path.exists());
+    let fetched = match from {
+        None => Err("it is no longer kept".to_owned()),
+        Some(path) => {
+            let revision = order::Revision::Local(path);
+            let request = Request { revision: &revision, ..Request::of(order, &agent.stop, &agent.access) };
+            fetch::fetch(&request, &directory.bundle(), &|_| ()).map_err(|error| refusal::in_one_line(&error))
+        }
+    };
+    match fetched {
+        Ok(fetched) => Ok(Some(fetched)),
+        Err(why) => {
+            let message =
+                format!("the archive of deployment {other} is not used again, the revision is fetched: {why}");
+            events.emit(&Event::Warning { message });
+            clear(directory)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Where the bundle comes from by the order alone, as hooks are told.
+pub(super) fn source_of(revision: &order::Revision) -> BundleSource {
+    match revision {
+        order::Revision::Local(_) => BundleSource::Local,
+        order::Revision::GitHub(github) => BundleSource::GitHub { commit: github.commit.clone() },
+        order::Revision::Object(url) => match url.parse() {
+            Ok(ObjectUrl { store: StoreUrl::S3 { bucket, .. }, key, version, etag }) => {
+                BundleSource::S3 { bucket, key, version, etag }
+            }
+            // A URL that makes no sense is refused where it is fetched.
+            Ok(ObjectUrl { store: StoreUrl::Dir(_), .. }) | Err(_) => BundleSource::Local,
+        },
+    }
+}
+
+/// Runs what ends at the first request to stop, which a handover is, too.
+fn halting<T>(agent: &Agent, run: impl FnOnce(&AtomicUsize) -> T) -> T {
+    let (halt, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let look = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                if agent.stop.load(Ordering::Relaxed) > 0 || handover::is_due(agent) {
+                    halt.store(1, Ordering::Relaxed);
+                }
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+        });
+        let result = run(&halt);
+        ended.store(true, Ordering::Relaxed);
+        look.thread().unpark();
+        result
+    })
 }
 
 /// Removes what an earlier agent may have fetched, so that it can be fetched again.
@@ -115,6 +197,7 @@ fn warn<'a>(events: &Fanout<Event>, warnings: impl Iterator<Item = &'a String>, 
 }
 
 fn refuse_if_stopped(agent: &Agent) -> Result<(), Failure> {
+    handover::check(agent)?;
     if agent.stop.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use longshore_core::ids::DeploymentId;
 use longshore_core::lifecycle::LifecycleEvent;
 
-use super::journal::{Entry, Line, Outcome};
-use super::order::Order;
-use super::plan::Plan;
+use super::journal::{Entry, Line, Outcome, Step};
+use super::order::{Order, Pace};
+use super::plan::{Action, Plan, PlannedEvent};
 use crate::hook::HookReport;
 use crate::hook::command::BundleSource;
 use crate::install::transaction::Phase;
@@ -20,15 +20,19 @@ pub struct Progress {
     pub order: Order,
     /// What was fetched and decided, once it was.
     pub prepared: Option<Prepared>,
-    /// The events whose steps were written down, in order.
-    pub planned: Vec<LifecycleEvent>,
+    /// How many scripts were decided on before that; theirs are the first numbers.
+    pub scripts_before: usize,
+    /// The events that were asked for, in order.
+    pub asked: Vec<Asked>,
+    /// The events whose steps were written down, in order, and these steps.
+    pub planned: Vec<(LifecycleEvent, Vec<Step>)>,
     /// How many steps of each event are done.
     pub done: BTreeMap<LifecycleEvent, usize>,
     /// The step that had begun and not ended.
     pub running: Option<Begun>,
     /// How far the installation under way got.
     pub installing: Option<Phase>,
-    /// The step that failed.
+    /// The step that failed, unless another event was asked for since.
     pub failed: Option<FailedStep>,
     /// The deployment that brings the last good release back.
     pub restoring: Option<DeploymentId>,
@@ -54,6 +58,34 @@ pub struct Prepared {
     pub source: BundleSource,
     /// What was decided, without the files of Install.
     pub plan: Plan,
+}
+
+/// An event that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The event.
+    pub event: LifecycleEvent,
+    /// What was decided for it alone, where it takes no bundle.
+    pub plan: Option<Plan>,
+    /// Its step that failed.
+    pub failed: Option<FailedStep>,
+    /// Why the deployment was closed while it was under way.
+    pub ended: Option<String>,
+}
+
+/// How an event of an order stands whose events run when they are asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// Nobody has asked for it.
+    NotAsked,
+    /// It is not done yet.
+    Open,
+    /// It is done.
+    Done,
+    /// A step of it failed.
+    Failed(&'a FailedStep),
+    /// It came to an end without a failing step: the reason.
+    Ended(&'a str),
 }
 
 /// A step that began.
@@ -86,6 +118,8 @@ impl Progress {
         Progress {
             order,
             prepared: None,
+            scripts_before: 0,
+            asked: Vec::new(),
             planned: Vec::new(),
             done: BTreeMap::new(),
             running: None,
@@ -111,10 +145,12 @@ impl Progress {
     pub fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Opened { .. } | Entry::Resumed { .. } => {}
+            Entry::Asked { event, plan } => self.ask(event, plan.map(|plan| *plan)),
             Entry::Prepared { release, source, plan } => {
+                self.scripts_before = self.last_number();
                 self.prepared = Some(Prepared { release, source, plan: *plan });
             }
-            Entry::Planned { event, .. } => self.planned.push(event),
+            Entry::Planned { event, steps } => self.planned.push((event, steps)),
             Entry::Started { event, step, boot } => self.running = Some(Begun { event, step, boot }),
             Entry::Installing { phase } => self.installing = Some(phase),
             Entry::Finished { event, step, .. } => {
@@ -123,11 +159,31 @@ impl Progress {
             }
             Entry::Failed { event, step, message, hook } => {
                 self.ended();
-                self.failed = Some(FailedStep { event, step, message, hook });
+                let failed = FailedStep { event, step, message, hook };
+                if let Some(asked) = self.asked.iter_mut().find(|asked| asked.event == failed.event) {
+                    asked.failed = Some(failed.clone());
+                }
+                self.failed = Some(failed);
             }
             Entry::Restoring { by } => self.restoring = Some(by),
-            Entry::Closed { outcome, reason, .. } => self.closed = Some(Closed { outcome, reason }),
+            Entry::Closed { outcome, reason, .. } => {
+                if let Some(open) = self.open().cloned()
+                    && let Some(asked) = self.asked.iter_mut().find(|asked| asked.event == open)
+                {
+                    asked.ended = Some(reason.clone().unwrap_or_else(|| outcome.word().to_owned()));
+                }
+                self.closed = Some(Closed { outcome, reason });
+            }
         }
+    }
+
+    /// What was closed is open again, and what failed was not the end.
+    fn ask(&mut self, event: LifecycleEvent, plan: Option<Plan>) {
+        self.asked.retain(|asked| asked.event != event);
+        self.asked.push(Asked { event, plan, failed: None, ended: None });
+        self.closed = None;
+        self.failed = None;
+        self.restoring = None;
     }
 
     fn ended(&mut self) {
@@ -142,7 +198,81 @@ impl Progress {
 
     /// The event in which it stopped; `None` before the first.
     pub fn during(&self) -> Option<&LifecycleEvent> {
-        self.planned.last()
+        self.planned.last().map(|(event, _)| event)
+    }
+
+    /// The steps of an event, once they were written down.
+    pub fn steps(&self, event: &LifecycleEvent) -> Option<&[Step]> {
+        self.planned.iter().find(|(planned, _)| planned == event).map(|(_, steps)| steps.as_slice())
+    }
+
+    /// The highest number that a script was given.
+    pub fn last_number(&self) -> usize {
+        let numbers = self.planned.iter().flat_map(|(_, steps)| steps).map(|step| match step {
+            Step::RunHook { number, .. } => *number,
+            Step::MarkMostRecent | Step::Install => 0,
+        });
+        numbers.max().unwrap_or_default()
+    }
+
+    /// What was written down of an event: alone, or with all others.
+    pub fn plan_of(&self, event: &LifecycleEvent) -> Option<&PlannedEvent> {
+        let alone = self.asked.iter().find(|asked| asked.event == *event).and_then(|asked| asked.plan.as_ref());
+        let plan = alone.or_else(|| self.prepared.as_ref().map(|prepared| &prepared.plan))?;
+        plan.events.iter().find(|planned| planned.event == *event)
+    }
+
+    /// How an event stands that may have been asked for.
+    pub fn standing(&self, event: &LifecycleEvent) -> Standing<'_> {
+        let Some(asked) = self.asked.iter().find(|asked| asked.event == *event) else { return Standing::NotAsked };
+        if let Some(failed) = &asked.failed {
+            return Standing::Failed(failed);
+        }
+        if let Some(reason) = &asked.ended {
+            return Standing::Ended(reason);
+        }
+        let is_done = match (self.steps(event), self.plan_of(event)) {
+            (Some(steps), _) => self.done(event) == steps.len(),
+            (None, Some(planned)) => matches!(planned.action, Action::Nothing { .. }),
+            (None, None) => false,
+        };
+        if is_done { Standing::Done } else { Standing::Open }
+    }
+
+    /// The event that was asked for and has not ended.
+    pub fn open(&self) -> Option<&LifecycleEvent> {
+        self.asked.iter().map(|asked| &asked.event).find(|event| self.standing(event) == Standing::Open)
+    }
+
+    /// Whether it stands between two events, and the next one is for others to ask for.
+    pub fn waits(&self) -> bool {
+        let is_between = self.closed.is_none() && self.failed.is_none() && self.open().is_none();
+        self.order.pace == Pace::OnCommand && is_between && !self.asked.is_empty()
+    }
+
+    /// The event that an agent left in the middle, of an order whose events run when they are asked for.
+    pub fn left(&self) -> Option<&LifecycleEvent> {
+        let begun = self.open().filter(|event| self.steps(event).is_some());
+        self.failed.as_ref().map(|failed| &failed.event).or(begun)
+    }
+
+    /// Whether the service asks for nothing after this event, as far as can be told.
+    pub fn ends_with(&self, event: &LifecycleEvent) -> bool {
+        match event {
+            LifecycleEvent::AfterAllowTraffic => true,
+            LifecycleEvent::ValidateService => !self.asked.iter().any(|asked| asked.event.is_traffic()),
+            // Of a host that others take the place of.
+            LifecycleEvent::AfterBlockTraffic => self.order.blue_green && self.prepared.is_none(),
+            LifecycleEvent::BeforeBlockTraffic
+            | LifecycleEvent::ApplicationStop
+            | LifecycleEvent::DownloadBundle
+            | LifecycleEvent::BeforeInstall
+            | LifecycleEvent::Install
+            | LifecycleEvent::AfterInstall
+            | LifecycleEvent::ApplicationStart
+            | LifecycleEvent::BeforeAllowTraffic
+            | LifecycleEvent::Custom(_) => false,
+        }
     }
 }
 

@@ -87,6 +87,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) => Exit::Failed,
         FetchError::Url(_) => Exit::Usage,
         FetchError::Store { source, .. } => source.exit(),
+        FetchError::Access { .. } => Exit::Unavailable,
         FetchError::GitHub { source, .. } => source.exit(),
         FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
     };
@@ -100,13 +101,23 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
         FetchError::GitHub { source, .. } => source.hint(),
-        FetchError::Copy { .. } | FetchError::Runtime(_) | FetchError::Stopped(_) | FetchError::Url(_) => None,
+        FetchError::Copy { .. }
+        | FetchError::Access { .. }
+        | FetchError::Runtime(_)
+        | FetchError::Stopped(_)
+        | FetchError::Url(_) => None,
     };
     let failure = Failure::new(exit, error);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// An error and its causes in one line.
+pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The bundle says that it is another application's.

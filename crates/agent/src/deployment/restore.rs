@@ -97,6 +97,7 @@ pub fn order(failed: &Order, deployment: DeploymentId, due: Due, good: &Release,
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     }
 }
 

@@ -11,6 +11,7 @@ use longshore_core::report::Fanout;
 
 use super::agent::Agent;
 use super::decide;
+use super::handover;
 use super::interrupted::{self, Ended};
 use super::order::Order;
 use super::plan::{Action, PlannedEvent, PlannedHook};
@@ -87,11 +88,12 @@ impl Steps<'_> {
         let events = self.events;
         let mut on_line =
             |stream: Stream, line: &str| events.emit(&Event::HookOutput { stream, line: line.to_owned() });
+        let let_go: watch::LetGo<'_> = &|| handover::is_due(self.agent);
         let report = if was_started(&dir, before).map_err(internal)? {
             let running = watch::is_running(&dir).map_err(internal)?;
             let (event, script) = (planned.event.clone(), hook.location.clone());
             events.emit(&Event::HookFound { event, script, running });
-            ending_when_asked_twice(&self.agent.stop, &dir, || watch::follow(&dir, &mut on_line))
+            ending_when_asked_twice(&self.agent.stop, &dir, || watch::follow_until(&dir, &mut on_line, let_go))
         } else {
             events.emit(&Event::HookStarted {
                 event: planned.event.clone(),
@@ -104,9 +106,10 @@ impl Steps<'_> {
                 user: hook.user.clone(),
             });
             let command = self.command(planned, hook, place.index, revision, ready)?;
-            ending_when_asked_twice(&self.agent.stop, &dir, || watch::run(&command, &dir, &mut on_line))
+            let shim = &self.agent.shim;
+            ending_when_asked_twice(&self.agent.stop, &dir, || shim.run_until(&command, &dir, &mut on_line, let_go))
         };
-        let report = report.map_err(internal)?;
+        let Some(report) = report.map_err(internal)? else { return Err(handover::handed_over().into()) };
         events.emit(&Event::HookFinished {
             event: planned.event.clone(),
             script: hook.location.clone(),

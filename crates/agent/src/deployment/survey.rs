@@ -109,6 +109,7 @@ fn left_behind(
             }
             journal::Entry::Opened { .. }
             | journal::Entry::Resumed { .. }
+            | journal::Entry::Asked { .. }
             | journal::Entry::Prepared { .. }
             | journal::Entry::Installing { .. }
             | journal::Entry::Restoring { .. }

@@ -4,21 +4,24 @@
 //! refusing. Nothing is run again. (Going on with one instead is [`super::drive::resume`].)
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::DeploymentId;
 use longshore_core::report::Fanout;
 
 use super::agent::Agent;
+use super::ending;
 use super::interrupted;
 use super::journal::{self, Entry, Journal, Line, Outcome, Step};
+use super::prepare;
 use super::progress::Progress;
 use crate::event::Event;
 use crate::history;
 use crate::hook::watch;
 use crate::layout::DeploymentDir;
 use crate::lock::Lock;
+use crate::release;
 use crate::retention;
 
 /// Closes every unfinished deployment of the group but `current`.
@@ -31,6 +34,15 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
         if journal::outcome(&lines).is_some() {
             continue;
         }
+        if let Some(progress) = Progress::replay(lines.iter().cloned()).filter(Progress::waits) {
+            // Nobody knows that no other event was to come: all that were asked for are done.
+            let good = is_good(&progress);
+            if let (true, Some(prepared)) = (good, &progress.prepared) {
+                release::mark_good(&agent.layout, lock, &prepared.release).map_err(failed)?;
+            }
+            note(agent, path, Entry::Closed { outcome: Outcome::Succeeded, good, reason: None })?;
+            continue;
+        }
         refuse_beside_script(agent, events, lock, &id, &lines)?;
         let Some(progress) = Progress::replay(lines) else { continue };
         let directory = agent.layout.deployment(&lock.group, &id);
@@ -40,14 +52,20 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
         // Also one that was written down and not begun.
         let _ = fs::remove_file(directory.installation());
         let reason = Some("its agent went away; closed by the next deployment".to_owned());
-        Journal::reopen(path, agent.now)
-            .and_then(|mut journal| {
-                journal.append(Entry::Closed { outcome: Outcome::Interrupted, good: false, reason })
-            })
-            .map_err(failed)?;
+        note(agent, path, Entry::Closed { outcome: Outcome::Interrupted, good: false, reason })?;
         events.emit(&Event::EarlierClosed { earlier: id, during: progress.during().cloned() });
     }
     Ok(())
+}
+
+fn note(agent: &Agent, journal: PathBuf, entry: Entry) -> Result<(), Failure> {
+    Journal::reopen(journal, agent.now).and_then(|mut journal| journal.append(entry)).map_err(failed)
+}
+
+/// Whether what was done of a deployment shows that its release works.
+fn is_good(progress: &Progress) -> bool {
+    let prepared = progress.prepared.clone();
+    prepared.is_some_and(|prepared| ending::is_good(progress, &prepare::again(&progress.order, prepared).new))
 }
 
 /// Removes what crashes leave: temporary files that never got their name, and folders of deployments whose order was never

@@ -72,6 +72,7 @@ fn head(it: &Explanation) -> String {
             format!("{id} is unfinished: its agent is gone, and its script `{script}` still runs")
         }
         Standing::Abandoned { script: None } => format!("{id} is unfinished: its agent is gone"),
+        Standing::Waiting => format!("{id} waits for its next event: all that it was asked for is done"),
         Standing::Unknown => format!("{id}: how it ended cannot be told, because its journal is damaged"),
     }
 }
@@ -224,7 +225,7 @@ fn restored(restore: &Link) -> String {
 
 fn causes(text: &mut String, it: &Explanation) {
     let is_wrong = match &it.standing {
-        Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } => false,
+        Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } | Standing::Waiting => false,
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => true,
     };
     if !is_wrong || (it.causes.is_empty() && it.standing == Standing::Unknown) {

@@ -87,7 +87,7 @@ pub fn groups(groups: &[GroupStatus], asked: Option<&GroupName>, root: &Path) ->
             },
             match &group.last {
                 Some(Past::Known(record)) => {
-                    let word = record.outcome.map_or("unfinished", |outcome| outcome.word());
+                    let word = standing(record);
                     format!("{} {word} at {}{}", record.order.deployment, record.ended, cause(&record.order.cause))
                 }
                 Some(Past::Damaged(damaged)) => format!("{} unknown: {}", damaged.deployment, damaged.damage),
@@ -109,8 +109,16 @@ fn unknown() -> String {
     "-".to_owned()
 }
 
+fn standing(record: &Record) -> &'static str {
+    match record.outcome {
+        Some(outcome) => outcome.word(),
+        None if record.waiting => "waits for its next event",
+        None => "unfinished",
+    }
+}
+
 fn outcome(record: &Record) -> String {
-    let word = record.outcome.map_or("unfinished", |outcome| outcome.word());
+    let word = standing(record);
     let mut text = match &record.reason {
         Some(reason) => format!("{word}: {}", reason.lines().next().unwrap_or_default()),
         None => word.to_owned(),

@@ -50,7 +50,7 @@ fn group_records(layout: &Layout, group: &GroupId) -> Result<Vec<Finding>, Histo
                 "the group refuses deployments: what that one left cannot be told",
                 format!("look at what it did, then move its folder out of {}", layout.deployments(group).display()),
             )),
-            Past::Known(record) if record.outcome.is_none() && !is_held => {
+            Past::Known(record) if record.outcome.is_none() && !record.waiting && !is_held => {
                 is_unfinished = true;
                 let id = &record.order.deployment;
                 let running = running_scripts(&layout.deployment(group, id).path().join("hooks"));

@@ -13,6 +13,7 @@ use super::{Examination, Finding};
 use crate::deployment::order::Revision;
 use crate::deployment::plan::Revision as Read;
 use crate::deployment::{refusal, revisions};
+use crate::fetch::access::Access;
 use crate::fetch::{self, Request};
 use crate::release::{self, Release};
 
@@ -102,7 +103,8 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
     // Only an object of a store is written here, and never below the root.
     let scratch = tempfile::tempdir().map_err(|error| broken(format!("no temporary folder: {error}"), None))?;
     let limits = Limits::default();
-    let request = Request { revision, content_digest: None, limits: &limits, stop: &AtomicUsize::new(0) };
+    let (access, stop) = (Access::default(), AtomicUsize::new(0));
+    let request = Request { revision, content_digest: None, limits: &limits, stop: &stop, access: &access };
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(|error| {
         let told = chain(&error);
         broken(told, refusal::fetch_failure(error).hints.first())

@@ -73,7 +73,9 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
     let failed = story.stopped_at().map(|(event, step)| failed(event, step, &directory));
     let remedy = Remedy::new(&story.order, layout.root(), step(failed.as_ref(), &directory));
     let causes = match &standing {
-        Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } => Vec::new(),
+        Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } | Standing::Waiting => {
+            Vec::new()
+        }
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => {
             causes::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
         }
@@ -126,6 +128,7 @@ fn standing(
     }
     Ok(match Lock::holder(layout, group) {
         Some(holder) => Standing::Running { holder },
+        None if story.waiting => Standing::Waiting,
         None => Standing::Abandoned { script: running_script(story, directory) },
     })
 }
@@ -255,7 +258,7 @@ fn seen<'a>(story: &'a Story, standing: &Standing, failed: Option<&'a Failed>) -
     Evidence {
         outcome: match standing {
             Standing::Ended { outcome, .. } => Some(*outcome),
-            Standing::Running { .. } | Standing::Unknown => None,
+            Standing::Running { .. } | Standing::Waiting | Standing::Unknown => None,
             Standing::Abandoned { .. } => Some(Outcome::Interrupted),
         },
         event: failed.map(|failed| &failed.event),
@@ -292,7 +295,7 @@ fn next(story: &Story, standing: &Standing, now: &Now, root: &Path) -> Vec<Next>
             add(Purpose::Follow, format!("{follow} --follow"));
         }
         Standing::Abandoned { .. } => add(Purpose::Resume, remedy::on_group("resume", order, root)),
-        Standing::Ended { outcome: Outcome::Succeeded, .. } => {}
+        Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Waiting => {}
         Standing::Ended { .. } | Standing::Unknown => {
             add(Purpose::Again, remedy::deploy(order, root));
             let is_back =

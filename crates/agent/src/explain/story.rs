@@ -5,8 +5,9 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
 use serde::Serialize;
 
 use crate::deployment::journal::{Entry, Line, Outcome, Step};
-use crate::deployment::order::Order;
+use crate::deployment::order::{Order, Pace};
 use crate::deployment::plan::{Action, Idle, Plan};
+use crate::deployment::progress::Progress;
 use crate::hook::HookReport;
 use crate::release::Release;
 
@@ -29,6 +30,10 @@ pub struct Story {
     pub events: Vec<EventRun>,
     /// The deployment that brings the last good release back.
     pub restoring: Option<DeploymentId>,
+    /// The events that were asked for, where each has to be.
+    pub asked: Vec<LifecycleEvent>,
+    /// Whether it stands between two events.
+    pub waiting: bool,
     /// How it ended, and whether its release was good.
     pub closed: Option<(Outcome, bool)>,
     /// Why it ended so, unless it succeeded.
@@ -120,6 +125,7 @@ pub enum StepState {
 impl Story {
     /// Replays a journal; `None` when it does not even say what was asked for.
     pub fn replay(lines: Vec<Line>) -> Option<Story> {
+        let waiting = Progress::replay(lines.iter().cloned()).is_some_and(|progress| progress.waits());
         let mut lines = lines.into_iter();
         let first = lines.next()?;
         let Entry::Opened { order, agent } = first.entry else { return None };
@@ -131,6 +137,8 @@ impl Story {
             release: None,
             events: Vec::new(),
             restoring: None,
+            asked: Vec::new(),
+            waiting,
             closed: None,
             reason: None,
             order: *order,
@@ -148,9 +156,22 @@ impl Story {
         match line.entry {
             Entry::Opened { .. } | Entry::Installing { .. } => {}
             Entry::Resumed { .. } => self.resumed += 1,
+            Entry::Asked { event, plan: alone } => {
+                self.asked.push(event);
+                self.closed = None;
+                self.reason = None;
+                if let Some(alone) = alone {
+                    let known = plan.take().map(|plan| plan.events).unwrap_or_default();
+                    *plan = Some(Plan { events: alone.events.iter().cloned().chain(known).collect(), ..*alone });
+                }
+            }
             Entry::Prepared { release, plan: outline, .. } => {
                 self.release = Some(release);
-                *plan = Some(*outline);
+                let known = plan.take().map(|plan| plan.events).unwrap_or_default();
+                *plan = Some(Plan {
+                    events: known.into_iter().chain(outline.events.iter().cloned()).collect(),
+                    ..*outline
+                });
             }
             Entry::Planned { event, steps } => {
                 let steps = steps.into_iter().map(|step| StepRun {
@@ -206,7 +227,10 @@ impl Story {
                 self.events.push(known.remove(place));
                 continue;
             }
-            let reached = succeeded || last.is_some_and(|last| index < last);
+            let reached = match self.order.pace {
+                Pace::AtOnce => succeeded || last.is_some_and(|last| index < last),
+                Pace::OnCommand => self.asked.contains(event),
+            };
             let state = if reached { EventState::Idle { reason: idle(plan, event) } } else { EventState::NotReached };
             self.events.push(EventRun { event: event.clone(), state, steps: Vec::new() });
         }

@@ -5,6 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use longshore_core::store::S3Options;
+use tokio::runtime::Handle;
+
+use crate::identity::Identity;
+use crate::network;
+use crate::settings::{CodeDeploy, Network};
 
 /// Finds the settings for S3 when they are needed: credentials may have been renewed since.
 type FindS3 = dyn Fn() -> Result<S3Options, Box<dyn Error + Send + Sync>> + Send + Sync;
@@ -16,12 +21,14 @@ pub struct Access {
     pub s3: Arc<FindS3>,
     /// The token for GitHub, instead of that of the environment.
     pub github_token: Option<String>,
+    /// The way to GitHub.
+    pub network: Network,
 }
 
 impl Default for Access {
     /// As the AWS CLI and the environment say.
     fn default() -> Access {
-        Access { s3: Arc::new(|| Ok(S3Options::default())), github_token: None }
+        Access { s3: Arc::new(|| Ok(S3Options::default())), github_token: None, network: Network::default() }
     }
 }
 
@@ -30,4 +37,17 @@ impl fmt::Debug for Access {
         // Without the token.
         f.debug_struct("Access").finish_non_exhaustive()
     }
+}
+
+/// How a host of CodeDeploy fetches: with its own credentials, which are asked for on `runtime` each time. Whoever fetches
+/// is no part of that runtime.
+pub fn s3_access(identity: &Identity, settings: &CodeDeploy, network: &Network, runtime: Handle) -> Access {
+    let (credentials, region) = (identity.credentials.clone(), identity.region.clone());
+    let (endpoint, fips, way) = (settings.s3_endpoint.clone(), settings.fips, network.clone());
+    let s3 = move || {
+        let keys = runtime.block_on(credentials.keys())?;
+        let options = network::s3_options(&way)?;
+        Ok(S3Options { endpoint: endpoint.clone(), region: Some(region.clone()), fips, keys: Some(keys), ..options })
+    };
+    Access { s3: Arc::new(s3), github_token: None, network: network.clone() }
 }

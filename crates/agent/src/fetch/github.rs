@@ -1,6 +1,7 @@
 //! Gets the archive that GitHub makes of a commit: redirects, retries, a limit, the file.
 //!
-//! `GITHUB_API_URL` names another GitHub, `GITHUB_TOKEN` opens private repositories; proxies are taken from the environment.
+//! `GITHUB_API_URL` names another GitHub; the deployment's token, else `GITHUB_TOKEN`, opens private repositories. Proxies and
+//! authorities are those of everything else.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +14,10 @@ use reqwest::{Client, StatusCode, Url};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
+use super::access::Access;
 use crate::github::GitHub;
+use crate::network::{self, NetworkError};
+use crate::settings::Network;
 
 /// The API of github.com.
 const DEFAULT_API: &str = "https://api.github.com";
@@ -26,6 +30,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) struct Api {
     url: String,
     token: Option<String>,
+    network: Network,
 }
 
 /// Why an archive could not be fetched.
@@ -57,6 +62,9 @@ pub enum GitHubError {
     /// The server cannot be reached, or the connection broke.
     #[error("cannot reach GitHub")]
     Network(#[source] reqwest::Error),
+    /// Proxy or certificate authorities are wrong.
+    #[error(transparent)]
+    Client(#[from] NetworkError),
     /// The token is no text that can be sent.
     #[error("`GITHUB_TOKEN` is no token")]
     Token(#[source] InvalidHeaderValue),
@@ -85,7 +93,8 @@ impl GitHubError {
         match self {
             GitHubError::NotFound { .. } => Exit::NotFound,
             GitHubError::Refused { .. } | GitHubError::Status(_) | GitHubError::Network(_) => Exit::Unavailable,
-            GitHubError::Token(_)
+            GitHubError::Client(_)
+            | GitHubError::Token(_)
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
             | GitHubError::Address(_) => Exit::Usage,
@@ -115,7 +124,8 @@ impl GitHubError {
                     .to_owned(),
             ),
             GitHubError::Network(_) => Some("a proxy is taken from `HTTPS_PROXY`, less `NO_PROXY`".to_owned()),
-            GitHubError::Status(_)
+            GitHubError::Client(_)
+            | GitHubError::Status(_)
             | GitHubError::Token(_)
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
@@ -133,6 +143,7 @@ impl GitHubError {
             }
             GitHubError::Network(error) => !error.is_builder() && !error.is_redirect(),
             GitHubError::NotFound { .. }
+            | GitHubError::Client(_)
             | GitHubError::Token(_)
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
@@ -145,11 +156,12 @@ impl GitHubError {
 
 impl Api {
     /// The one that the environment names.
-    pub(super) fn of_environment() -> Api {
+    pub(super) fn of(access: &Access) -> Api {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Api {
             url: variable("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_API.to_owned()),
-            token: variable("GITHUB_TOKEN"),
+            token: access.github_token.clone().or_else(|| variable("GITHUB_TOKEN")),
+            network: access.network.clone(),
         }
     }
 
@@ -195,11 +207,9 @@ impl Api {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         // The token is given with the request: the client drops it when another host takes over.
-        Client::builder()
-            .user_agent(concat!("longshore-agent/", env!("CARGO_PKG_VERSION")))
+        network::builder(&self.network)?
             .default_headers(headers)
             .https_only(encrypted)
-            .connect_timeout(Duration::from_secs(15))
             .read_timeout(SILENCE)
             .build()
             .map_err(GitHubError::Network)
@@ -285,11 +295,11 @@ mod tests {
             ("api.github.com", &no_address),
         ];
         for (url, expected) in table {
-            let api = Api { url: url.to_owned(), token: Some("s3cret".to_owned()) };
+            let api = Api { url: url.to_owned(), token: Some("s3cret".to_owned()), network: Network::default() };
             let found = api.is_encrypted().map_err(|error| error.to_string());
             assert_eq!(found, expected(url), "{url}");
         }
-        let anonymous = Api { url: "http://github.example.com".to_owned(), token: None };
+        let anonymous = Api { url: "http://github.example.com".to_owned(), token: None, network: Network::default() };
         assert!(matches!(anonymous.is_encrypted(), Ok(false)), "who has no secret tells none");
     }
 }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -24,7 +26,7 @@ use super::tree::{self, Kin};
 use super::{HookOutcome, HookReport, Process, Stream};
 use longshore_core::fsx;
 
-/// How often to look for the end of a hook that another agent started.
+/// How often to look for the end of a hook that another agent started, and whether to let go of one.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a shim may take from its start until it says what it runs.
 const ANNOUNCE: Duration = Duration::from_secs(5);
@@ -73,12 +75,31 @@ pub fn run(command: &HookCommand, dir: &Path, on_line: &mut dyn FnMut(Stream, &s
     Shim::this_program().run(command, dir, on_line)
 }
 
+/// Whether to let go of a hook: it runs on without whoever follows it, and another one can follow it later.
+pub type LetGo<'a> = &'a dyn Fn() -> bool;
+
+/// Who keeps a hook to its end.
+const NEVER: LetGo<'static> = &|| false;
+
 /// Waits for the end of a hook that an earlier agent started in `dir`. Returns at once when it has ended. `on_line` sees
 /// output as it comes, and may miss lines.
 ///
 /// A hook without result and without living shim is [`HookOutcome::Interrupted`]. What still runs of it is ended, TERM
 /// first, and named: without a shim it has no time limit, and nobody reads what it prints.
 pub fn follow(dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookReport, HookError> {
+    loop {
+        if let Some(report) = follow_until(dir, on_line, NEVER)? {
+            return Ok(report);
+        }
+    }
+}
+
+/// As [`follow`], and `None` once `let_go` says so.
+pub fn follow_until(
+    dir: &Path,
+    on_line: &mut dyn FnMut(Stream, &str),
+    let_go: LetGo<'_>,
+) -> Result<Option<HookReport>, HookError> {
     let mut tail = None;
     loop {
         let is_alive = is_locked(dir).map_err(|source| HookError::Result { dir: dir.to_owned(), source })?;
@@ -93,10 +114,13 @@ pub fn follow(dir: &Path, on_line: &mut dyn FnMut(Stream, &str)) -> Result<HookR
         }
         if let Some(report) = report {
             folder::tidy(dir);
-            return Ok(report);
+            return Ok(Some(report));
         }
         if !is_alive {
-            return Ok(interrupted(dir, None));
+            return Ok(Some(interrupted(dir, None)));
+        }
+        if let_go() {
+            return Ok(None);
         }
         thread::sleep(LOOK_AGAIN);
     }
@@ -155,6 +179,20 @@ impl Shim {
         dir: &Path,
         on_line: &mut dyn FnMut(Stream, &str),
     ) -> Result<HookReport, HookError> {
+        match self.run_until(command, dir, on_line, NEVER)? {
+            Some(report) => Ok(report),
+            None => follow(dir, on_line),
+        }
+    }
+
+    /// As [`Shim::run`], and `None` once `let_go` says so. What the script prints after that is in its log.
+    pub fn run_until(
+        &self,
+        command: &HookCommand,
+        dir: &Path,
+        on_line: &mut dyn FnMut(Stream, &str),
+        let_go: LetGo<'_>,
+    ) -> Result<Option<HookReport>, HookError> {
         let start = |source| HookError::Start { location: command.location.clone(), source };
         let dir = std::path::absolute(dir).map_err(start)?;
         if was_started(&dir)? {
@@ -176,13 +214,15 @@ impl Shim {
             let _ = fs::remove_file(dir.join(folder::LOCK));
             start(source)
         })?;
-        if let Some(progress) = shim.stdout.take() {
-            pass_on(BufReader::new(progress), on_line);
+        if let Some(progress) = shim.stdout.take()
+            && pass_on(progress, on_line, let_go)
+        {
+            return Ok(None);
         }
         let status = shim.wait().map_err(|source| HookError::Result { dir: dir.clone(), source })?;
         match result(&dir)? {
-            Some(report) => Ok(report),
-            None => Ok(interrupted(&dir, Some(status))),
+            Some(report) => Ok(Some(report)),
+            None => Ok(Some(interrupted(&dir, Some(status)))),
         }
     }
 
@@ -223,13 +263,31 @@ fn write_command(command: &HookCommand, dir: &Path) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(command)?)
 }
 
-/// Reads until nobody holds the other end: then the result is there, or the shim is dead.
-fn pass_on(progress: impl BufRead, on_line: &mut dyn FnMut(Stream, &str)) {
-    for line in progress.lines() {
-        let Ok(line) = line else { return };
-        // A line that was cut off by the end is in the log.
-        if let Ok(ProgressLine { stream, text }) = serde_json::from_str(&line) {
-            on_line(stream, &text);
+/// Reads until nobody holds the other end: then the result is there, or the shim is dead. Whether it let go before that.
+fn pass_on(mut progress: ChildStdout, on_line: &mut dyn FnMut(Stream, &str), let_go: LetGo<'_>) -> bool {
+    let wait = PollTimeout::try_from(LOOK_AGAIN).unwrap_or(PollTimeout::ZERO);
+    let (mut lines, mut chunk) = (Vec::new(), [0; 8192]);
+    loop {
+        if let_go() {
+            return true;
+        }
+        match poll(&mut [PollFd::new(progress.as_fd(), PollFlags::POLLIN)], wait) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+            // What is wrong with the pipe is told by the read.
+            Ok(_) | Err(_) => {}
+        }
+        match progress.read(&mut chunk) {
+            Ok(0) => return false,
+            Ok(read) => lines.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return false,
+        }
+        // A line that is cut off by the end is in the log.
+        while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = lines.drain(..=end).collect();
+            if let Ok(ProgressLine { stream, text }) = serde_json::from_slice(&line) {
+                on_line(stream, &text);
+            }
         }
     }
 }

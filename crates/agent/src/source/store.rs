@@ -51,7 +51,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Follows a pointer until the daemon ends.
 pub async fn follow(shared: Shared, follow: Follow) {
-    let place = Place::new(follow.store.clone(), shared.agent.access.clone());
+    let place = Place::new(&shared, &follow.store);
     let source = format!("{}/{} in {}", follow.application, follow.group, follow.store);
     let mut follower = Follower::new(&shared, &follow, &place, &source);
     let mut report = Report::new(&shared, &place, &source, &follower.told.borrow());
@@ -232,7 +232,11 @@ impl<'a> Follower<'a> {
             Standing::Unusable(why) => reason(why),
             Standing::Pointer(pointer) => match self.act_on(&pointer).await {
                 Ok(trouble) => trouble,
-                Err(Blocked::Place(error)) => return Err(error),
+                Err(Blocked::Place(error)) => {
+                    // That the store is lost is told by whoever asked.
+                    self.trouble = reason(error.line());
+                    return Err(error);
+                }
                 Err(Blocked::Mark(error)) => reason(notice::chain(&error)),
             },
         };

@@ -184,6 +184,7 @@ impl Host {
             codedeploy: None,
             follow: vec![follow.clone()],
             control: Control { socket: None, group: None },
+            policy: Policy::default(),
         };
         let environment = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("TZ", "UTC")];
         let agent = Agent {

@@ -5,8 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::authorities::AuthoritiesError;
 use crate::digest::Sha256;
 use crate::failure::{Exit, Failure};
+use crate::proxy::InvalidProxy;
 
 /// Why a store refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,12 @@ pub enum StoreError {
         /// The server's words.
         source: Cause,
     },
+    /// The proxy is none.
+    #[error(transparent)]
+    Proxy(#[from] InvalidProxy),
+    /// The further certificate authorities are none.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// There are no credentials.
     #[error("found no AWS credentials")]
     NoCredentials {
@@ -194,7 +202,10 @@ impl StoreError {
     /// The exit code that this error stands for.
     pub fn exit(&self) -> Exit {
         match self {
-            StoreError::InvalidKey { .. } | StoreError::OtherStore { .. } => Exit::Usage,
+            StoreError::InvalidKey { .. }
+            | StoreError::OtherStore { .. }
+            | StoreError::Proxy(_)
+            | StoreError::Authorities(_) => Exit::Usage,
             StoreError::NotFound(_) | StoreError::NoBucket { .. } => Exit::NotFound,
             StoreError::Denied { .. }
             | StoreError::NoCredentials { .. }
@@ -249,13 +260,19 @@ impl StoreError {
             StoreError::WrongRegion { region: Some(region), .. } => Some(format!("set `AWS_REGION={region}`")),
             StoreError::WrongRegion { region: None, .. } => Some("set `AWS_REGION` to the region of the bucket".to_owned()),
             StoreError::Unreachable { .. } => Some(
-                "check the network, `AWS_REGION`, and `AWS_ENDPOINT_URL_S3` if that is set".to_owned(),
+                "check the network, `AWS_REGION`, and if they are set `HTTPS_PROXY`, `NO_PROXY` and `AWS_ENDPOINT_URL_S3`".to_owned(),
             ),
             StoreError::OtherDigest { .. } => Some(
                 "the bytes were damaged or replaced: publish the artifact again under a new key".to_owned(),
             ),
             StoreError::Replaced { .. } | StoreError::Contested { .. } | StoreError::Broken { .. } => {
                 Some("run the same command again".to_owned())
+            }
+            StoreError::Proxy(_) => Some(
+                "set `HTTPS_PROXY` to the proxy, or unset it; `NO_PROXY` names what is reached without".to_owned(),
+            ),
+            StoreError::Authorities(_) => {
+                Some("name a file in PEM form in `AWS_CA_BUNDLE`; those of the host count beside it".to_owned())
             }
             StoreError::InvalidKey { .. }
             | StoreError::OtherStore { .. }

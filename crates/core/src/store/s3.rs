@@ -1,5 +1,6 @@
 //! An S3 bucket as a store. Only this file and its folder name the S3 SDK.
 
+mod connection;
 mod download;
 mod refusal;
 mod upload;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
 use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use connection::Way;
 use refusal::{Asked, Refusal};
 
 /// Names under which the digests stand in the metadata of an object (`x-amz-meta-…`).
@@ -54,7 +56,8 @@ impl S3Store {
         {
             return Err(StoreError::NoProfile { profile });
         }
-        let sdk = settings(options).await;
+        let way = Way::find(options)?;
+        let sdk = settings(options, &way).await;
         let Some(provider) = sdk.credentials_provider() else {
             return Err(StoreError::NoCredentials {
                 source: super::Cause("no source of credentials is set".to_owned()),
@@ -71,6 +74,9 @@ impl S3Store {
         let mut config = Builder::from(&sdk);
         if let Some(endpoint) = &endpoint {
             config = config.endpoint_url(endpoint).force_path_style(true);
+            if let Some(client) = way.client_for(endpoint) {
+                config = config.http_client(client);
+            }
         }
         // What matters is checked by our own digest; the SDK's check would end a broken download differently each time.
         config = config.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -287,7 +293,7 @@ impl S3Store {
 }
 
 /// Settings as the AWS CLI finds them, with those given on top.
-async fn settings(options: &S3Options) -> SdkConfig {
+async fn settings(options: &S3Options, way: &Way) -> SdkConfig {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
         // From sending a request to the head of the answer, so it includes the upload of a part over a slow line. What
@@ -297,6 +303,10 @@ async fn settings(options: &S3Options) -> SdkConfig {
     let stalled = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(20)).build();
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).timeout_config(patience).stalled_stream_protection(stalled);
+    // For credentials too.
+    if let Some(client) = way.client_for("https://") {
+        loader = loader.http_client(client);
+    }
     if let Some(region) = &options.region {
         loader = loader.region(Region::new(region.clone()));
     }

@@ -4,16 +4,16 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use longshore_core::store::{Changed, Store, StoreError, StoreUrl};
-use tokio::sync::OnceCell;
 
 use crate::daemon::notice;
+use crate::daemon::shared::{OpenStore, Shared};
 use crate::fetch::access::Access;
 
 /// A store.
 pub(super) struct Place {
     url: StoreUrl,
     access: Access,
-    store: OnceCell<Store>,
+    store: OpenStore,
 }
 
 /// Why a store is of no use at the moment.
@@ -46,8 +46,8 @@ impl PlaceError {
 
 impl Place {
     /// The store at a URL, with the same access as for bundles.
-    pub(super) fn new(url: StoreUrl, access: Access) -> Place {
-        Place { url, access, store: OnceCell::new() }
+    pub(super) fn new(shared: &Shared, url: &StoreUrl) -> Place {
+        Place { url: url.clone(), access: shared.agent.access.clone(), store: shared.store(url) }
     }
 
     /// The store. A folder that is not there is no empty store: whoever wrote to it would make a new one.

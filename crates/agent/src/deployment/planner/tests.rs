@@ -1,10 +1,15 @@
 //! What is decided, from values alone.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use longshore_core::failure::Exit;
+
 use super::super::order::tests::order;
+use super::super::plan::Revision;
 use super::*;
 use crate::hook::command::HookUser;
+use crate::release::Release;
 
 fn hook(location: &str, run_as: Option<&str>) -> Hook {
     Hook {
