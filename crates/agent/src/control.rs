@@ -11,3 +11,8 @@ pub const DEFAULT_SOCKET: &str = "/run/longshore/agent.sock";
 pub async fn serve(_shared: Shared) -> io::Result<()> {
     Ok(())
 }
+
+/// Since when, and for whom, new orders are left where they are.
+pub fn read_paused(_layout: &crate::layout::Layout) -> Option<()> {
+    None
+}

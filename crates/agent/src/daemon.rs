@@ -30,8 +30,8 @@ use crate::control;
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
 use crate::event::Event;
-use crate::history;
 use crate::fetch::access;
+use crate::history;
 use crate::identity::Identity;
 use crate::layout::Layout;
 use crate::network;
@@ -169,7 +169,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
                 return source::codedeploy::take(shared, settings, identity, client, access).await;
             }
             Err(failure) => {
-                let pause = backoff.next();
+                let pause = backoff.pause();
                 shared.source_lost(source::codedeploy::NAME, &failure, pause.as_secs());
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -191,7 +191,8 @@ async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, 
 /// The sources of orders, as people know them.
 fn names(settings: &Settings) -> Vec<String> {
     let codedeploy = settings.codedeploy.iter().map(|_| "the CodeDeploy service".to_owned());
-    let follow = settings.follow.iter().map(|follow| format!("{} {} in {}", follow.application, follow.group, follow.store));
+    let follow =
+        settings.follow.iter().map(|follow| format!("{} {} in {}", follow.application, follow.group, follow.store));
     codedeploy.chain(follow).collect()
 }
 
@@ -214,8 +215,9 @@ fn take_root(layout: &Layout) -> Result<Flock<File>, Failure> {
         Err((_, nix::errno::Errno::EAGAIN)) => {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
             let error = DaemonError::Runs { root: layout.root().to_owned(), holder };
-            Err(Failure::new(Exit::Busy, error)
-                .hint("see what it does with `longshore-agent control status`, or stop it: systemctl stop longshore-agent"))
+            Err(Failure::new(Exit::Busy, error).hint(
+                "see what it does with `longshore-agent control status`, or stop it: systemctl stop longshore-agent",
+            ))
         }
         Err((_, error)) => Err(failed(error.into())),
     }

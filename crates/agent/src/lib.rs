@@ -89,7 +89,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Rollback(args) => commands::rollback::run(&args, &layout, cli.global.output),
         Command::Explain(args) => commands::explain::run(&args, &layout, cli.global.output),
         Command::Logs(args) => commands::logs::run(&args, &layout, cli.global.output),
-        Command::Run(args) => commands::run::run(&args, cli.global),
+        Command::Run(args) => commands::run::run(&args, &cli.global),
         Command::Config(args) => commands::config::run(&args, &cli.global),
         Command::Control(args) => commands::control::run(&args, cli.global.output),
         Command::InstallService(args) => commands::install_service::run(&args, &layout, cli.global.output),

@@ -180,9 +180,9 @@ pub fn parse(content: &[u8], policy: &Policy) -> Result<Specified, Specification
         appspec_name: whole.appspec_name()?,
         policy: policy.clone(),
         pace: Pace::OnCommand,
-        // `blue_green` goes here, once an order knows of it.
         reuse: reuse(&whole, &revision)?,
         possible_events: whole.texts("AllPossibleLifecycleEvents")?,
+        blue_green,
     };
     let github_token = whole.text("GitHubAccessToken")?.map(str::to_owned);
     Ok(Specified { order, github_token, warnings })
@@ -425,6 +425,7 @@ mod tests {
             pace: Pace::OnCommand,
             reuse: None,
             possible_events: None,
+            blue_green: false,
         };
         assert_eq!(order, expected);
         assert_eq!((github_token, warnings), (None, Vec::new()));

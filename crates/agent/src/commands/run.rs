@@ -17,7 +17,7 @@ pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
     let notify = Notify::of_environment();
     let environment: BTreeMap<_, _> = std::env::vars_os().collect();
     let loaded = settings::load(args.config.as_deref(), global.explicit_root.as_deref(), &environment)?;
-    let log = DaemonLog::new(&loaded.settings, global.output)?;
+    let log = DaemonLog::new(&loaded.settings, global.output);
     for problem in &loaded.problems {
         log.tell(&Notice::Warned { message: problem.to_string() });
     }

@@ -24,7 +24,7 @@ impl Backoff {
     }
 
     /// The next pause: a random one between half of what is due and all of it.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.most);
         jittered(due.mul_f64(0.75), 1.0 / 3.0, chance())
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_their_limit_and_are_half_of_it_at_least() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<f64> = (0..10).map(|_| backoff.next().as_secs_f64()).collect();
+        let pauses: Vec<f64> = (0..10).map(|_| backoff.pause().as_secs_f64()).collect();
         for (pause, due) in pauses.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 90.0, 90.0, 90.0]) {
             assert!((due / 2.0 - 0.001..=due + 0.001).contains(pause), "{pause} for {due}");
         }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn two_hosts_do_not_wait_equally_long() {
-        let pauses: std::collections::BTreeSet<Duration> = (0..20).map(|_| Backoff::default().next()).collect();
+        let pauses: std::collections::BTreeSet<Duration> = (0..20).map(|_| Backoff::default().pause()).collect();
         assert!(pauses.len() > 15, "{pauses:?}");
         let minute = Duration::from_secs(60);
         assert_eq!(jittered(minute, 0.2, 0.0), Duration::from_secs(48));

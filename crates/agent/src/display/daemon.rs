@@ -238,6 +238,13 @@ fn of_notice(notice: &Notice) -> (Level, String) {
             (Level::Warn, format!("{source} gives no orders, next try in {retry_s}s: {reason}"))
         }
         Notice::SourceBack { source } => (Level::Info, format!("{source} answers again")),
+        Notice::CommandAgain { command } => (Level::Debug, format!("command {command} came again")),
+        Notice::CommandRefused { command, reason } => {
+            (Level::Error, format!("command {command} cannot be carried out: {reason}"))
+        }
+        Notice::ResultRefused { command, reason } => {
+            (Level::Error, format!("CodeDeploy does not take the result of command {command}: {reason}"))
+        }
         Notice::Paused { by } => (Level::Warn, format!("paused by {by}: new orders are left where they are")),
         Notice::Unpaused { by } => (Level::Info, format!("resumed by {by}: new orders are taken again")),
         Notice::Stopping { handed_over } if handed_over.is_empty() => (Level::Info, "ending".to_owned()),

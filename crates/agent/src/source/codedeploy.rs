@@ -13,8 +13,8 @@
 mod ledger;
 mod tracking;
 
-use std::collections::BTreeSet;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,11 +31,11 @@ use crate::daemon::notice::{Notice, chain};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::answer::Answer;
+use crate::deployment::drive;
 use crate::deployment::journal;
 use crate::deployment::noop;
 use crate::deployment::order::Order;
 use crate::deployment::progress::Progress;
-use crate::deployment::drive;
 use crate::fetch::access::Access;
 use crate::hook::diagnostics::Diagnostics;
 use crate::identity::Identity;
@@ -115,7 +115,7 @@ impl Work {
                     self.settings.pause
                 }
                 Err(reason) => {
-                    let pause = backoff.next();
+                    let pause = backoff.pause();
                     self.shared.source_lost(NAME, &reason, pause.as_secs());
                     pause
                 }
@@ -136,7 +136,7 @@ impl Work {
         }
         let record = match self.ledger.find(id).map_err(|error| chain(&error))? {
             Some(record) => {
-                self.tell(Notice::CommandAgain { command: id.clone() });
+                self.tell(&Notice::CommandAgain { command: id.clone() });
                 record
             }
             None => {
@@ -154,7 +154,7 @@ impl Work {
     fn left_by_others(&self) -> Vec<Record> {
         let left = self.tracking.left().map_err(|error| chain(&error));
         let left = left.unwrap_or_else(|reason| {
-            self.tell(Notice::Warned { message: reason });
+            self.tell(&Notice::Warned { message: reason });
             Vec::new()
         });
         for left in left {
@@ -177,11 +177,11 @@ impl Work {
             };
             match self.ledger.write(&record) {
                 Ok(()) => drop(std::fs::remove_file(&left.path)),
-                Err(error) => self.tell(Notice::Warned { message: chain(&error) }),
+                Err(error) => self.tell(&Notice::Warned { message: chain(&error) }),
             }
         }
         self.ledger.open_commands().unwrap_or_else(|error| {
-            self.tell(Notice::Warned { message: chain(&error) });
+            self.tell(&Notice::Warned { message: chain(&error) });
             Vec::new()
         })
     }
@@ -194,7 +194,7 @@ impl Work {
         }
         if let Err(error) = self.advance(record).await {
             // Its record says less than is true: the next agent, or the next delivery, goes on from there.
-            self.tell(Notice::Warned { message: chain(&error) });
+            self.tell(&Notice::Warned { message: chain(&error) });
         }
         self.active.borrow_mut().remove(&id);
     }
@@ -237,12 +237,12 @@ impl Work {
         let specified = match read {
             Ok(specified) => specified,
             Err(reason) => {
-                self.tell(Notice::CommandRefused { command: id, reason: reason.clone() });
+                self.tell(&Notice::CommandRefused { command: id, reason: reason.clone() });
                 return Ok(Some(failed(&Diagnostics::unknown(reason))));
             }
         };
         for message in specified.warnings {
-            self.tell(Notice::Warned { message });
+            self.tell(&Notice::Warned { message });
         }
         let name = &record.command.command_name;
         let event = name.parse::<LifecycleEvent>().ok().filter(LifecycleEvent::is_built_in);
@@ -259,7 +259,7 @@ impl Work {
         };
         let Some(event) = event else {
             let message = format!("`{name}` is no command that this agent knows");
-            self.tell(Notice::CommandRefused { command: id, reason: message.clone() });
+            self.tell(&Notice::CommandRefused { command: id, reason: message.clone() });
             return Ok(Some(match status {
                 Some(CommandStatus::Succeeded | CommandStatus::Failed) => settled_by_service(),
                 Some(CommandStatus::Pending | CommandStatus::InProgress) | None => {
@@ -338,10 +338,9 @@ impl Work {
             }
         };
         let state = match answer {
-            Answer::Succeeded => State::Ended {
-                status: CommandStatus::Succeeded,
-                diagnostics: Diagnostics::succeeded("").to_json(),
-            },
+            Answer::Succeeded => {
+                State::Ended { status: CommandStatus::Succeeded, diagnostics: Diagnostics::succeeded("").to_json() }
+            }
             Answer::Failed { diagnostics, .. } => failed(&diagnostics),
             Answer::HandedOver => return None,
         };
@@ -379,7 +378,7 @@ impl Work {
         match looked {
             Ok(Ok(is_noop)) => is_noop,
             Ok(Err(failure)) => {
-                self.tell(Notice::Warned { message: chain(&*failure.error) });
+                self.tell(&Notice::Warned { message: chain(&*failure.error) });
                 false
             }
             Err(_) => false,
@@ -395,7 +394,7 @@ impl Work {
             Err(error) => {
                 // Said with the same words it will not be taken the next time either.
                 let command = record.command.host_command_identifier.clone();
-                self.tell(Notice::ResultRefused { command, reason: chain(&error) });
+                self.tell(&Notice::ResultRefused { command, reason: chain(&error) });
                 Some(settled())
             }
         }
@@ -431,7 +430,7 @@ impl Work {
                     if is_last {
                         return None;
                     }
-                    let pause = backoff.next();
+                    let pause = backoff.pause();
                     self.shared.source_lost(NAME, &chain(&error), pause.as_secs());
                     sleep(pause, &mut ending).await;
                 }
@@ -440,8 +439,8 @@ impl Work {
         }
     }
 
-    fn tell(&self, notice: Notice) {
-        self.shared.listener.tell(&notice);
+    fn tell(&self, notice: &Notice) {
+        self.shared.listener.tell(notice);
     }
 }
 

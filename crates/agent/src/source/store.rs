@@ -204,7 +204,7 @@ impl<'a> Follower<'a> {
                 jittered(pause, 0.2, chance())
             }
             Err(error) => {
-                let pause = self.backoff.get_or_insert(Backoff::new(self.follow.fast_poll, LONGEST)).next();
+                let pause = self.backoff.get_or_insert(Backoff::new(self.follow.fast_poll, LONGEST)).pause();
                 self.shared.source_lost(self.source, &error.line(), pause.as_secs());
                 pause
             }

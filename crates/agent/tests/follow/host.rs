@@ -188,17 +188,12 @@ impl Host {
         };
         let environment = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("TZ", "UTC")];
         let agent = Agent {
-            layout,
-            reader: Arc::new(NoReader),
-            now: agent::now,
             environment: environment
                 .map(|(name, value)| (name.into(), value.into()))
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
             cwd: self.sandbox.path().to_owned(),
-            stop: Arc::default(),
-            handover: Arc::default(),
-            access: Access::default(),
+            ..Agent::quiet(layout, Arc::new(NoReader)).unwrap()
         };
         let (end, ending) = watch::channel(false);
         let notices = Arc::<Notices>::default();

@@ -133,7 +133,8 @@ impl Ledger {
     /// Forgets what is over for long, and what a crash left of a file. What cannot be removed is removed the next time.
     pub(super) fn forget_old(&self) {
         for file in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let age = file.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+            let age =
+                file.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
             if age.is_none_or(|age| age < REMEMBERED) {
                 continue;
             }

@@ -34,6 +34,7 @@ pub(super) fn of(follow: &Follow, pointer: &Pointer) -> Order {
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
+        blue_green: false,
     }
 }
 

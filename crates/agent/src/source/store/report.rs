@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
                     if backoff.is_none() {
                         self.tell_lost(&error);
                     }
-                    sleep(backoff.get_or_insert(Backoff::new(SHORTEST, super::LONGEST)).next()).await;
+                    sleep(backoff.get_or_insert(Backoff::new(SHORTEST, super::LONGEST)).pause()).await;
                 }
             }
         }
