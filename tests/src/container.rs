@@ -97,7 +97,8 @@ impl Container {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let status = fs::read_to_string(entry.path().join("status")).ok()?;
             let is_first = status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"));
-            (is_first && status.lines().any(|line| line == parent) && status.starts_with("Name:\tsystemd\n")).then_some(pid)
+            (is_first && status.lines().any(|line| line == parent) && status.starts_with("Name:\tsystemd\n"))
+                .then_some(pid)
         })
     }
 }
