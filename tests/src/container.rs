@@ -66,7 +66,7 @@ impl Container {
     /// Runs a shell script on the host, whatever becomes of it.
     pub fn output(&self, script: &str) -> Output {
         Command::new("nsenter")
-            .args(["--all", "--root", "--wd=/", &format!("--target={}", self.init), "/bin/bash", "-euc", script])
+            .args(["--all", "--root", "--wdns=/", &format!("--target={}", self.init), "/bin/bash", "-euc", script])
             .env_clear()
             .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
             .env("LC_ALL", "C.UTF-8")
