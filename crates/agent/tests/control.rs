@@ -80,16 +80,7 @@ impl Daemon {
             control: Control { socket: Some(socket.clone()), group: group.map(str::to_owned) },
             policy: Policy { on_failure: OnFailure::Leave, keep: 7, ..Policy::default() },
         };
-        let agent = Agent {
-            layout: layout.clone(),
-            reader: Arc::new(Nobody),
-            now: agent::now,
-            environment: std::env::vars_os().collect(),
-            cwd: host.path().to_owned(),
-            stop: Arc::default(),
-            handover: Arc::default(),
-            access: Default::default(),
-        };
+        let agent = Agent { cwd: host.path().to_owned(), ..Agent::quiet(layout.clone(), Arc::new(Nobody)).unwrap() };
         let (end, ending) = watch::channel(false);
         let heard = Arc::new(Heard::default());
         let is_paused = read_paused(&layout).is_some();
