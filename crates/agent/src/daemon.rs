@@ -86,6 +86,7 @@ where
     let (end, ending) = watch::channel(false);
     let paused = control::read_paused(&settings.layout);
     let agent = Agent::quiet(settings.layout.clone(), Arc::clone(&log) as Arc<dyn Reporter<Event>>).map_err(failed)?;
+    let agent = Agent { access: access::environment_access(&settings.network, None, false), ..agent };
     let shared = Shared::new(settings, agent, log, ending, paused.is_some());
     let sources = names(&shared.settings);
     shared.listener.tell(&Notice::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sources: sources.clone() });
@@ -187,7 +188,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
 
 async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, Client), String> {
     let network = &shared.settings.network;
-    let identity = Identity::find(settings, network).await.map_err(|error| notice::chain(&error))?;
+    let identity = Identity::find(settings, network).await.map_err(|error| notice::with_hint(&error, error.hint()))?;
     let http = network::client(network).map_err(|error| notice::chain(&error))?;
     let client = Client::new(&identity, settings, http).map_err(|error| notice::chain(&error))?;
     Ok((identity, client))

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use longshore_agent::control::{self, read_paused};
 use longshore_agent::daemon::notice::{Listener, Notice};
 use longshore_agent::daemon::shared::Shared;
-use longshore_agent::deployment::agent::{self, Agent};
+use longshore_agent::deployment::agent::Agent;
 use longshore_agent::deployment::order::{OnFailure, Policy};
 use longshore_agent::event::Event;
 use longshore_agent::layout::Layout;

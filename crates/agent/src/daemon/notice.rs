@@ -87,6 +87,12 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// The same, and what to do about it.
+pub fn with_hint(error: &(dyn std::error::Error + 'static), hint: Option<&str>) -> String {
+    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{}{hint}", chain(error))
+}
+
 /// Who is told.
 pub trait Listener: Send + Sync {
     /// Takes a notice. Must not fail.
