@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::GroupId;
 use longshore_core::report::Reporter;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::{Builder, Handle};
@@ -127,7 +128,11 @@ fn go_on(shared: &Shared) {
         shared.listener.tell(&Notice::Warned { message: error.to_string() });
         Vec::new()
     });
-    for group in groups {
+    let follows = |group: &GroupId| {
+        shared.settings.follow.iter().any(|follow| GroupId::of(&follow.application, &follow.group) == *group)
+    };
+    // Whoever follows a group goes on with it too, and says in which event it is.
+    for group in groups.into_iter().filter(|group| !follows(group)) {
         let (agent, listener, of) = (shared.agent.clone(), Arc::clone(&shared.listener), group.clone());
         let job = move || match drive::resume(&agent, &of) {
             // Somebody deploys by hand, or it has been told as the deployment's own event.

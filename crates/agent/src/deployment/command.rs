@@ -101,7 +101,7 @@ fn one(
         return Ok((progress, ended));
     }
     let directory = agent.layout.deployment(&progress.order.group.id, &progress.order.deployment);
-    let (journal, events, progress) = if !directory.journal().exists() {
+    let (journal, events, progress) = if progress.order.number == 0 {
         begin(agent, &directory, &progress.order)?
     } else if progress.open().is_some() {
         take_up(agent, &directory, progress)?

@@ -324,4 +324,43 @@ mod tests {
         assert_eq!(Progress::replay([]), None);
         assert_eq!(Progress::replay([line(started(0))]), None, "what was asked for is not known");
     }
+
+    #[test]
+    fn a_deployment_whose_events_are_asked_for_waits_between_two_of_them_and_at_no_other_moment() {
+        let (one, two) = (LifecycleEvent::BeforeInstall, LifecycleEvent::AfterInstall);
+        let order = Order { pace: Pace::OnCommand, ..order() };
+        let asked = |event: &LifecycleEvent| Entry::Asked { event: event.clone(), plan: None };
+        let planned = |event: &LifecycleEvent| Entry::Planned { event: event.clone(), steps: vec![Step::Install] };
+        let started = |event: &LifecycleEvent| Entry::Started { event: event.clone(), step: 0, boot: String::new() };
+        let closed = |outcome| Entry::Closed { outcome, good: false, reason: Some("r".to_owned()) };
+        // Entry, and after it: whether it waits, what was left, the event that is open.
+        let table = [
+            (Entry::Opened { order: Box::new(order), agent: String::new() }, false, None, None),
+            (asked(&one), false, None, Some(&one)),
+            (planned(&one), false, Some(&one), Some(&one)),
+            (started(&one), false, Some(&one), Some(&one)),
+            (Entry::Finished { event: one.clone(), step: 0, hook: None }, true, None, None),
+            (asked(&two), false, None, Some(&two)),
+            (planned(&two), false, Some(&two), Some(&two)),
+            (
+                Entry::Failed { event: two.clone(), step: 0, message: "m".to_owned(), hook: None },
+                false,
+                Some(&two),
+                None,
+            ),
+            (closed(Outcome::Failed), false, Some(&two), None),
+            (asked(&LifecycleEvent::Install), false, None, Some(&LifecycleEvent::Install)),
+            (closed(Outcome::Refused), false, None, None),
+        ];
+        let replay = |end: usize| Progress::replay(table[..end].iter().map(|row| line(row.0.clone()))).unwrap();
+        for end in 1..=table.len() {
+            let (progress, (_, waits, left, open)) = (replay(end), table[end - 1].clone());
+            assert_eq!((progress.waits(), progress.left(), progress.open()), (waits, left, open), "after {end} lines");
+        }
+        let last = replay(table.len());
+        assert_eq!(last.standing(&one), Standing::Done);
+        assert!(matches!(last.standing(&two), Standing::Failed(step) if step.message == "m"));
+        assert_eq!(last.standing(&LifecycleEvent::Install), Standing::Ended("r"));
+        assert_eq!(last.standing(&LifecycleEvent::ApplicationStart), Standing::NotAsked);
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::failure::Exit;
+use longshore_core::lifecycle::ScriptsMap;
 
 use super::super::order::tests::order;
 use super::super::plan::Revision;
@@ -253,4 +254,27 @@ fn a_script_that_cannot_be_started_is_refused_unless_a_script_before_it_may_mend
     old.faults.insert(old.release.archive.join("bad.sh"), windows());
     let plan = decide(&order(), &revision("d-NEW", &[]), Some(&old));
     assert!(plan.blockers[0].hint().contains("--skip ApplicationStop"), "{}", plan.blockers[0].hint());
+}
+
+#[test]
+fn what_traffic_runs_without_a_bundle_is_where_the_aws_agent_looks_for_it() {
+    use ScriptsFrom::{Current, Installed, MostRecent};
+    let [block, allow] = [LifecycleEvent::AfterBlockTraffic, LifecycleEvent::AfterAllowTraffic];
+    // Map, event, whether there is a plan of all events, whether the revision was put here.
+    for (map, event, is_planned, is_here, from) in [
+        (ScriptsMap::InPlace, &block, false, false, Some(Installed)),
+        (ScriptsMap::InPlace, &allow, false, false, Some(Current)),
+        (ScriptsMap::InPlace, &block, false, true, Some(Current)),
+        (ScriptsMap::InPlace, &block, true, false, None),
+        (ScriptsMap::InPlace, &block, true, true, Some(Current)),
+        (ScriptsMap::InPlace, &allow, true, true, None),
+        (ScriptsMap::BlueGreenRollback, &block, false, false, Some(MostRecent)),
+        (ScriptsMap::BlueGreenRollback, &allow, false, false, Some(Installed)),
+        (ScriptsMap::BlueGreenRollback, &allow, false, true, Some(Current)),
+    ] {
+        let order = Order { blue_green: true, scripts_map: map, ..order() };
+        assert_eq!(alone(&order, event, is_planned, is_here), from, "{map:?} {event} {is_planned} {is_here}");
+        let in_place = Order { blue_green: false, ..order };
+        assert_eq!(alone(&in_place, event, is_planned, is_here), None, "in place there is a bundle");
+    }
 }
