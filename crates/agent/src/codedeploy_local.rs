@@ -28,7 +28,9 @@ use self::request::order;
 use crate::config::{self, Config};
 use crate::deployment::agent::Agent;
 use crate::deployment::drive;
+use crate::fetch::access::{Access, environment_access};
 use crate::layout::{DEFAULT_ROOT, Layout};
+use crate::settings::Network;
 
 /// The name under which this program is `codedeploy-local`.
 pub const NAME: &str = "codedeploy-local";
@@ -69,32 +71,19 @@ fn deploy(options: &Options) -> Result<ExitCode, LocalError> {
     request.notes.iter().for_each(display::note);
     let lines = Arc::new(Lines::new(layout.clone(), &request.order, log::Log::open(&config)));
     let reader: Arc<Lines> = Arc::clone(&lines);
-    // Scripts get the environment as it was.
-    let environment = std::env::vars_os().collect();
-    set(&network(&config));
-    let agent = Agent { environment, ..Agent::of_this_process(layout, reader).map_err(LocalError::Agent)? };
+    let agent = Agent::of_this_process(layout, reader).map_err(LocalError::Agent)?;
+    let agent = Agent { access: access(&config), ..agent };
     Ok(match lines.ended(&drive::deploy(&agent, &request.order)) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
 }
 
-/// The variables that say to the clients of S3 and GitHub what the configuration says: the AWS agent 1.8.1 hands the same
-/// to its client of S3.
-fn network(config: &Config) -> Vec<(&'static str, &str)> {
-    // Not `HTTP_PROXY`: the metadata service is asked by http, and no proxy leads to it.
-    let proxy = config.proxy_uri.as_deref().map(|proxy| ("HTTPS_PROXY", proxy));
-    let endpoint = config.s3_endpoint_override.as_deref().map(|endpoint| ("AWS_ENDPOINT_URL_S3", endpoint));
-    let fips = (config.use_fips_mode && endpoint.is_none()).then_some(("AWS_USE_FIPS_ENDPOINT", "true"));
-    [proxy, endpoint, fips].into_iter().flatten().collect()
-}
-
-#[expect(unsafe_code, reason = "the clients read these variables and have no other door that a deployment could use")]
-fn set(variables: &[(&str, &str)]) {
-    for (name, value) in variables {
-        // SAFETY: this process has no other thread yet; signals are counted, and everything else begins, later.
-        unsafe { std::env::set_var(name, value) };
-    }
+/// The way to S3 and GitHub as the configuration says it: the AWS agent 1.8.1 hands the same to its client of S3.
+fn access(config: &Config) -> Access {
+    let network = Network { proxy: config.proxy_uri.clone(), ca_bundle: None };
+    let (endpoint, fips) = (config.s3_endpoint_override.clone(), config.use_fips_mode);
+    environment_access(&network, endpoint, fips)
 }
 
 /// The configuration and the warnings about it. Without a file at the usual place the defaults hold; a file that was asked

@@ -26,6 +26,7 @@ pub mod lock;
 mod lossless;
 pub mod network;
 pub mod notify;
+mod printed;
 pub mod release;
 pub mod retention;
 pub mod service;

@@ -23,6 +23,9 @@ pub use load::load;
 /// Where our own file stands.
 pub const DEFAULT_PATH: &str = "/etc/longshore/agent.toml";
 
+/// Where the control socket stands.
+pub const DEFAULT_SOCKET: &str = "/run/longshore/agent.sock";
+
 /// Everything the daemon is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

@@ -1,9 +1,13 @@
 //! Who this host is and with what it speaks: a metadata service on a port of this host, and real files.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use e2e::imds::{Imds, Instance, Tokens};
@@ -360,4 +364,54 @@ async fn a_file_that_is_wrong_is_an_error_and_one_that_is_missing_means_an_insta
     fs::create_dir(&file).unwrap();
     let expected = format!("cannot read `{}`: Is a directory (os error 21)", file.display());
     assert_eq!(told(&host.find().await.unwrap_err()), expected);
+}
+
+/// What was said while something ran.
+fn said_during<T>(run: impl Future<Output = T>) -> (T, String) {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&said);
+    let writer = move || Said(Arc::clone(&to));
+    let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(writer).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = tracing::subscriber::with_default(subscriber, || runtime.block_on(run));
+    let said = String::from_utf8(said.lock().unwrap().clone()).unwrap();
+    (result, said)
+}
+
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_of_secrets_that_everybody_may_read_is_warned_of() {
+    let imds = Imds::start(Instance::default());
+    let host = Host::new(&imds);
+    let file = host.file("on-premises.yml", &user("eu-central-1", "AKIA1"));
+    let (identity, said) = said_during(host.find());
+    assert_eq!((identity.unwrap().region.as_str(), said.as_str()), ("eu-central-1", ""));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let (identity, said) = said_during(host.find());
+    assert_eq!(identity.unwrap().region, "eu-central-1", "it is taken all the same");
+    let warning = "everybody on this host may read this file with secrets; `chmod o-rwx` it";
+    assert!(said.contains("WARN") && said.contains(warning) && said.contains(file.to_str().unwrap()), "{said}");
+    assert!(!said.contains("hush") && !said.contains("AKIA"), "{said}");
+}
+
+#[test]
+fn that_the_first_protocol_is_spoken_is_warned_of_once() {
+    let imds = Imds::start(Instance { tokens: Tokens::None, ..Instance::default() });
+    let host = Host::new(&imds);
+    let (key, said) = said_during(async { key(&host.find().await.unwrap()).await });
+    assert_eq!(key.as_deref(), Ok("ASIA1"));
+    assert_eq!(said.matches("asked by its first protocol, without one").count(), 1, "{said}");
+    let (_, said) = said_during(Host::new(&Imds::start(Instance::default())).find());
+    assert_eq!(said, "");
 }

@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn the_setting_wins_over_the_variables_and_these_count_in_capital_and_small_letters() {
         let proxy = |text: &str| Some(text.parse::<ProxyUrl>().unwrap());
-        let table: [(Option<&str>, &[(&str, &str)], [Option<&str>; 2], &str); 8] = [
+        type Case =
+            (Option<&'static str>, &'static [(&'static str, &'static str)], [Option<&'static str>; 2], &'static str);
+        let table: [Case; 8] = [
             (None, &[], [None, None], ""),
             (None, &[("HTTPS_PROXY", "http://a:1")], [None, Some("a:1")], ""),
             (None, &[("https_proxy", "http://a:1"), ("http_proxy", "b:2")], [Some("b:2"), Some("a:1")], ""),

@@ -4,19 +4,23 @@
 
 mod appspec;
 mod archive;
+mod envelope;
 mod journal;
 mod manifest;
 mod names;
 mod records;
 mod scratch;
+mod specification;
 mod tar;
 mod zip;
 
 pub use appspec::appspec;
+pub use envelope::envelope;
 pub use journal::journal;
 pub use manifest::manifest;
 pub use names::names;
 pub use records::records;
+pub use specification::specification;
 pub use tar::tar;
 pub use zip::zip;
 
@@ -24,12 +28,14 @@ pub use zip::zip;
 pub type Property = fn(&[u8]) -> bool;
 
 /// Every property by the name of its target and of its folder of seeds.
-pub const ALL: [(&str, Property); 7] = [
+pub const ALL: [(&str, Property); 9] = [
     ("appspec", appspec),
+    ("envelope", envelope),
     ("journal", journal),
     ("manifest", manifest),
     ("names", names),
     ("records", records),
+    ("specification", specification),
     ("tar", tar),
     ("zip", zip),
 ];

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use longshore_core::store::Keys;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -55,7 +54,8 @@ enum Again {
 }
 
 impl Client {
-    /// A client for a host. `http` knows the way: proxies and certificate authorities.
+    /// A client for a host. `http` knows the way: proxies and certificate authorities. An answer from elsewhere, to which it
+    /// was redirected, is refused.
     pub fn new(identity: &Identity, settings: &CodeDeploy, http: reqwest::Client) -> Result<Client, EndpointError> {
         Ok(Client(Arc::new(Inner {
             host: identity.host.clone(),
@@ -66,15 +66,6 @@ impl Client {
             http,
             backoff: Backoff::new(settings.throttle_pause),
         })))
-    }
-
-    /// How the client for [`Client::new`] has to be made beside its proxies and authorities: nobody sends a signed request
-    /// elsewhere.
-    pub fn http() -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .user_agent(concat!("longshore-agent/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(15))
     }
 
     /// Who this host is for the service.

@@ -157,7 +157,7 @@ impl EnvelopeError {
             | EnvelopeError::NoCertificate
             | EnvelopeError::Certificate(_)
             | EnvelopeError::WeakKey => Some(
-                "if CodeDeploy has begun to sign so, `spec_signature = \"unchecked\"` takes it on the word of TLS alone, as the AWS \
+                "if CodeDeploy has begun to sign so, `spec_signature = \"none\"` takes it on the word of TLS alone, as the AWS \
                  agent does",
             ),
             EnvelopeError::Untrusted { .. } => Some(
@@ -170,7 +170,9 @@ impl EnvelopeError {
             EnvelopeError::Read { .. }
             | EnvelopeError::Pem { .. }
             | EnvelopeError::Authority { .. }
-            | EnvelopeError::NoAuthorities(_) => Some("`spec_signer_ca_file` names a PEM file of certificates"),
+            | EnvelopeError::NoAuthorities(_) => {
+                Some("`spec_signer_ca_file` names a PEM file of certificates, or `system` for those of the host")
+            }
         }
     }
 }

@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn each_answer_that_is_no_success_has_its_meaning() {
-        let table: [(u16, &[(&str, &str)], &str, &str, bool); 16] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: [(u16, Headers, &str, &str, bool); 16] = [
             (
                 400,
                 &[],

@@ -372,11 +372,9 @@ mod tests {
     }
 
     fn with(fields: Value) -> Value {
-        let mut whole = whole();
-        for (field, value) in fields.as_object().unwrap() {
-            whole[field] = value.clone();
-        }
-        whole
+        let (Value::Object(mut whole), Value::Object(fields)) = (whole(), fields) else { panic!("both are objects") };
+        whole.extend(fields);
+        Value::Object(whole)
     }
 
     fn of(value: &Value) -> Specified {
@@ -392,15 +390,15 @@ mod tests {
     }
 
     fn revision(value: Value) -> Value {
-        with(json!({ "Revision": value }))
+        with(Value::from_iter([("Revision", value)]))
     }
 
     fn object(s3: Value) -> Value {
-        revision(json!({"RevisionType": "S3", "S3Revision": s3}))
+        revision(Value::from_iter([("RevisionType", "S3".into()), ("S3Revision", s3)]))
     }
 
     fn commit(github: Value) -> Value {
-        revision(json!({"RevisionType": "GitHub", "GitHubRevision": github}))
+        revision(Value::from_iter([("RevisionType", "GitHub".into()), ("GitHubRevision", github)]))
     }
 
     #[test]
@@ -446,6 +444,7 @@ mod tests {
         })));
         assert_eq!(order.deployment.as_str(), "d-ARN");
         assert_eq!(order.scripts_map, ScriptsMap::BlueGreenRollback);
+        assert!(order.blue_green);
         assert_eq!(order.appspec_name, Some("deploy/appspec.dev.yml".parse().unwrap()));
         assert_eq!(order.possible_events, Some(vec!["ApplicationStop".to_owned(), "Install".to_owned()]));
         assert_eq!(order.file_exists, FileExists::Retain);

@@ -53,6 +53,15 @@ pub enum Notice {
         /// Why, with its causes.
         reason: String,
     },
+    /// Somebody on the host ordered a deployment.
+    Ordered {
+        /// Who.
+        by: String,
+        /// The deployment.
+        deployment: String,
+        /// What is deployed.
+        revision: String,
+    },
     /// New orders are left where they are from now on.
     Paused {
         /// Who asked for it.

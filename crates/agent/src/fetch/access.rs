@@ -39,12 +39,23 @@ impl fmt::Debug for Access {
     }
 }
 
-/// How a host of CodeDeploy fetches: with its own credentials, which are asked for on `runtime` each time. Whoever fetches
-/// is no part of that runtime.
+/// As [`Access::default`], over the ways that the settings name: credentials are those of the environment. `endpoint` is the
+/// URL of S3, when it is not the region's.
+pub fn environment_access(network: &Network, endpoint: Option<String>, fips: bool) -> Access {
+    let way = network.clone();
+    let s3 = move || Ok(S3Options { endpoint: endpoint.clone(), fips, ..network::s3_options(&way)? });
+    Access { s3: Arc::new(s3), github_token: None, network: network.clone() }
+}
+
+/// How a host of CodeDeploy fetches: with its own credentials, which are asked for on `runtime` each time. To be used by the
+/// threads of deployments, never within a runtime: it would wait for itself.
 pub fn s3_access(identity: &Identity, settings: &CodeDeploy, network: &Network, runtime: Handle) -> Access {
     let (credentials, region) = (identity.credentials.clone(), identity.region.clone());
     let (endpoint, fips, way) = (settings.s3_endpoint.clone(), settings.fips, network.clone());
     let s3 = move || {
+        if Handle::try_current().is_ok() {
+            return Err("the credentials of the host were asked for within a runtime".into());
+        }
         let keys = runtime.block_on(credentials.keys())?;
         let options = network::s3_options(&way)?;
         Ok(S3Options { endpoint: endpoint.clone(), region: Some(region.clone()), fips, keys: Some(keys), ..options })

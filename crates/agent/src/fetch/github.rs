@@ -3,6 +3,7 @@
 //! `GITHUB_API_URL` names another GitHub; the deployment's token, else `GITHUB_TOKEN`, opens private repositories. Proxies and
 //! authorities are those of everything else.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -29,26 +30,44 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Which GitHub is asked, and as whom.
 pub(super) struct Api {
     url: String,
-    token: Option<String>,
+    token: Option<(String, TokenOf)>,
     network: Network,
+}
+
+/// Who gave a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenOf {
+    /// The variable `GITHUB_TOKEN`.
+    Environment,
+    /// The deployment.
+    Deployment,
+}
+
+impl fmt::Display for TokenOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TokenOf::Environment => "the token in `GITHUB_TOKEN`",
+            TokenOf::Deployment => "the deployment's token",
+        })
+    }
 }
 
 /// Why an archive could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     /// No such commit, or not for us.
-    #[error("GitHub shows no such commit{}", if *.with_token { " to the owner of `GITHUB_TOKEN`" } else { "" })]
+    #[error("GitHub shows no such commit{}", token.map_or(String::new(), |token| format!(" to the owner of {token}")))]
     NotFound {
-        /// Whether a token was sent.
-        with_token: bool,
+        /// The token that was sent.
+        token: Option<TokenOf>,
     },
     /// The token is wrong, or too many questions were asked.
     #[error("GitHub refuses: {status}")]
     Refused {
         /// Its answer.
         status: StatusCode,
-        /// Whether a token was sent.
-        with_token: bool,
+        /// The token that was sent.
+        token: Option<TokenOf>,
     },
     /// An address with a name and a password, of which nobody can see at a glance where it leads.
     #[error("`GITHUB_API_URL` holds a user name or a password")]
@@ -66,10 +85,15 @@ pub enum GitHubError {
     #[error(transparent)]
     Client(#[from] NetworkError),
     /// The token is no text that can be sent.
-    #[error("`GITHUB_TOKEN` is no token")]
-    Token(#[source] InvalidHeaderValue),
+    #[error("{of} is none")]
+    Token {
+        /// Who gave it.
+        of: TokenOf,
+        /// Why.
+        source: InvalidHeaderValue,
+    },
     /// A token that everybody on the way could read.
-    #[error("`GITHUB_API_URL` is `{0}`, which is not encrypted, and `GITHUB_TOKEN` is set")]
+    #[error("`GITHUB_API_URL` is `{0}`, which is not encrypted, and a token would be sent there")]
     Unencrypted(String),
     /// The archive is larger than anything that may be unpacked.
     #[error("the archive is larger than {limit} bytes")]
@@ -94,7 +118,7 @@ impl GitHubError {
             GitHubError::NotFound { .. } => Exit::NotFound,
             GitHubError::Refused { .. } | GitHubError::Status(_) | GitHubError::Network(_) => Exit::Unavailable,
             GitHubError::Client(_)
-            | GitHubError::Token(_)
+            | GitHubError::Token { .. }
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
             | GitHubError::Address(_) => Exit::Usage,
@@ -106,27 +130,25 @@ impl GitHubError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            GitHubError::NotFound { with_token: false } => {
+            GitHubError::NotFound { token: None } => {
                 Some("a private repository needs a token in `GITHUB_TOKEN`".to_owned())
             }
-            GitHubError::NotFound { with_token: true } => {
-                Some("the token in `GITHUB_TOKEN` needs to be allowed to read the repository's contents".to_owned())
+            GitHubError::NotFound { token: Some(token) } => {
+                Some(format!("{token} needs to be allowed to read the repository's contents"))
             }
-            GitHubError::Refused { with_token: false, .. } => {
+            GitHubError::Refused { token: None, .. } => {
                 Some("without a token in `GITHUB_TOKEN` an address may ask only 60 times an hour".to_owned())
             }
-            GitHubError::Refused { status: StatusCode::UNAUTHORIZED, with_token: true } => {
-                Some("the token in `GITHUB_TOKEN` is wrong, or has expired".to_owned())
+            GitHubError::Refused { status: StatusCode::UNAUTHORIZED, token: Some(token) } => {
+                Some(format!("{token} is wrong, or has expired"))
             }
-            GitHubError::Refused { with_token: true, .. } => Some(
-                "the token in `GITHUB_TOKEN` may not read the repository's contents, or was used too often; wait an hour, \
-                 or give another one"
-                    .to_owned(),
-            ),
+            GitHubError::Refused { token: Some(token), .. } => Some(format!(
+                "{token} may not read the repository's contents, or was used too often; wait an hour, or give another one"
+            )),
             GitHubError::Network(_) => Some("a proxy is taken from `HTTPS_PROXY`, less `NO_PROXY`".to_owned()),
             GitHubError::Client(_)
             | GitHubError::Status(_)
-            | GitHubError::Token(_)
+            | GitHubError::Token { .. }
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
             | GitHubError::Address(_)
@@ -144,7 +166,7 @@ impl GitHubError {
             GitHubError::Network(error) => !error.is_builder() && !error.is_redirect(),
             GitHubError::NotFound { .. }
             | GitHubError::Client(_)
-            | GitHubError::Token(_)
+            | GitHubError::Token { .. }
             | GitHubError::Unencrypted(_)
             | GitHubError::Credentials
             | GitHubError::Address(_)
@@ -160,7 +182,10 @@ impl Api {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Api {
             url: variable("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_API.to_owned()),
-            token: access.github_token.clone().or_else(|| variable("GITHUB_TOKEN")),
+            token: match &access.github_token {
+                Some(token) => Some((token.clone(), TokenOf::Deployment)),
+                None => variable("GITHUB_TOKEN").map(|token| (token, TokenOf::Environment)),
+            },
             network: access.network.clone(),
         }
     }
@@ -224,17 +249,19 @@ impl Api {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), GitHubError> {
         let mut request = client.get(url);
-        if let Some(token) = &self.token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(GitHubError::Token)?;
+        if let Some((token, of)) = &self.token {
+            let wrong = |source| GitHubError::Token { of: *of, source };
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(wrong)?;
             value.set_sensitive(true);
             request = request.header(reqwest::header::AUTHORIZATION, value);
         }
         let mut answer = request.send().await.map_err(GitHubError::Network)?;
+        let token = self.token.as_ref().map(|(_, of)| *of);
         match answer.status() {
             status if status.is_success() => {}
-            StatusCode::NOT_FOUND => return Err(GitHubError::NotFound { with_token: self.token.is_some() }),
+            StatusCode::NOT_FOUND => return Err(GitHubError::NotFound { token }),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => {
-                return Err(GitHubError::Refused { status, with_token: self.token.is_some() });
+                return Err(GitHubError::Refused { status, token });
             }
             status => return Err(GitHubError::Status(status)),
         }
@@ -268,8 +295,9 @@ mod tests {
 
     #[test]
     fn a_token_goes_only_where_nobody_on_the_way_can_read_it() {
-        let unencrypted =
-            |url: &str| Err(format!("`GITHUB_API_URL` is `{url}`, which is not encrypted, and `GITHUB_TOKEN` is set"));
+        let unencrypted = |url: &str| {
+            Err(format!("`GITHUB_API_URL` is `{url}`, which is not encrypted, and a token would be sent there"))
+        };
         let no_address = |url: &str| Err(format!("`GITHUB_API_URL` is `{url}`, which is no http or https address"));
         let with_user = |_: &str| Err("`GITHUB_API_URL` holds a user name or a password".to_owned());
         let by_https = |_: &str| Ok(true);
@@ -295,7 +323,11 @@ mod tests {
             ("api.github.com", &no_address),
         ];
         for (url, expected) in table {
-            let api = Api { url: url.to_owned(), token: Some("s3cret".to_owned()), network: Network::default() };
+            let api = Api {
+                url: url.to_owned(),
+                token: Some(("s3cret".to_owned(), TokenOf::Deployment)),
+                network: Network::default(),
+            };
             let found = api.is_encrypted().map_err(|error| error.to_string());
             assert_eq!(found, expected(url), "{url}");
         }

@@ -263,7 +263,7 @@ mod tests {
             assert_eq!(read(&text).unwrap_err(), expected, "{text}");
         }
         let broken = read("region: [\naws_secret_access_key: hush-hush\n").unwrap_err();
-        assert!(broken[0].starts_with("on-premises.yml:2:") && !broken[0].contains("hush"), "{broken:?}");
+        assert_eq!(broken, ["on-premises.yml:1:9: a `[` or `{` that opens above is not closed before here"]);
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn a_token_is_sent_to_github_and_to_nobody_it_redirects_to() {
         (
             Some(1),
             "ERROR: cannot fetch `https://api.github.com/repos/o/r/zipball/HEAD`\n  caused by: `GITHUB_API_URL` is \
-             `http://github.example.com`, which is not encrypted, and `GITHUB_TOKEN` is set\n"
+             `http://github.example.com`, which is not encrypted, and a token would be sent there\n"
         )
     );
 }
