@@ -15,6 +15,7 @@ fn whatever_goes_wrong_with_a_request_the_deployment_goes_as_if_nothing_had_happ
     let faults = [
         Fault::ServerError,
         Fault::Throttled,
+        Fault::Denied,
         Fault::LostRequest,
         Fault::LostReply,
         Fault::Malformed,
