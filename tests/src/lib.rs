@@ -4,6 +4,7 @@
 //! names the command to run; no test is skipped in silence.
 
 pub mod command_service;
+pub mod container;
 pub mod disk;
 pub mod imds;
 pub mod proxy;
@@ -115,6 +116,13 @@ fn from_environment(name: &str, what: &str) -> String {
 pub fn workspace_root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().expect("the package lies in the folder of the project").to_owned()
+}
+
+/// Where the programs are built: the folder above `debug`.
+pub fn target() -> PathBuf {
+    let test = env::current_exe().expect("the running test has a path");
+    let folder = test.ancestors().find(|folder| folder.join("deps").is_dir()).and_then(Path::parent);
+    folder.expect("a test is built below the target folder").to_owned()
 }
 
 /// The program with this name that was built last, beside the folder of the running test (`target/debug`). Panics when

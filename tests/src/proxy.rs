@@ -13,6 +13,7 @@ pub struct Proxy {
     pub url: String,
     cuts: Arc<AtomicUsize>,
     closed: Arc<AtomicBool>,
+    down: Arc<AtomicBool>,
 }
 
 /// When the proxy breaks a connection.
@@ -32,20 +33,21 @@ impl Proxy {
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let cuts = Arc::new(AtomicUsize::new(0));
         let closed = Arc::new(AtomicBool::new(false));
-        let proxy = Proxy { url, cuts: cuts.clone(), closed: closed.clone() };
+        let down = Arc::new(AtomicBool::new(false));
+        let proxy = Proxy { url, cuts: cuts.clone(), closed: closed.clone(), down: down.clone() };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if closed.load(Ordering::SeqCst) {
+                if closed.load(Ordering::SeqCst) || down.load(Ordering::SeqCst) {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(&server) else { return };
-                let cuts = cuts.clone();
+                let (cuts, down) = (cuts.clone(), down.clone());
                 let (mut upstream, mut to_server) = (clone(&client), clone(&server));
                 thread::spawn(move || {
                     let _ = io::copy(&mut upstream, &mut to_server);
                     let _ = to_server.shutdown(Shutdown::Write);
                 });
-                thread::spawn(move || answer(server, client, cut, &cuts));
+                thread::spawn(move || answer(server, client, cut, &cuts, &down));
             }
         });
         proxy
@@ -54,6 +56,11 @@ impl Proxy {
     /// From now on every new connection ends at once.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on no answer comes through, on old connections and on new ones, until it is up again.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
     }
 
     /// How many connections it has broken so far.
@@ -67,12 +74,13 @@ fn clone(stream: &TcpStream) -> TcpStream {
 }
 
 /// Passes the answer on until it ends or is cut.
-fn answer(mut server: TcpStream, mut client: TcpStream, cut: Cut, cuts: &AtomicUsize) {
+fn answer(mut server: TcpStream, mut client: TcpStream, cut: Cut, cuts: &AtomicUsize, down: &AtomicBool) {
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
     loop {
         let got = match server.read(&mut buffer) {
             Ok(0) | Err(_) => break,
+            Ok(_) if down.load(Ordering::SeqCst) => break,
             Ok(got) => got,
         };
         let rest = usize::try_from(cut.after - passed).unwrap_or(usize::MAX);

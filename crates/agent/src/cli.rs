@@ -12,6 +12,7 @@ use crate::deployment::order::{OnFailure, StopFrom};
 use crate::history::Selection;
 use crate::hook::policy::{HookEnvironment, Leftovers};
 use crate::layout::DEFAULT_ROOT;
+use crate::settings::DEFAULT_SOCKET;
 
 /// Fetch a bundle and walk its lifecycle events on this host
 ///
@@ -352,7 +353,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Clone, Args)]
 pub struct ControlArgs {
     /// The agent's socket
-    #[arg(long, env = "LONGSHORE_SOCKET", value_name = "PATH", default_value = crate::control::DEFAULT_SOCKET)]
+    #[arg(long, env = "LONGSHORE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
     /// What.
     #[command(subcommand)]
@@ -363,7 +364,65 @@ pub struct ControlArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum ControlCommand {
     /// Show what it does, where its orders come from, and what is installed
+    #[command(after_help = "Example:\n  longshore-agent control status --output json")]
     Status,
+    /// Show what the scripts of a deployment printed
+    ///
+    /// Without a deployment: the latest one. Needs no right to read the files, only to use the socket.
+    #[command(after_help = "Example:\n  longshore-agent control logs --follow")]
+    Logs(LogsArgs),
+    /// Leave new orders where they are, until `resume`
+    ///
+    /// What is under way goes on. Holds over a restart of the agent and of the host. Deployments that are ordered here, by
+    /// `control deploy`, are carried out all the same.
+    #[command(after_help = "Example:\n  longshore-agent control pause")]
+    Pause,
+    /// Take new orders again
+    #[command(after_help = "Example:\n  longshore-agent control resume")]
+    Resume,
+    /// Deploy a bundle, and show how it goes
+    ///
+    /// The agent deploys, with its own settings, credentials and environment; after the deployment that its group works on, if
+    /// there is one. Ctrl-C ends the view, and not the deployment. Exits as `deploy` does.
+    #[command(
+        after_help = "Example:\n  longshore-agent control deploy s3://releases/bundles/shop/0f3c…9a.zip --group dev"
+    )]
+    Deploy(ControlDeployArgs),
+}
+
+/// What the running agent deploys.
+#[derive(Debug, Clone, Args)]
+pub struct ControlDeployArgs {
+    /// Archive or folder on this host, `s3://bucket/key[?versionId=…&etag=…]`, or `file:///path`
+    #[arg(value_name = "REVISION")]
+    pub revision: String,
+    /// Deployment group, what hooks see as DEPLOYMENT_GROUP_NAME
+    #[arg(long, env = "LONGSHORE_GROUP", value_name = "NAME")]
+    pub group: GroupName,
+    /// Application; the default is what the bundle's manifest says
+    #[arg(long, env = "LONGSHORE_APPLICATION", value_name = "NAME")]
+    pub application: Option<ApplicationName>,
+    /// Group id, the folder below the root [default: APPLICATION~GROUP]
+    #[arg(long, value_name = "ID")]
+    pub group_id: Option<GroupId>,
+    /// Deployment id, what hooks see as DEPLOYMENT_ID [default: a fresh one]
+    #[arg(long, value_name = "ID")]
+    pub deployment_id: Option<DeploymentId>,
+    /// Leave out the scripts of this event; may be given more than once
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    pub skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the old release
+    #[arg(long, value_name = "REVISION", default_value = "installed")]
+    pub stop_from: StopFrom,
+    /// What to do about files in the way, unless the appspec says it
+    #[arg(long, value_name = "BEHAVIOR", default_value = "DISALLOW", ignore_case = true)]
+    pub file_exists_behavior: FileExistsBehavior,
+    /// Refuse a bundle whose content digest is not this one
+    #[arg(long, value_name = "SHA256")]
+    pub digest: Option<Sha256>,
+    /// What to do when a script fails after the files were installed [default: what the agent's settings say]
+    #[arg(long, value_name = "WHAT")]
+    pub on_failure: Option<OnFailure>,
 }
 
 /// How the service is installed.

@@ -36,7 +36,7 @@ fn print<T: Serialize>(result: &T, output: Output, text: impl FnOnce(&T) -> Stri
 }
 
 /// The deployment that is named, or else the latest of the groups that are meant.
-fn one(layout: &Layout, deployment: Option<&DeploymentId>, group: &GroupArgs) -> Result<Found, Failure> {
+pub(crate) fn one(layout: &Layout, deployment: Option<&DeploymentId>, group: &GroupArgs) -> Result<Found, Failure> {
     let failed = |error: past::HistoryError| {
         let hint = error.hint();
         let failure = Failure::new(Exit::Failed, error);

@@ -1,18 +1,11 @@
-//! Local control: a Unix socket on which the running agent is asked.
+//! Local control: a Unix socket on which the running agent is asked. Whoever may connect may do what root may, by deploying.
 
-use std::io;
+pub mod client;
+mod ordered;
+mod pause;
+pub mod protocol;
+mod server;
+mod socket;
 
-use crate::daemon::shared::Shared;
-
-/// Where the socket stands.
-pub const DEFAULT_SOCKET: &str = "/run/longshore/agent.sock";
-
-/// Answers questions until the daemon ends.
-pub async fn serve(_shared: Shared) -> io::Result<()> {
-    Ok(())
-}
-
-/// Since when, and for whom, new orders are left where they are.
-pub fn read_paused(_layout: &crate::layout::Layout) -> Option<()> {
-    None
-}
+pub use pause::{Paused, read_paused};
+pub use server::serve;

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::GroupId;
 use longshore_core::report::Reporter;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::{Builder, Handle};
@@ -85,6 +86,7 @@ where
     let (end, ending) = watch::channel(false);
     let paused = control::read_paused(&settings.layout);
     let agent = Agent::quiet(settings.layout.clone(), Arc::clone(&log) as Arc<dyn Reporter<Event>>).map_err(failed)?;
+    let agent = Agent { access: access::environment_access(&settings.network, None, false), ..agent };
     let shared = Shared::new(settings, agent, log, ending, paused.is_some());
     let sources = names(&shared.settings);
     shared.listener.tell(&Notice::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sources: sources.clone() });
@@ -127,7 +129,11 @@ fn go_on(shared: &Shared) {
         shared.listener.tell(&Notice::Warned { message: error.to_string() });
         Vec::new()
     });
-    for group in groups {
+    let follows = |group: &GroupId| {
+        shared.settings.follow.iter().any(|follow| GroupId::of(&follow.application, &follow.group) == *group)
+    };
+    // Whoever follows a group goes on with it too, and says in which event it is.
+    for group in groups.into_iter().filter(|group| !follows(group)) {
         let (agent, listener, of) = (shared.agent.clone(), Arc::clone(&shared.listener), group.clone());
         let job = move || match drive::resume(&agent, &of) {
             // Somebody deploys by hand, or it has been told as the deployment's own event.
@@ -182,7 +188,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
 
 async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, Client), String> {
     let network = &shared.settings.network;
-    let identity = Identity::find(settings, network).await.map_err(|error| notice::chain(&error))?;
+    let identity = Identity::find(settings, network).await.map_err(|error| notice::with_hint(&error, error.hint()))?;
     let http = network::client(network).map_err(|error| notice::chain(&error))?;
     let client = Client::new(&identity, settings, http).map_err(|error| notice::chain(&error))?;
     Ok((identity, client))

@@ -2,6 +2,7 @@
 
 pub(crate) mod bottom;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod doctor;
 pub mod explain;

@@ -26,6 +26,7 @@ pub mod lock;
 mod lossless;
 pub mod network;
 pub mod notify;
+mod printed;
 pub mod release;
 pub mod retention;
 pub mod service;
@@ -60,7 +61,9 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(said) => return without_command(&said),
     };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_env("LONGSHORE_LOG")).with_writer(std::io::stderr).init();
+    let filter =
+        EnvFilter::try_from_env("LONGSHORE_LOG").unwrap_or_else(|_| EnvFilter::new("error,longshore_agent=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let output = cli.global.output;
     match dispatch(cli) {
         Ok(()) => Exit::Success.into(),

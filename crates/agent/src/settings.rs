@@ -1,6 +1,7 @@
 //! What the daemon is told to do: the AWS agent's `codedeployagent.yml` as it is on the host, our own `agent.toml` beside
 //! it, and where each value comes from.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub use load::load;
 
 /// Where our own file stands.
 pub const DEFAULT_PATH: &str = "/etc/longshore/agent.toml";
+
+/// Where the control socket stands.
+pub const DEFAULT_SOCKET: &str = "/run/longshore/agent.sock";
 
 /// Everything the daemon is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,12 +98,19 @@ pub enum Origin {
 }
 
 /// The way to the services, for every connection of the agent's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// The proxy (AWS: `proxy_uri`); `None`: the standard variables.
     pub proxy: Option<String>,
     /// A file of further certificate authorities (`AWS_CA_BUNDLE`); `SSL_CERT_FILE` is known to the TLS library itself.
     pub ca_bundle: Option<PathBuf>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = self.proxy.as_deref().map(word::masked);
+        f.debug_struct("Network").field("proxy", &proxy).field("ca_bundle", &self.ca_bundle).finish()
+    }
 }
 
 /// How orders are taken from the CodeDeploy service.

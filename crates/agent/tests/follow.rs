@@ -2,47 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-#[path = "follow/harness.rs"]
-mod harness;
 #[path = "follow/host.rs"]
 mod host;
 #[expect(dead_code, reason = "each test program uses its own part of it")]
 mod sandbox;
 
 use std::fs;
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 
 use host::{COMMIT, Host};
 use longshore_agent::daemon::notice::Notice;
-use longshore_agent::hook::shim;
 use sandbox::wait_until;
 use serde_json::json;
-
-macro_rules! tests {
-    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
-}
-
-fn main() -> ExitCode {
-    if let Some(code) = shim::dispatch(std::env::args_os()) {
-        return code;
-    }
-    harness::run(tests![
-        a_fresh_machine_is_brought_to_the_revision_of_its_group_and_says_so,
-        a_pointer_that_moves_is_deployed_also_to_the_same_bundle,
-        a_generation_that_failed_is_not_tried_again_until_the_pointer_moves,
-        a_pointer_that_went_backwards_or_was_changed_is_refused_until_somebody_moves_it_on,
-        a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back,
-        a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed,
-        what_an_earlier_agent_left_unfinished_is_gone_on_with,
-        a_paused_host_takes_nothing_new,
-        a_deployment_by_hand_is_waited_for_and_not_undone,
-        of_the_generations_that_come_during_a_deployment_only_the_newest_is_deployed,
-        two_agents_that_report_as_one_host_are_told_so,
-        a_status_that_cannot_be_written_holds_up_nothing_and_is_written_later,
-        what_cannot_be_read_of_the_past_is_not_guessed,
-        a_bundle_that_is_not_the_one_that_was_pointed_at_is_refused,
-    ])
-}
 
 /// The lines of a release that went through all of its events, the first on a host.
 fn whole(name: &str) -> String {
@@ -57,6 +28,7 @@ fn whole(name: &str) -> String {
     events.map(|event| format!("{name} {event}\n")).concat()
 }
 
+#[test]
 fn a_fresh_machine_is_brought_to_the_revision_of_its_group_and_says_so() {
     let host = Host::new();
     let one = host.release("one");
@@ -82,6 +54,7 @@ fn a_fresh_machine_is_brought_to_the_revision_of_its_group_and_says_so() {
     assert_eq!(agent.notices.all(), []);
 }
 
+#[test]
 fn a_pointer_that_moves_is_deployed_also_to_the_same_bundle() {
     let host = Host::new();
     let (one, two) = (host.release("one"), host.release("two"));
@@ -101,6 +74,7 @@ fn a_pointer_that_moves_is_deployed_also_to_the_same_bundle() {
     assert_eq!(history, ["d-4 succeeded", "d-3 succeeded", "d-2 succeeded", "d-1 succeeded"]);
 }
 
+#[test]
 fn a_generation_that_failed_is_not_tried_again_until_the_pointer_moves() {
     let host = Host::new();
     let good = host.scripted("good", "#!/bin/sh\necho good >> {trace}\n");
@@ -135,6 +109,7 @@ fn a_generation_that_failed_is_not_tried_again_until_the_pointer_moves() {
     host.says("succeeded", "d-AGAIN");
 }
 
+#[test]
 fn a_pointer_that_went_backwards_or_was_changed_is_refused_until_somebody_moves_it_on() {
     let host = Host::new();
     let (one, two) = (host.release("one"), host.release("two"));
@@ -167,6 +142,7 @@ fn a_pointer_that_went_backwards_or_was_changed_is_refused_until_somebody_moves_
     assert_eq!(host.site(), "one");
 }
 
+#[test]
 fn a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back() {
     let host = Host::new();
     let (one, two) = (host.release("one"), host.release("two"));
@@ -196,6 +172,7 @@ fn a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back() 
     host.says("succeeded", "d-2");
 }
 
+#[test]
 fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
     let host = Host::new();
     let one = host.release("one");
@@ -206,8 +183,8 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
     host.point(1, "d-1", &one);
     host.says("succeeded", "d-1");
     for (contents, why) in [
-        ("{\"format\": 2}", "the pointer has format 2, and this agent knows 1; update the agent"),
-        ("<html>", "the pointer cannot be read: expected value at line 1 column 1"),
+        ("{\"format\": 2}", "`groups/shop/dev.json` has format 2; this program knows format 1; update the agent"),
+        ("<html>", "`groups/shop/dev.json` cannot be read as a pointer: expected value at line 1 column 1"),
     ] {
         host.put_pointer(contents.as_bytes());
         wait_until(|| host.status()["reason"] == why);
@@ -230,6 +207,7 @@ fn go(host: &Host) {
     fs::write(host.sandbox.path().join("trace.go"), "").unwrap();
 }
 
+#[test]
 fn what_an_earlier_agent_left_unfinished_is_gone_on_with() {
     let host = Host::new();
     let one = host.scripted("one", WAITS);
@@ -248,6 +226,23 @@ fn what_an_earlier_agent_left_unfinished_is_gone_on_with() {
     assert_eq!(host.status()["generation"], 5);
 }
 
+#[test]
+fn a_deployment_that_is_handed_over_is_gone_on_with_by_the_next_agent() {
+    let host = Host::new();
+    host.point(1, "d-1", &host.scripted("one", WAITS));
+    let agent = host.start();
+    wait_until(|| host.status()["event"] == "ValidateService");
+    agent.stop();
+    assert_eq!((&host.status()["state"], &host.status()["event"]), (&json!("stopped"), &json!("ValidateService")));
+    let _agent = host.start();
+    wait_until(|| host.status()["state"] == "deploying" && host.status()["event"] == "ValidateService");
+    go(&host);
+    host.says("succeeded", "d-1");
+    assert_eq!((host.sandbox.trace().as_str(), host.site().as_str()), ("waiting\ndone\n", "one"));
+    assert_eq!(host.sandbox.history(), [("d-1".to_owned(), "succeeded".to_owned())]);
+}
+
+#[test]
 fn a_paused_host_takes_nothing_new() {
     let host = Host::new();
     let one = host.release("one");
@@ -262,6 +257,7 @@ fn a_paused_host_takes_nothing_new() {
     host.says("paused", "d-1");
 }
 
+#[test]
 fn a_deployment_by_hand_is_waited_for_and_not_undone() {
     let host = Host::new();
     let (one, two) = (host.scripted("one", WAITS), host.release("two"));
@@ -285,6 +281,7 @@ fn a_deployment_by_hand_is_waited_for_and_not_undone() {
     assert_eq!((&host.status()["deployment"], &host.status()["state"]), (&json!("d-1"), &json!("succeeded")));
 }
 
+#[test]
 fn of_the_generations_that_come_during_a_deployment_only_the_newest_is_deployed() {
     let host = Host::new();
     let (one, two, three) = (host.scripted("one", WAITS), host.release("two"), host.release("three"));
@@ -303,6 +300,7 @@ fn of_the_generations_that_come_during_a_deployment_only_the_newest_is_deployed(
     assert_eq!(host.status()["generation"], 3);
 }
 
+#[test]
 fn two_agents_that_report_as_one_host_are_told_so() {
     let (host, other) = (Host::new(), Host::new());
     let (one, two) = (host.release("one"), host.release("two"));
@@ -322,6 +320,7 @@ fn two_agents_that_report_as_one_host_are_told_so() {
     });
 }
 
+#[test]
 fn a_status_that_cannot_be_written_holds_up_nothing_and_is_written_later() {
     let host = Host::new();
     host.point(1, "d-1", &host.release("one"));
@@ -335,6 +334,7 @@ fn a_status_that_cannot_be_written_holds_up_nothing_and_is_written_later() {
     host.says("succeeded", "d-2");
 }
 
+#[test]
 fn what_cannot_be_read_of_the_past_is_not_guessed() {
     let host = Host::new();
     let (one, two) = (host.release("one"), host.release("two"));
@@ -351,6 +351,7 @@ fn what_cannot_be_read_of_the_past_is_not_guessed() {
     host.says("succeeded", "d-2");
 }
 
+#[test]
 fn a_bundle_that_is_not_the_one_that_was_pointed_at_is_refused() {
     let host = Host::new();
     let (one, two) = (host.release("one"), host.release("two"));

@@ -1,9 +1,10 @@
 //! The command line: names, values and help. Holds no rules of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use longshore_core::ids::ApplicationName;
+use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::store::StoreUrl;
 
 /// Turn a commit into one verified artifact and publish it
@@ -14,7 +15,7 @@ use longshore_core::store::StoreUrl;
 #[command(name = "longshore", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 errors in a file, 4 conflict, 7 not found,\n\
-    8 bad bundle, 10 store unavailable.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
+    8 bad bundle, 10 store unavailable, 11 a deployment failed on a host, 12 hosts did not end in time.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
 )]
 pub(crate) struct Cli {
     /// How the result is written to stdout; talk goes to stderr
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Build(BuildArgs),
     Push(PushArgs),
+    Point(PointArgs),
+    Status(StatusArgs),
     Inspect(InspectArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -130,25 +133,146 @@ pub(crate) struct BuildArgs {
     pub(crate) strict: bool,
 }
 
-/// Publish an artifact under its commit
+/// The store.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: `s3://bucket/prefix` or `file:///folder` [env: LONGSHORE_STORE]
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<StoreUrl>,
+}
+
+/// What a move of a pointer may do.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MoveArgs {
+    /// Move the group although it stands at a newer commit
+    #[arg(long, requires = "group")]
+    pub(crate) allow_older: bool,
+    /// Move the group to an artifact of a work tree that differed from its commit
+    #[arg(long, requires = "group")]
+    pub(crate) allow_dirty: bool,
+}
+
+/// Whether, how long and for whom is waited.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitArgs {
+    /// Wait until the hosts of the group have made the deployment, and tell how they are
+    #[arg(long, requires = "group")]
+    pub(crate) wait: bool,
+    /// How long to wait at most: a number and `s`, `m` or `h`
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = time, requires = "wait")]
+    pub(crate) timeout: Duration,
+    /// How many hosts must have made it at least; 0: a group that no host follows is a success
+    #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "wait")]
+    pub(crate) wait_hosts: usize,
+}
+
+/// `90s`, `30m`, `2h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let parsed = text.chars().next_back().and_then(|unit| {
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        text[..text.len() - 1].parse::<u32>().ok().map(|count| Duration::from_secs(u64::from(count) * seconds))
+    });
+    parsed.ok_or_else(|| "write a whole number and `s`, `m` or `h`, for example `30m`".to_owned())
+}
+
+/// Publish an artifact under its commit, and let a group run it
 ///
 /// Verifies the bundle and stores it as `<application>/<commit>.zip` below the prefix. Never overwrites: the same content
 /// again is "already published" and a success, other content under the same commit is refused with exit code 4.
 ///
+/// With `--group`, the group's pointer then moves to it, and the agents that follow the group deploy it. The newest commit wins:
+/// a group that stands at a newer one is refused with exit code 4. The same commit again is deployed again.
+///
 /// Region, credentials and endpoint of S3 are found as the AWS CLI finds them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  longshore push --to s3://artifacts/releases")]
+#[command(after_help = "Example:\n  longshore push --to s3://artifacts/releases --group dev --wait")]
 pub(crate) struct PushArgs {
     /// The artifact [default: that of the current commit in the folder for artifacts]
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// The store: `s3://bucket/prefix` or `file:///folder`
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: StoreUrl,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Move this group to the artifact; may be given several times
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Vec<GroupName>,
+    #[command(flatten)]
+    pub(crate) moving: MoveArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+}
+
+/// Move a group to an artifact that is already published
+///
+/// Looks that the artifact is there and good, then moves the group's pointer as `push --group` does. With `--commit` and `--key`
+/// the newest commit wins, unless `--allow-older` is given; `--previous` and `--generation` say by themselves that going back is
+/// what is wanted.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("artifact").required(true))]
+#[command(after_help = "Example:\n  longshore point --to s3://artifacts/releases --group dev --previous --wait")]
+pub(crate) struct PointArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Move this group; may be given several times
+    #[arg(long, value_name = "GROUP", required = true)]
+    pub(crate) group: Vec<GroupName>,
+    /// To the artifact of this commit, or of the only one that begins so
+    #[arg(long, value_name = "HASH", group = "artifact", value_parser = commit_prefix)]
+    pub(crate) commit: Option<String>,
+    /// To the artifact with this key, relative to the store
+    #[arg(long, value_name = "KEY", group = "artifact")]
+    pub(crate) key: Option<String>,
+    /// To the artifact that the group ran before the present one
+    #[arg(long, group = "artifact")]
+    pub(crate) previous: bool,
+    /// To the artifact that the group ran in this generation
+    #[arg(long, value_name = "NUMBER", group = "artifact")]
+    pub(crate) generation: Option<u64>,
+    /// The application's name [env: LONGSHORE_APPLICATION] [default: `application` of longshore.toml, else the name of the
+    /// repository's folder; with `--key`, that of the artifact]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application: Option<ApplicationName>,
+    #[command(flatten)]
+    pub(crate) moving: MoveArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+}
+
+/// A commit, or at least seven digits of it.
+fn commit_prefix(text: &str) -> Result<String, String> {
+    let hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if hex && (7..=64).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err("write at least 7 lower-case hex digits of a commit".to_owned())
+}
+
+/// Show what groups should run and how their hosts are
+///
+/// Reads the pointer of each group and what its hosts wrote last. A host that has not written for three of its heartbeats is
+/// silent.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  longshore status --to s3://artifacts/releases --group dev")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only this group [default: all groups in the store]
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<GroupName>,
+    /// Only this application [env: LONGSHORE_APPLICATION] [default: all applications in the store]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application: Option<ApplicationName>,
+    /// Remove what this host says, because it is gone for good
+    #[arg(long, value_name = "HOST", requires = "group")]
+    pub(crate) forget: Option<String>,
 }
 
 /// Show what is in a bundle
@@ -180,6 +304,16 @@ mod tests {
             text.push_str(&format!("\n==== {}\n{help}\n", subcommand.get_name()));
         }
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        for (text, seconds) in [("0s", 0), ("90s", 90), ("30m", 1800), ("2h", 7200)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "30", "-1m", "1.5h", "5µ", "99999999999h"] {
+            assert!(time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Turns events, results and failures into text or JSON. Results go to stdout, talk to stderr.
 
+pub(crate) mod sheet;
 mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,12 +8,13 @@ use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longshore_core::failure::{Failure, printed};
+use longshore_core::figures::verb_line;
 use longshore_core::problem::{Look, Problem, render};
 use serde_json::Value;
 
 use crate::cli::Output;
 use crate::environment::Environment;
-use crate::event::Event;
+use crate::event::{Event, HostSeen};
 
 /// Where everything is shown.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Screen {
     look: Look,
     bars: Bars,
     bar: Mutex<Option<ProgressBar>>,
+    /// What came about before a failure; see [`Screen::partial`].
+    partial: Mutex<Option<Value>>,
 }
 
 /// Whether work in progress is drawn.
@@ -42,6 +46,7 @@ impl Screen {
             look: if coloured { Look::Coloured } else { Look::Plain },
             bars: if terminal { Bars::Drawn } else { Bars::None },
             bar: Mutex::new(None),
+            partial: Mutex::new(None),
         }
     }
 
@@ -52,7 +57,17 @@ impl Screen {
             Event::Publishing { size, .. } => self.start_bar("Publishing", *size),
             Event::PackedMore(more) => self.with_bar(|bar| bar.inc(*more)),
             Event::Stored(bytes) => self.with_bar(|bar| bar.set_position(*bytes)),
-            Event::Packed { .. } | Event::Published { .. } => self.end_bar(),
+            Event::Packed { .. } | Event::Published { .. } | Event::WaitEnded => self.end_bar(),
+            Event::Waiting { .. } => self.start_fleet(),
+            Event::Fleet(hosts) => self.with_bar(|bar| bar.set_message(self.rows(hosts))),
+            // Who sees the hosts need not be told that nothing happens.
+            Event::StillWaiting { .. } if self.bars == Bars::Drawn => return,
+            Event::StillWaiting { .. }
+            | Event::Moved(_)
+            | Event::Host(_)
+            | Event::StoreLost(_)
+            | Event::StoreBack
+            | Event::Forgot { .. } => {}
             Event::Checked { .. }
             | Event::Named { .. }
             | Event::Warned(_)
@@ -81,6 +96,19 @@ impl Screen {
         })
     }
 
+    /// Shows what came about although the command will fail. With `--output json` it becomes part of the failure's document.
+    pub(crate) fn partial(&self, text: &str, json: Value) -> Result<(), Failure> {
+        match self.output {
+            Output::Text => printed(print(text)),
+            Output::Json => {
+                if let Ok(mut partial) = self.partial.lock() {
+                    *partial = Some(json);
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Shows why the command failed: its problems first. With `--output json` also one document with `error` and
     /// `problems` on stdout.
     pub(crate) fn failure(&self, failure: &Failure) {
@@ -92,6 +120,10 @@ impl Screen {
             Output::Json => {
                 let mut json = failure.to_json();
                 json["problems"] = failure.problems.iter().map(Problem::to_json).collect();
+                let partial = self.partial.lock().ok().and_then(|mut partial| partial.take());
+                for (name, value) in partial.iter().filter_map(Value::as_object).flatten() {
+                    json[name] = value.clone();
+                }
                 // There is an exit code to tell of it already.
                 let _ = print(&document(&json));
             }
@@ -100,7 +132,41 @@ impl Screen {
 
     /// A reader that is gone is the reader's loss.
     fn talk(&self, text: &str) {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let write = || drop(io::stderr().lock().write_all(text.as_bytes()));
+        match self.bar.lock() {
+            // What is drawn makes way for the line.
+            Ok(bar) if bar.is_some() => bar.iter().for_each(|bar| bar.suspend(write)),
+            Ok(_) | Err(_) => write(),
+        }
+    }
+
+    /// Room for the hosts that are under way, below all lines.
+    fn start_fleet(&self) {
+        if self.bars == Bars::None {
+            return;
+        }
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style);
+        self.replace_bar(Some(bar));
+    }
+
+    /// The hosts that are under way, as far as a screen has room for them.
+    fn rows(&self, hosts: &[HostSeen]) -> String {
+        const MOST: usize = 12;
+        let under_way: Vec<&HostSeen> = hosts.iter().filter(|seen| seen.standing.is_under_way()).collect();
+        let mut rows = vec![verb_line(
+            "Waiting",
+            &format!("{} of {} done", hosts.len() - under_way.len(), hosts.len()),
+            self.look,
+        )];
+        for seen in under_way.iter().take(MOST) {
+            rows.push(verb_line("", &format!("{}: {}", sheet::one_line(&seen.host), sheet::progress(seen)), self.look));
+        }
+        if under_way.len() > MOST {
+            rows.push(verb_line("", &format!("and {} more", under_way.len() - MOST), self.look));
+        }
+        rows.join("\n")
     }
 
     fn start_bar(&self, verb: &'static str, bytes: u64) {

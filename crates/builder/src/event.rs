@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use longshore_core::ids::CommitHash;
+use longshore_core::host_status::HostStatus;
+use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 
 use crate::commit::Origin;
+use crate::fleet::Standing;
+use crate::pointing::Moved;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,4 +87,58 @@ pub(crate) enum Event {
     Wrote(String),
     /// A starter file exists and was left alone.
     Kept(String),
+    /// The pointer of a group names our artifact now.
+    Moved(Box<Moved>),
+    /// The hosts of a group are waited for.
+    Waiting {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+        /// The deployment.
+        deployment: DeploymentId,
+        /// How long at most.
+        limit: Duration,
+    },
+    /// A host came further, or is left out.
+    Host(Box<HostSeen>),
+    /// The hosts as they are now, for those who can see all of them at once.
+    Fleet(Vec<HostSeen>),
+    /// Nothing has happened for a while.
+    StillWaiting {
+        /// Hosts that have ended.
+        done: usize,
+        /// Hosts that have not.
+        under_way: Vec<HostSeen>,
+        /// Since the waiting began.
+        since: Duration,
+    },
+    /// The store cannot be asked at the moment. Why, in one line.
+    StoreLost(String),
+    /// It can be asked again.
+    StoreBack,
+    /// The waiting for a group is over.
+    WaitEnded,
+    /// What a host says was removed.
+    Forgot {
+        /// The host.
+        host: String,
+        /// Seconds since it wrote last, if it is not silent: it will write again.
+        lives: Option<u64>,
+    },
+}
+
+/// A host and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostSeen {
+    /// Its name.
+    pub(crate) host: String,
+    /// How far it is.
+    pub(crate) standing: Standing,
+    /// What it says.
+    pub(crate) status: Option<HostStatus>,
+    /// Why that cannot be read, one line.
+    pub(crate) unreadable: Option<String>,
+    /// Seconds since it wrote last.
+    pub(crate) age_s: u64,
 }

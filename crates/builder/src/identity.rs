@@ -81,6 +81,24 @@ impl Identity {
         Ok(Identity { application, chosen, work_tree })
     }
 
+    /// The application alone, for commands that are about no commit of this folder.
+    pub(crate) fn application_of(
+        environment: &Environment,
+        source: &Path,
+        settings: Option<&ApplicationName>,
+    ) -> Result<ApplicationName, Failure> {
+        let args = IdentityArgs { application: None, commit: None };
+        // Without git the folder's own name has to do.
+        let top = WorkTree::around(source).ok().flatten().map(|tree| tree.top);
+        application(&args, environment, settings, top.as_deref().unwrap_or(source))
+    }
+
+    /// The application that a variable names, if one does.
+    pub(crate) fn application_of_variable(environment: &Environment) -> Result<Option<ApplicationName>, Failure> {
+        let named = environment.get(APPLICATION_VARIABLE).map(str::parse).transpose();
+        named.map_err(|invalid| Failure::new(Exit::Usage, IdentityError::Variable(invalid)))
+    }
+
     /// The time stamp of the bundle.
     pub(crate) fn time(&self, environment: &Environment) -> Result<i64, Failure> {
         let of_commit = match &self.work_tree {

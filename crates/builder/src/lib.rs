@@ -16,6 +16,14 @@
 //! | `text_file` | reads a file that people write |
 //! | `git` | the only file that runs `git` |
 //! | `publish` | a bundle → a store, never over another one |
+//! | `lookup` | an artifact that is already published |
+//! | `succession` | pure: which pointer may follow which |
+//! | `pointing` | moves the pointer of a group, and reads what it is and was |
+//! | `hosts` | reads what the hosts of a group say |
+//! | `fleet` | pure: how far each host is |
+//! | `waiting` | follows the hosts until each has made a deployment |
+//! | `signer` | pure: who moves a pointer |
+//! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |
 
 mod cli;
@@ -25,17 +33,25 @@ mod compose;
 mod display;
 mod environment;
 mod event;
+mod fleet;
 mod git;
+mod hosts;
 mod identity;
+mod interrupt;
 mod lint;
 mod listing;
+mod lookup;
 mod plan;
+mod pointing;
 mod publish;
 mod recipe;
 mod rules;
+mod signer;
 mod starter;
+mod succession;
 mod survey;
 mod text_file;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -60,6 +76,8 @@ pub fn run() -> ExitCode {
         Command::Build(args) => commands::build::run(args, &environment, &screen),
         Command::Push(args) => commands::push::run(args, &environment, &screen),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Point(args) => commands::point::run(args, &environment, &screen),
+        Command::Status(args) => commands::status::run(args, &environment, &screen),
         Command::Inspect(args) => commands::inspect::run(args, &screen),
     };
     match ended {

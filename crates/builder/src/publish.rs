@@ -11,6 +11,8 @@ use longshore_core::bundle::{
 use longshore_core::digest::Sha256;
 use longshore_core::store::{Attributes, ObjectInfo, Put, Store, StoreError, StoreUrl};
 
+use crate::interrupt::asked_to_stop;
+
 /// What is published.
 #[derive(Debug)]
 pub(crate) struct Artifact {
@@ -132,20 +134,6 @@ pub(crate) async fn publish(
             }
             Err(PublishError::Interrupted { url: url.clone() })
         }
-    }
-}
-
-/// Waits for Ctrl-C or TERM, which is how CI cancels a job.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        // Without it TERM ends the process at once, as it does any other.
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }
 

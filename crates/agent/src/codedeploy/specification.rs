@@ -444,6 +444,7 @@ mod tests {
         })));
         assert_eq!(order.deployment.as_str(), "d-ARN");
         assert_eq!(order.scripts_map, ScriptsMap::BlueGreenRollback);
+        assert!(order.blue_green);
         assert_eq!(order.appspec_name, Some("deploy/appspec.dev.yml".parse().unwrap()));
         assert_eq!(order.possible_events, Some(vec!["ApplicationStop".to_owned(), "Install".to_owned()]));
         assert_eq!(order.file_exists, FileExists::Retain);

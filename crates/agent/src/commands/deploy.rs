@@ -109,7 +109,7 @@ fn policy(args: &DeployArgs, layout: &Layout) -> Policy {
 }
 
 /// What a person writes → where it comes from.
-pub(super) fn revision(text: &str) -> Result<Revision, Failure> {
+pub(crate) fn revision(text: &str) -> Result<Revision, Failure> {
     if text.contains("://") {
         text.parse::<ObjectUrl>().map_err(|error| {
             Failure::new(Exit::Usage, error).hint("a revision is a path, `s3://bucket/key` or `file:///path`")
@@ -120,7 +120,7 @@ pub(super) fn revision(text: &str) -> Result<Revision, Failure> {
     Ok(Revision::Local(path))
 }
 
-fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
+pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
     let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
     named.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {

@@ -53,6 +53,15 @@ pub enum Notice {
         /// Why, with its causes.
         reason: String,
     },
+    /// Somebody on the host ordered a deployment.
+    Ordered {
+        /// Who.
+        by: String,
+        /// The deployment.
+        deployment: String,
+        /// What is deployed.
+        revision: String,
+    },
     /// New orders are left where they are from now on.
     Paused {
         /// Who asked for it.
@@ -76,6 +85,12 @@ pub enum Notice {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The same, and what to do about it.
+pub fn with_hint(error: &(dyn std::error::Error + 'static), hint: Option<&str>) -> String {
+    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{}{hint}", chain(error))
 }
 
 /// Who is told.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longshore_core::report::Reporter;
 use longshore_core::store::{Store, StoreUrl};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, watch};
 
 use super::desk::Desk;
@@ -41,7 +41,7 @@ pub struct Shared {
 pub type OpenStore = Arc<OnceCell<Store>>;
 
 /// How a source of orders is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
     /// When it answered last, RFC 3339.
     pub answered: Option<String>,

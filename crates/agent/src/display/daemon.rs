@@ -245,6 +245,9 @@ fn of_notice(notice: &Notice) -> (Level, String) {
         Notice::ResultRefused { command, reason } => {
             (Level::Error, format!("CodeDeploy does not take the result of command {command}: {reason}"))
         }
+        Notice::Ordered { by, deployment, revision } => {
+            (Level::Info, format!("{deployment} ordered by {by}, from {revision}"))
+        }
         Notice::Paused { by } => (Level::Warn, format!("paused by {by}: new orders are left where they are")),
         Notice::Unpaused { by } => (Level::Info, format!("resumed by {by}: new orders are taken again")),
         Notice::Stopping { handed_over } if handed_over.is_empty() => (Level::Info, "ending".to_owned()),

@@ -16,9 +16,8 @@ use serde_json::Value;
 
 use super::file::{BAD_VALUE, Field, Ours, TOGETHER};
 use super::word::{Authorities, Demand, absolute, masked, name, word};
-use super::{Control, Network, Origin, Settings, Shown};
+use super::{Control, DEFAULT_SOCKET, Network, Origin, Settings, Shown};
 use crate::config::Config;
-use crate::control::DEFAULT_SOCKET;
 use crate::deployment::order::{OnFailure, Policy};
 use crate::hook::policy::{HookEnvironment, HookPolicy, Leftovers};
 use crate::layout::{DEFAULT_ROOT, Layout};

@@ -27,7 +27,7 @@ use crate::codedeploy::client::{Client, ServiceError};
 use crate::codedeploy::command::{CommandStatus, Envelope, HostCommand};
 use crate::codedeploy::specification;
 use crate::daemon::backoff::Backoff;
-use crate::daemon::notice::{Notice, chain};
+use crate::daemon::notice::{Notice, chain, with_hint};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::answer::Answer;
@@ -106,7 +106,7 @@ impl Work {
             let taken = match polled {
                 Ok(None) => Ok(()),
                 Ok(Some(command)) => self.accept(command, tasks),
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(with_hint(&error, error.hint())),
             };
             let pause = match taken {
                 Ok(()) => {
@@ -230,9 +230,9 @@ impl Work {
             return Ok(None);
         };
         let signature = &self.settings.signature;
-        let read = said.map_err(|error| chain(&error)).and_then(|said| {
+        let read = said.map_err(|error| with_hint(&error, error.hint())).and_then(|said| {
             specification::read(&said, signature, &self.settings.policy, SystemTime::now())
-                .map_err(|error| chain(&error))
+                .map_err(|error| with_hint(&error, error.hint()))
         });
         let specified = match read {
             Ok(specified) => specified,
@@ -394,7 +394,7 @@ impl Work {
             Err(error) => {
                 // Said with the same words it will not be taken the next time either.
                 let command = record.command.host_command_identifier.clone();
-                self.tell(&Notice::ResultRefused { command, reason: chain(&error) });
+                self.tell(&Notice::ResultRefused { command, reason: with_hint(&error, error.hint()) });
                 Some(settled())
             }
         }
@@ -431,7 +431,7 @@ impl Work {
                         return None;
                     }
                     let pause = backoff.pause();
-                    self.shared.source_lost(NAME, &chain(&error), pause.as_secs());
+                    self.shared.source_lost(NAME, &with_hint(&error, error.hint()), pause.as_secs());
                     sleep(pause, &mut ending).await;
                 }
                 said => return Some(said),

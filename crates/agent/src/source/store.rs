@@ -1,10 +1,11 @@
 //! Orders from a group pointer in a store, without any service between.
 //!
 //! `decide` says what to do about a pointer (pure), `mark` remembers what was seen of it, `order` turns it into an order
-//! (pure); `status` says what this host tells of it (pure), `report` writes that. This file joins them: it looks, has
-//! deployments carried out, and never changes what is installed because a store fails.
+//! (pure), `job` has that carried out; `status` says what this host tells of it (pure), `report` writes that. This file
+//! joins them: it looks, and never changes what is installed because a store fails.
 
 mod decide;
+mod job;
 mod mark;
 mod order;
 mod place;
@@ -21,12 +22,13 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::host_status::{HostState, HostStatus, InstalledRelease};
 use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::pointer::{self, Pointer};
-use longshore_core::report::{Envelope, Reporter};
+use longshore_core::report::Reporter;
 use longshore_core::store::Changed;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use self::decide::{Act, Known, Refusal, Standing, View};
+use self::job::{Job, Watcher};
 use self::mark::{End, Mark, MarkError};
 use self::place::{Place, PlaceError};
 use self::report::Report;
@@ -35,9 +37,7 @@ use crate::daemon::backoff::{Backoff, chance, jittered};
 use crate::daemon::notice::{self, Notice};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
-use crate::deployment::drive;
 use crate::deployment::journal;
-use crate::deployment::order::Order;
 use crate::event::Event;
 use crate::history;
 use crate::release;
@@ -90,14 +90,6 @@ struct Follower<'a> {
     backoff: Option<Backoff>,
     /// What this host says, without the time.
     told: Arc<watch::Sender<HostStatus>>,
-}
-
-/// A deployment under way.
-struct Job {
-    /// The pointer that it is of; `None`: an earlier agent left it unfinished.
-    mark: Option<Mark>,
-    /// Its error. Dropped without a word when the job was.
-    ended: oneshot::Receiver<Option<Failure>>,
 }
 
 /// Why nothing was done about a pointer.
@@ -159,7 +151,7 @@ impl<'a> Follower<'a> {
                 tokio::select! {
                     () = &mut pause => break,
                     _ = paused.changed() => break,
-                    ended = end_of(&mut self.job) => {
+                    ended = job::end_of(&mut self.job) => {
                         self.close(ended);
                         // Somebody else is asked again after the pause, not at once.
                         if !self.is_taken {
@@ -180,8 +172,7 @@ impl<'a> Follower<'a> {
         }
         let seen = self.seen().map(|seen| seen.pointer.deployment);
         let agent = self.agent(seen.filter(|seen| unfinished.contains(seen)));
-        let group = self.group.clone();
-        self.submit(None, move || drive::resume(&agent, &group).err());
+        self.job = Some(Job::going_on(&self.shared.desk, agent, self.group.clone()));
     }
 
     /// Looks once and acts. How long until the next time.
@@ -215,7 +206,9 @@ impl<'a> Follower<'a> {
         let (standing, etag) = match changed {
             Changed::Same => return,
             Changed::Missing => (Standing::Missing, None),
-            Changed::New { contents, etag } => (decide::parse(&contents), Some(etag)),
+            Changed::New { contents, etag } => {
+                (decide::parse(&contents, &self.follow.application, &self.follow.group), Some(etag))
+            }
         };
         if standing != self.standing {
             self.moved = Some(Instant::now());
@@ -251,11 +244,10 @@ impl<'a> Follower<'a> {
     async fn act_on(&mut self, pointer: &Pointer) -> Result<Option<Trouble>, Blocked> {
         let seen = self.read_mark()?;
         let view = View {
-            application: &self.follow.application,
-            group: &self.follow.group,
             seen: seen.as_ref(),
             standing: &self.standing,
-            busy: self.job.is_some(),
+            // What would begin now would have to be handed over at once.
+            busy: self.job.is_some() || self.shared.agent.handover.load(Ordering::Relaxed),
             paused: self.shared.is_paused(),
         };
         let mark = |ended| Mark {
@@ -286,14 +278,7 @@ impl<'a> Follower<'a> {
         self.tell(Doing::Deploying);
         let agent = self.agent(Some(mark.pointer.deployment.clone()));
         let order = order::of(self.follow, &mark.pointer);
-        self.submit(Some(mark), move || carry_out(&agent, &order));
-    }
-
-    fn submit(&mut self, mark: Option<Mark>, work: impl FnOnce() -> Option<Failure> + Send + 'static) {
-        let (say, ended) = oneshot::channel();
-        self.job = Some(Job { mark, ended });
-        // Nobody listens any more when the daemon ends.
-        self.shared.desk.submit(self.group.clone(), Box::new(move || drop(say.send(work()))));
+        self.job = Some(Job::of(&self.shared.desk, agent, order, mark));
     }
 
     /// A deployment ended, or was handed over.
@@ -356,10 +341,7 @@ impl<'a> Follower<'a> {
     }
 
     fn refused(&self, refusal: &Refusal, pointer: &Pointer) -> Trouble {
-        let mut reason = refusal.to_string();
-        if refusal.is_of_the_past() {
-            reason.push_str(&format!("; if the store was replaced, remove `{}` on this host", self.mark.display()));
-        }
+        let reason = format!("{refusal}; if the store was replaced, remove `{}` on this host", self.mark.display());
         Trouble { reason, refused: Some(Box::new(pointer.clone())) }
     }
 
@@ -392,51 +374,5 @@ impl<'a> Follower<'a> {
             *told = next;
             changed
         });
-    }
-}
-
-/// Waits for a job; for ever when there is none.
-async fn end_of(job: &mut Option<Job>) -> Option<Option<Failure>> {
-    match job {
-        Some(job) => (&mut job.ended).await.ok(),
-        None => std::future::pending().await,
-    }
-}
-
-/// Carries out an order, after what others left unfinished in its group; goes on with it when it was begun.
-fn carry_out(agent: &Agent, order: &Order) -> Option<Failure> {
-    let resumed = drive::resume(agent, &order.group.id);
-    if agent.layout.deployment(&order.group.id, &order.deployment).journal().exists() {
-        return resumed.err();
-    }
-    if agent.handover.load(Ordering::Relaxed) {
-        return None;
-    }
-    drive::deploy(agent, order).err()
-}
-
-/// Says which event of a deployment is under way.
-struct Watcher {
-    deployment: DeploymentId,
-    told: Arc<watch::Sender<HostStatus>>,
-}
-
-impl Reporter<Event> for Watcher {
-    fn report(&self, envelope: &Envelope<'_, Event>) {
-        let event = match envelope.event {
-            Event::EventStarted { event } | Event::DeploymentResumed { during: Some(event), .. } => event,
-            _ => return,
-        };
-        // What brings the last good release back is a deployment of its own.
-        if envelope.deployment == Some(self.deployment.as_str()) {
-            self.told.send_if_modified(|told| {
-                let is_it = told.deployment.as_ref() == Some(&self.deployment) && told.state == HostState::Deploying;
-                let changed = is_it && told.event.as_ref() != Some(event);
-                if changed {
-                    told.event = Some(event.clone());
-                }
-                changed
-            });
-        }
     }
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use longshore_agent::daemon::notice::{Listener, Notice};
 use longshore_agent::daemon::shared::Shared;
-use longshore_agent::deployment::agent::{self, Agent};
+use longshore_agent::deployment::agent::Agent;
 use longshore_agent::deployment::order::Policy;
 use longshore_agent::event::Event;
-use longshore_agent::fetch::access::Access;
+use longshore_agent::hook::watch::Shim;
 use longshore_agent::layout::Layout;
 use longshore_agent::settings::{Control, Follow, Network, Settings};
 use longshore_agent::source;
@@ -193,6 +193,7 @@ impl Host {
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
             cwd: self.sandbox.path().to_owned(),
+            shim: Shim { exe: env!("CARGO_BIN_EXE_longshore-agent").into() },
             ..Agent::quiet(layout, Arc::new(NoReader)).unwrap()
         };
         let (end, ending) = watch::channel(false);

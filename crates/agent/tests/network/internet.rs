@@ -60,7 +60,7 @@ impl Internet {
         thread::spawn(move || {
             for stream in proxy.incoming() {
                 let told = Arc::clone(&told_tunnels);
-                thread::spawn(move || tunnel(stream.unwrap(), port, &told));
+                thread::spawn(move || tunnel(&stream.unwrap(), port, &told));
             }
         });
         Internet { folder, proxy: format!("http://{address}"), port, tunnels, requests }
@@ -120,7 +120,7 @@ fn serve(stream: Box<dyn Stream>, answer: Answer, requests: &Log) -> io::Result<
 }
 
 /// Tunnels to the one server, whatever is asked for; refuses anything that is no tunnel.
-fn tunnel(client: TcpStream, port: u16, told: &Log) {
+fn tunnel(client: &TcpStream, port: u16, told: &Log) {
     let mut reader = BufReader::new(client.try_clone().unwrap());
     let Ok(head) = head(&mut reader) else { return };
     let first = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");

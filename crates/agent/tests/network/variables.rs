@@ -43,7 +43,8 @@ fn the_variables_that_name_proxies_and_authorities_mean_what_they_mean_to_other_
     let unreachable = unreachable.as_str();
     let socks = "error: cannot fetch `s3://bucket/shop.zip`\n  caused by: the proxy in `ALL_PROXY` `socks5://proxy:1` must \
                  be one for HTTP";
-    let table: [(&str, &[(&str, &str)], &[&str], &str); 11] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+    let table: [Row<'_>; 11] = [
         (FAR, &[("HTTPS_PROXY", proxy), ("SSL_CERT_FILE", ca)], tunnel, FETCHED),
         (FAR, &[("https_proxy", proxy), ("AWS_CA_BUNDLE", ca)], tunnel, FETCHED),
         (FAR, &[("ALL_PROXY", proxy), ("AWS_CA_BUNDLE", ca)], tunnel, FETCHED),

@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
-use longshore_core::store::{ObjectUrl, StoreUrl};
-use serde_json::json;
+use longshore_core::pointer::PointedRevision;
+use longshore_core::store::{ObjectUrl, Store, StoreUrl};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
+use super::group::{self, Done, Step};
 use crate::cli::PushArgs;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::pointing::Place;
 use crate::publish::{self, Artifact, PublishError, Published};
+use crate::succession::{Candidate, Older};
 use crate::survey::Project;
 
 /// Why nothing was published.
@@ -32,21 +37,67 @@ enum PushError {
     /// The bundle is good, but does not say whose it is.
     #[error("`{0}` is no artifact of Longshore: it has no manifest")]
     NoManifest(PathBuf),
-    /// The asynchronous runtime cannot be started.
-    #[error("cannot start the runtime")]
-    Runtime(#[source] io::Error),
 }
 
-/// Publishes an artifact.
+/// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    let to = group::store_url(&args.store, environment)?;
     let path = match &args.bundle {
         Some(path) => path.clone(),
         None => built(args, environment, screen)?,
     };
     let artifact = open(path)?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
-    let published = publish(&artifact, &args.to, screen)?;
-    show(&artifact, &args.to, &published, screen)
+    if !args.group.is_empty() {
+        group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), &args.moving)?;
+    }
+    let runtime = group::runtime()?;
+    let published = publish(&artifact, &to, &runtime, screen)?;
+    if args.group.is_empty() {
+        let (text, json) = result(&artifact, &to, &published, None);
+        return screen.result(&text, &json);
+    }
+    let mut done = runtime.block_on(move_groups(args, &candidate(&artifact, &published), &to, environment, screen))?;
+    let (text, json) = result(&artifact, &to, &published, Some(&done));
+    match done.failure.take() {
+        None => screen.result(&text, &json),
+        Some(failure) => screen.partial(&text, json).and(Err(failure)),
+    }
+}
+
+/// What groups should run.
+fn candidate(artifact: &Artifact, published: &Published) -> Candidate {
+    let (manifest, info) = (&artifact.manifest, published.info());
+    Candidate {
+        application: manifest.application.clone(),
+        revision: PointedRevision {
+            key: publish::key(manifest),
+            etag: info.etag.clone(),
+            version: info.version.clone(),
+            size: info.size,
+            content_digest: manifest.content_digest,
+        },
+        commit: manifest.commit.clone(),
+        dirty: manifest.dirty,
+        commit_time: manifest.time,
+    }
+}
+
+async fn move_groups(
+    args: &PushArgs,
+    ours: &Candidate,
+    to: &StoreUrl,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let store = Store::open(to).await?;
+    let older = if args.moving.allow_older { Older::Allowed } else { Older::Refused };
+    let mut steps = Vec::new();
+    for group in &args.group {
+        let stands = Place { store: &store, application: &ours.application, group }.read().await?;
+        steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
+    }
+    group::carry_out(&store, steps, &args.waiting, environment, screen).await
 }
 
 /// The artifact of the current commit.
@@ -101,12 +152,7 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     })
 }
 
-fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, PushError::Runtime(error)))?;
+fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Screen) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
     screen.tell(&Event::Publishing { url: url.clone(), size });
@@ -167,7 +213,8 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
     }
 }
 
-fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Screen) -> Result<(), Failure> {
+/// What is printed. `groups`: what was moved to it.
+fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Option<&Done>) -> (String, Value) {
     let manifest = &artifact.manifest;
     let info = published.info();
     let plain = to.object(&publish::key(manifest));
@@ -186,11 +233,12 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
     if let Some(version) = &info.version {
         text.push_str(&format!(" version  {version}\n"));
     }
-    text.push_str(if next.aws.is_some() { "\nDeploy it with one of:\n" } else { "\nDeploy it with:\n" });
-    for line in next.aws.iter().chain([&next.agent]) {
-        text.push_str(&format!("  {line}\n"));
+    if let Some(done) = groups {
+        text.push_str(&done.text());
+    } else {
+        text.push_str(&deploy_it(&next));
     }
-    let json = json!({
+    let mut json = json!({
         "already_published": published.was_there(),
         "url": plain.to_string(),
         "pinned_url": pinned.to_string(),
@@ -204,7 +252,16 @@ fn show(artifact: &Artifact, to: &StoreUrl, published: &Published, screen: &Scre
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "next": {"aws": next.aws, "agent": next.agent},
     });
-    screen.result(&text, &json)
+    if let Some(done) = groups {
+        json["groups"] = done.json();
+    }
+    (text, json)
+}
+
+fn deploy_it(next: &Next) -> String {
+    let heading = if next.aws.is_some() { "Deploy it with one of:" } else { "Deploy it with:" };
+    let lines: String = next.aws.iter().chain([&next.agent]).map(|line| format!("  {line}\n")).collect();
+    format!("\n{heading}\n{lines}")
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 use longshore_core::figures::{painted, plural, size, verb_line};
 use longshore_core::problem::{Look, visible_lines};
 
-use crate::event::Event;
+use super::sheet::{ago, one_line, progress, span, why};
+use crate::event::{Event, HostSeen};
+use crate::fleet::{LeftOut, Standing};
+use crate::pointing::{How, Moved};
+use crate::succession::Move;
 
 /// The line of an event; `None` when a bar shows it or nobody needs to know.
 pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
@@ -22,7 +26,9 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Warned(sentence) => {
             return Some(format!("{} {}", painted("warning:", look, "1;33"), visible_lines(sentence)));
         }
-        Event::Packing { .. } | Event::PackedMore(_) | Event::Stored(_) => return None,
+        Event::Packing { .. } | Event::PackedMore(_) | Event::Stored(_) | Event::Fleet(_) | Event::WaitEnded => {
+            return None;
+        }
         Event::Packed { files, bytes, size: packed, took } => (
             "Packed",
             format!(
@@ -43,8 +49,74 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Published { url, already: true } => ("Found", format!("`{url}`: already published, the same content")),
         Event::Wrote(path) => ("Wrote", path.clone()),
         Event::Kept(path) => ("Kept", format!("{path}, which exists")),
+        Event::Moved(moved) => ("Moved", moved_text(moved)),
+        Event::Waiting { application, group, deployment, limit } => (
+            "Waiting",
+            format!("for {deployment} on the hosts of `{group}` of `{application}`, at most {}", span(limit.as_secs())),
+        ),
+        Event::Host(seen) => host(seen),
+        Event::StillWaiting { done, under_way, since } => ("Waiting", still(*done, under_way, since.as_secs())),
+        Event::StoreLost(why) => {
+            ("Warning", format!("the store does not answer, and is asked again: {}", one_line(why)))
+        }
+        Event::StoreBack => ("Found", "the store again".to_owned()),
+        Event::Forgot { host, lives: None } => ("Forgot", format!("`{host}`")),
+        Event::Forgot { host, lives: Some(age_s) } => (
+            "Forgot",
+            format!("`{host}`, which wrote {} ago: it will be back as soon as its agent writes again", ago(*age_s)),
+        ),
     };
     Some(verb_line(verb, &rest, look))
+}
+
+fn moved_text(moved: &Moved) -> String {
+    let Moved { pointer, before, how } = moved;
+    let was =
+        before.as_ref().map(|before| format!(", which was at commit {}", before.commit.short())).unwrap_or_default();
+    let how = match how {
+        How::Ours(Move::First | Move::Forward) => was,
+        How::Ours(Move::Again) => ", once more".to_owned(),
+        How::Ours(Move::Back) => format!("{was}: back to an older commit"),
+        How::Theirs => format!(": {} was faster with the same", one_line(&pointer.by)),
+    };
+    format!(
+        "`{}` of `{}` to commit {} as {} (generation {}){how}",
+        pointer.group,
+        pointer.application,
+        pointer.commit.short(),
+        pointer.deployment,
+        pointer.generation
+    )
+}
+
+fn host(seen: &HostSeen) -> (&'static str, String) {
+    let name = one_line(&seen.host);
+    match seen.standing {
+        Standing::Unaware | Standing::Deploying => ("Deploying", format!("{name}: {}", progress(seen))),
+        Standing::Succeeded => ("Deployed", name),
+        Standing::Failed => {
+            let why = seen.status.as_ref().and_then(why).map(|why| format!(": {why}")).unwrap_or_default();
+            let event = seen.status.as_ref().and_then(|status| status.event.as_ref());
+            let event = event.map(|event| format!(" in {}", event.name())).unwrap_or_default();
+            ("Failed", format!("{name}{event}{why}"))
+        }
+        Standing::LeftOut(LeftOut::Silent | LeftOut::Stopped | LeftOut::Paused | LeftOut::Unreadable) => {
+            ("Warning", format!("{name} is not waited for: {}", progress(seen)))
+        }
+        Standing::Ahead => ("Found", format!("{name}, which {}", progress(seen))),
+    }
+}
+
+fn still(done: usize, under_way: &[HostSeen], since: u64) -> String {
+    /// How many hosts a line names.
+    const SHOWN: usize = 5;
+    let mut hosts: Vec<String> =
+        under_way.iter().take(SHOWN).map(|seen| format!("{} ({})", one_line(&seen.host), progress(seen))).collect();
+    if under_way.len() > SHOWN {
+        hosts.push(format!("and {} more", under_way.len() - SHOWN));
+    }
+    let hosts = if hosts.is_empty() { "a first host".to_owned() } else { hosts.join(", ") };
+    format!("for {hosts}; {done} done after {}", ago(since))
 }
 
 #[cfg(test)]
@@ -53,6 +125,34 @@ mod tests {
 
     use super::*;
     use crate::commit::Origin;
+
+    fn pointer(commit: char) -> longshore_core::pointer::Pointer {
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "application": "shop", "group": "dev", "generation": 7, "deployment": "d-7",
+            "revision": {"key": "shop/a.zip", "etag": "e", "size": 1, "content_digest": "0".repeat(64)},
+            "commit": commit.to_string().repeat(40), "commit_time": 0, "at": "2026-01-02T03:04:06Z", "by": "ann, GitLab CI 7",
+        }))
+        .unwrap()
+    }
+
+    fn moved(how: How, before: Option<char>) -> Event {
+        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how }))
+    }
+
+    fn seen(standing: Standing, event: Option<&str>) -> HostSeen {
+        let status = serde_json::json!({
+            "format": 1, "host": "web-1", "application": "shop", "group": "dev", "generation": 7, "deployment": "d-7",
+            "commit": null, "state": "failed", "event": event, "reason": "`check.sh` exited with 3", "installed": null,
+            "failed_script": {"script": "check.sh", "code": 4, "last_lines": ["asking", "gave up"]},
+            "agent": "0.1.0", "at": "2026-01-02T03:04:06Z", "heartbeat_s": 60,
+        });
+        let status = serde_json::from_value(status).unwrap();
+        HostSeen { host: "web-1".into(), standing, status: Some(status), unreadable: None, age_s: 200 }
+    }
+
+    fn host(standing: Standing, event: Option<&str>) -> Event {
+        Event::Host(Box::new(seen(standing, event)))
+    }
 
     #[test]
     fn every_event_has_its_sentence() {
@@ -71,6 +171,35 @@ mod tests {
             Event::Published { url: "s3://b/shop/a.zip".into(), already: true },
             Event::Wrote("appspec.yml".into()),
             Event::Kept("docker-compose.yml".into()),
+            moved(How::Ours(Move::First), None),
+            moved(How::Ours(Move::Forward), Some('b')),
+            moved(How::Ours(Move::Again), Some('a')),
+            moved(How::Ours(Move::Back), Some('b')),
+            moved(How::Theirs, None),
+            Event::Waiting {
+                application: "shop".parse().unwrap(),
+                group: "dev".parse().unwrap(),
+                deployment: "d-7".parse().unwrap(),
+                limit: Duration::from_secs(1800),
+            },
+            host(Standing::Deploying, Some("AfterInstall")),
+            host(Standing::Succeeded, None),
+            host(Standing::Failed, Some("ValidateService")),
+            host(Standing::LeftOut(LeftOut::Silent), None),
+            host(Standing::LeftOut(LeftOut::Stopped), None),
+            host(Standing::LeftOut(LeftOut::Paused), None),
+            host(Standing::Ahead, None),
+            Event::StillWaiting {
+                done: 1,
+                under_way: vec![seen(Standing::Deploying, Some("Install")), seen(Standing::Unaware, None)],
+                since: Duration::from_secs(61),
+            },
+            Event::StillWaiting { done: 0, under_way: vec![seen(Standing::Unaware, None); 7], since: Duration::ZERO },
+            Event::StillWaiting { done: 0, under_way: Vec::new(), since: Duration::ZERO },
+            Event::StoreLost("cannot reach `http://s3`: Connection refused".into()),
+            Event::StoreBack,
+            Event::Forgot { host: "web-1".into(), lives: None },
+            Event::Forgot { host: "web-1".into(), lives: Some(3) },
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

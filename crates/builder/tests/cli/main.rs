@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod commit;
 mod documentation;
+mod group;
 mod init;
 mod inspect;
 mod output;

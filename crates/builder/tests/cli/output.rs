@@ -17,6 +17,9 @@ fn a_result_that_cannot_be_written_is_a_failure_and_a_reader_that_is_gone_is_not
         &["build"],
         &["inspect", &artifact],
         &["push", "--to", &store],
+        &["push", "--to", &store, "--group", "dev"],
+        &["point", "--to", &store, "--group", "dev", "--generation", "1"],
+        &["status", "--to", &store],
     ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let full = sandbox.run_into(full, command).exits(1).stderr;

@@ -127,6 +127,13 @@ fn a_bundle_of_another_tool_has_no_commit_to_publish_it_under() {
 fn a_store_that_is_none_is_refused_before_anything_is_read() {
     sandbox_usage(&["push", "--to", "ftp://x"]);
     sandbox_usage(&["push"]);
+    let sandbox = Sandbox::shop();
+    let told = sandbox.run(&["status"]).exits(2).stderr;
+    let error = "error: no store is named\n\nhint: name it with `--to s3://bucket/prefix`, or set `LONGSHORE_STORE`\n";
+    assert_eq!(told, error);
+    let told = sandbox.env("LONGSHORE_STORE", "ftp://x").run(&["status"]).exits(2).stderr;
+    let error = "error: `LONGSHORE_STORE` holds no store\n  caused by: `ftp://x` has a scheme that is neither `s3` nor `file`\n";
+    assert_eq!(told, error);
 }
 
 #[test]

@@ -103,6 +103,15 @@ impl Sandbox {
         self.head()
     }
 
+    /// Commits everything at a time, seconds since 1970.
+    pub(crate) fn commit_at(&self, epoch: i64) {
+        self.git(&["add", "--all"]);
+        let date = format!("{epoch} +0000");
+        let mut git = self.clean(Command::new("git"));
+        git.env("GIT_COMMITTER_DATE", date).args(["commit", "--quiet", "--allow-empty", "--message=change"]);
+        assert!(git.current_dir(&self.repository).status().unwrap().success());
+    }
+
     pub(crate) fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }

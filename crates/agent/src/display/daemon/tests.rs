@@ -72,6 +72,11 @@ fn tell(log: &DaemonLog) {
         Notice::Warned { message: "careful".to_owned() },
         Notice::SourceLost { source: "CodeDeploy".to_owned(), reason: "no route".to_owned(), retry_s: 30 },
         Notice::SourceBack { source: "CodeDeploy".to_owned() },
+        Notice::Ordered {
+            by: "anna (uid 1000)".to_owned(),
+            deployment: "d-2".to_owned(),
+            revision: "/srv/b.zip".to_owned(),
+        },
         Notice::Paused { by: "anna (uid 1000)".to_owned() },
         Notice::Unpaused { by: "root".to_owned() },
         Notice::Stopping { handed_over: vec!["d-1".to_owned()] },

@@ -1,10 +1,10 @@
 //! What to do about a group's pointer, from what was seen before, what stands in the store, and what this host knows. Pure.
 
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
-use longshore_core::pointer::{self, Pointer};
-use serde::Deserialize;
+use longshore_core::pointer::{Pointer, PointerError};
 
 use super::mark::Mark;
+use crate::daemon::notice::chain;
 
 /// What stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +33,6 @@ pub(super) enum Known {
 /// What is decided from.
 #[derive(Debug)]
 pub(super) struct View<'a> {
-    /// The application that is followed.
-    pub(super) application: &'a ApplicationName,
-    /// The group that is followed.
-    pub(super) group: &'a GroupName,
     /// What was seen of the pointer before.
     pub(super) seen: Option<&'a Mark>,
     /// What stands in the store.
@@ -67,14 +63,6 @@ pub(super) enum Act {
 /// Why a pointer is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It is another group's.
-    #[error("the pointer is that of group `{group}` of `{application}`")]
-    Misplaced {
-        /// Whose application it is.
-        application: ApplicationName,
-        /// Whose group it is.
-        group: GroupName,
-    },
     /// It went backwards.
     #[error("the pointer has generation {found}, and this host has seen {seen}")]
     Lower {
@@ -103,25 +91,12 @@ pub(super) enum Refusal {
     },
 }
 
-impl Refusal {
-    /// Whether forgetting what was seen is a way out.
-    pub(super) fn is_of_the_past(&self) -> bool {
-        match self {
-            Refusal::Lower { .. } | Refusal::Changed { .. } | Refusal::Used { .. } => true,
-            Refusal::Misplaced { .. } => false,
-        }
-    }
-}
-
 /// Decides. `known` is asked only when something may have to be deployed.
 pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known) -> Act {
     let found = match view.standing {
         Standing::Unread | Standing::Missing | Standing::Unusable(_) => return Act::Rest,
         Standing::Pointer(found) => found,
     };
-    if (&found.application, &found.group) != (view.application, view.group) {
-        return Act::Refuse(Refusal::Misplaced { application: found.application.clone(), group: found.group.clone() });
-    }
     let (generation, deployment) = (found.generation, &found.deployment);
     let moved = match view.seen {
         None => false,
@@ -148,24 +123,12 @@ pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known
     }
 }
 
-/// The part of a pointer that every version of the format has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
-
-/// What bytes of a store mean as a pointer.
-pub(super) fn parse(contents: &[u8]) -> Standing {
-    let parsed = serde_json::from_slice::<Format>(contents).and_then(|Format { format }| {
-        if format == pointer::FORMAT { serde_json::from_slice(contents).map(Ok) } else { Ok(Err(format)) }
-    });
-    match parsed {
-        Ok(Ok(pointer)) => Standing::Pointer(Box::new(pointer)),
-        Ok(Err(format)) => Standing::Unusable(format!(
-            "the pointer has format {format}, and this agent knows {}; update the agent",
-            pointer::FORMAT
-        )),
-        Err(error) => Standing::Unusable(format!("the pointer cannot be read: {error}")),
+/// What bytes of a store mean as the pointer of a group.
+pub(super) fn parse(contents: &[u8], application: &ApplicationName, group: &GroupName) -> Standing {
+    match Pointer::parse(contents, application, group) {
+        Ok(pointer) => Standing::Pointer(Box::new(pointer)),
+        Err(error @ PointerError::Format { .. }) => Standing::Unusable(format!("{error}; update the agent")),
+        Err(error @ (PointerError::Parse { .. } | PointerError::Other { .. })) => Standing::Unusable(chain(&error)),
     }
 }
 

@@ -37,8 +37,6 @@ pub(super) struct Report<'a> {
 enum ReportError {
     #[error("{}", .0.line())]
     Place(#[from] PlaceError),
-    #[error("cannot write the status as JSON")]
-    Json(#[from] serde_json::Error),
     #[error("others keep writing `{0}`")]
     Contested(String),
 }
@@ -89,7 +87,7 @@ impl<'a> Report<'a> {
 
     async fn write(&mut self, status: &HostStatus) -> Result<(), ReportError> {
         let status = HostStatus { at: (self.shared.agent.now)(), ..status.clone() };
-        let contents = serde_json::to_vec_pretty(&status)?;
+        let contents = status.to_json();
         self.ours.rotate_right(1);
         self.ours[0].clone_from(&contents);
         let mut expected = match self.etag.take() {

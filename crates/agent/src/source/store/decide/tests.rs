@@ -8,7 +8,7 @@ use super::*;
 /// The pointer of group `dev` of `shop` that a move makes; every generation names a deployment of its own.
 pub(in super::super) fn pointer(generation: u64) -> Pointer {
     Pointer {
-        format: pointer::FORMAT,
+        format: longshore_core::pointer::FORMAT,
         application: "shop".parse().unwrap(),
         group: "dev".parse().unwrap(),
         generation,
@@ -69,12 +69,9 @@ fn what_is_done_follows_from_what_was_seen_what_stands_there_and_what_is_known()
     ];
     for (seen, generation, known, at_rest, when_busy, when_paused) in table {
         let standing = standing(pointer(generation));
-        let (application, group) = ("shop".parse().unwrap(), "dev".parse().unwrap());
         let act = |busy, paused| {
             let seen = seen.as_ref();
-            decide(&View { application: &application, group: &group, seen, standing: &standing, busy, paused }, |_| {
-                known
-            })
+            decide(&View { seen, standing: &standing, busy, paused }, |_| known)
         };
         let found = [act(false, false), act(true, false), act(false, true), act(true, true)];
         let case = format!("{seen:?}, then {generation}, {known:?}");
@@ -84,19 +81,14 @@ fn what_is_done_follows_from_what_was_seen_what_stands_there_and_what_is_known()
 
 #[test]
 fn what_cannot_be_followed_changes_nothing() {
-    let (application, group) = ("shop".parse().unwrap(), "dev".parse().unwrap());
     let seen = mark(7, Some(HostState::Succeeded));
     let act = |standing: &Standing| {
-        let view =
-            View { application: &application, group: &group, seen: Some(&seen), standing, busy: false, paused: false };
+        let view = View { seen: Some(&seen), standing, busy: false, paused: false };
         decide(&view, |_| Known::Nothing)
     };
     for standing in [Standing::Unread, Standing::Missing, Standing::Unusable("why".to_owned())] {
         assert_eq!(act(&standing), Act::Rest, "{standing:?}");
     }
-    let stranger = Pointer { group: "prod".parse().unwrap(), ..pointer(8) };
-    let of = Refusal::Misplaced { application: application.clone(), group: "prod".parse().unwrap() };
-    assert_eq!(act(&standing(stranger)), Act::Refuse(of));
     let other = Pointer { deployment: "d-X".parse().unwrap(), ..pointer(7) };
     let Act::Refuse(refusal) = act(&standing(other)) else { panic!("it is refused") };
     assert_eq!(
@@ -106,14 +98,15 @@ fn what_cannot_be_followed_changes_nothing() {
 }
 
 #[test]
-fn a_pointer_of_another_format_or_of_none_is_told_apart() {
-    let whole = serde_json::to_vec(&pointer(3)).unwrap();
-    assert_eq!(parse(&whole), standing(pointer(3)));
+fn a_pointer_that_cannot_be_followed_says_why() {
+    let parse = |contents: &[u8]| parse(contents, &"shop".parse().unwrap(), &"dev".parse().unwrap());
+    assert_eq!(parse(&pointer(3).to_json()), standing(pointer(3)));
+    let stranger = Pointer { group: "prod".parse().unwrap(), ..pointer(8) }.to_json();
     for (contents, why) in [
-        ("{\"format\":2,\"waves\":[]}", "the pointer has format 2, and this agent knows 1; update the agent"),
-        ("<html>", "the pointer cannot be read: expected value at line 1 column 1"),
-        ("{\"format\":1}", "the pointer cannot be read: missing field `application` at line 1 column 12"),
+        (&b"{\"format\":2}"[..], "`groups/shop/dev.json` has format 2; this program knows format 1; update the agent"),
+        (b"<html>", "`groups/shop/dev.json` cannot be read as a pointer: expected value at line 1 column 1"),
+        (&stranger, "`groups/shop/dev.json` is the pointer of group `prod` of `shop`"),
     ] {
-        assert_eq!(parse(contents.as_bytes()), Standing::Unusable(why.to_owned()), "{contents}");
+        assert_eq!(parse(contents), Standing::Unusable(why.to_owned()), "{why}");
     }
 }

@@ -1,0 +1,296 @@
+//! What `push` and `point` have in common: the pointers of groups move, and their hosts are waited for.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::{plural, quoted};
+use longshore_core::ids::{DeploymentId, GroupName};
+use longshore_core::pointer::Pointer;
+use longshore_core::store::{Store, StoreUrl};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::cli::{MoveArgs, StoreArgs, WaitArgs};
+use crate::display::{Screen, sheet};
+use crate::environment::Environment;
+use crate::event::{Event, HostSeen};
+use crate::fleet::Standing;
+use crate::pointing::{How, Moved, Place, PointError, Stands};
+use crate::signer;
+use crate::succession::{self, Candidate, Move, Older};
+use crate::waiting::{self, Ended, Terms, Waited};
+
+/// The variable that names the store.
+const STORE_VARIABLE: &str = "LONGSHORE_STORE";
+
+/// Why a command about groups was refused or did not end well.
+#[derive(Debug, thiserror::Error)]
+enum GroupError {
+    /// No store is named.
+    #[error("no store is named")]
+    NoStore,
+    /// The variable names none.
+    #[error("`{STORE_VARIABLE}` holds no store")]
+    Variable(#[source] longshore_core::store::InvalidUrl),
+    /// The asynchronous runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    /// The artifact is not that of a commit.
+    #[error("`{0}` was built from a work tree that differs from its commit, and no group is moved to it")]
+    Dirty(String),
+    /// A host failed.
+    #[error("deployment {deployment} to `{group}` failed on {failed} of {}: {hosts}", plural(*.of, "host"))]
+    Failed { deployment: DeploymentId, group: GroupName, failed: usize, of: usize, hosts: String },
+    /// Time was up.
+    #[error("deployment {deployment} to `{group}` has not ended within {limit}: {why}")]
+    TimedOut { deployment: DeploymentId, group: GroupName, limit: String, why: String },
+    /// The pointer moved on.
+    #[error(
+        "deployment {deployment} to `{group}` was overtaken: {by} moved the group to commit {commit} at {at} (generation \
+         {generation}, {successor})"
+    )]
+    Superseded {
+        deployment: DeploymentId,
+        group: GroupName,
+        by: String,
+        commit: String,
+        at: String,
+        generation: u64,
+        successor: DeploymentId,
+    },
+    /// Somebody wants this process to end.
+    #[error("interrupted; deployment {deployment} to `{group}` goes on")]
+    Interrupted { deployment: DeploymentId, group: GroupName },
+    /// The store cannot be asked.
+    #[error("cannot see how deployment {deployment} to `{group}` goes on")]
+    Lost { deployment: DeploymentId, group: GroupName, source: Arc<PointError> },
+}
+
+/// The store that a command is about.
+pub(crate) fn store_url(args: &StoreArgs, environment: &Environment) -> Result<StoreUrl, Failure> {
+    if let Some(url) = &args.to {
+        return Ok(url.clone());
+    }
+    let Some(text) = environment.get(STORE_VARIABLE) else {
+        return Err(Failure::new(Exit::Usage, GroupError::NoStore)
+            .hint(format!("name it with `--to s3://bucket/prefix`, or set `{STORE_VARIABLE}`")));
+    };
+    text.parse().map_err(|invalid| Failure::new(Exit::Usage, GroupError::Variable(invalid)))
+}
+
+/// What runs everything that waits for a store.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Failed, GroupError::Runtime(error)))
+}
+
+/// Refuses a dirty artifact unless it is wanted.
+pub(crate) fn accept(dirty: bool, artifact: &str, args: &MoveArgs) -> Result<(), Failure> {
+    if !dirty || args.allow_dirty {
+        return Ok(());
+    }
+    let refused = Failure::new(Exit::Failed, GroupError::Dirty(artifact.to_owned()));
+    Err(refused.hint("commit and build again, or add `--allow-dirty`"))
+}
+
+/// A pointer that should move.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The group.
+    pub(crate) group: GroupName,
+    /// Its pointer as it was read.
+    pub(crate) stands: Option<Stands>,
+    /// What it should name.
+    pub(crate) ours: Candidate,
+    /// Whether it may go back.
+    pub(crate) older: Older,
+}
+
+/// What became of the groups. A failure may come after some of them.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    groups: Vec<(Moved, Option<Waited>)>,
+    /// Why it is not all.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Moves pointers one after the other, then waits for their hosts. Nothing moves when one of them may not.
+pub(crate) async fn carry_out(
+    store: &Store,
+    steps: Vec<Step>,
+    waiting: &WaitArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    for step in &steps {
+        let current = step.stands.as_ref().map(|stands| &stands.pointer);
+        if let (Some(theirs), None) = (current, succession::decide(current, &step.ours, step.older)) {
+            let (theirs, ours) = (Box::new(theirs.clone()), Box::new(step.ours.clone()));
+            return Err(PointError::Older { theirs, ours, raced: false }.into());
+        }
+    }
+    let by = signer::signer(environment, || local(environment));
+    let mut done = Done::default();
+    for Step { group, stands, ours, older } in steps {
+        let place = Place { store, application: &ours.application, group: &group };
+        match place.go_unless_stopped(stands, &ours, older, &by).await {
+            Ok(moved) => {
+                screen.tell(&Event::Moved(Box::new(moved.clone())));
+                done.groups.push((moved, None));
+            }
+            Err(error) => {
+                done.failure = Some(error.into());
+                return Ok(done);
+            }
+        }
+    }
+    if waiting.wait {
+        let until = Instant::now() + waiting.timeout;
+        let terms = Terms { limit: waiting.timeout, until, at_least: waiting.wait_hosts };
+        for (moved, waited) in &mut done.groups {
+            let pointer = &moved.pointer;
+            let place = Place { store, application: &pointer.application, group: &pointer.group };
+            let ended = waiting::wait(place, pointer, &terms, screen).await;
+            let failure = failure(pointer, &ended, waiting);
+            let interrupted = matches!(ended.ended, Ended::Interrupted);
+            *waited = Some(ended);
+            // The first failure decides; all groups are waited for nevertheless.
+            done.failure = done.failure.take().or(failure);
+            if interrupted {
+                break;
+            }
+        }
+    }
+    Ok(done)
+}
+
+impl Done {
+    /// For people: each group, and its hosts when they were waited for.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for (moved, waited) in &self.groups {
+            let Pointer { group, generation, deployment, commit, .. } = &moved.pointer;
+            text.push_str(&format!(
+                "   group  {group}, generation {generation}, deployment {deployment}, commit {}\n",
+                commit.short()
+            ));
+            if let Some(waited) = waited.as_ref().filter(|waited| !waited.hosts.is_empty()) {
+                text.push_str(&format!("\n{}\n", sheet::table(Some(&moved.pointer), &waited.hosts)));
+            }
+        }
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        let group = |(moved, waited): &(Moved, Option<Waited>)| {
+            json!({
+                "application": moved.pointer.application,
+                "group": moved.pointer.group,
+                "moved": match moved.how {
+                    How::Ours(Move::First) => "first",
+                    How::Ours(Move::Forward) => "forward",
+                    How::Ours(Move::Again) => "again",
+                    How::Ours(Move::Back) => "back",
+                    How::Theirs => "by_another",
+                },
+                "pointer": moved.pointer,
+                "before": moved.before,
+                "waited": waited.as_ref().map(waited_json),
+            })
+        };
+        self.groups.iter().map(group).collect()
+    }
+}
+
+fn waited_json(waited: &Waited) -> Value {
+    let ended = match &waited.ended {
+        Ended::Succeeded => "succeeded",
+        Ended::Failed => "failed",
+        Ended::TimedOut => "timed_out",
+        Ended::Superseded(_) => "superseded",
+        Ended::Interrupted => "interrupted",
+        Ended::Lost(_) => "lost",
+    };
+    json!({"ended": ended, "hosts": waited.hosts.iter().map(sheet::host_json).collect::<Vec<_>>()})
+}
+
+fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs) -> Option<Failure> {
+    let Pointer { deployment, group, application, .. } = pointer;
+    let (deployment, group) = (deployment.clone(), group.clone());
+    let named = |is: fn(&HostSeen) -> bool| -> Vec<&str> {
+        waited.hosts.iter().filter(|seen| is(seen)).map(|seen| seen.host.as_str()).collect()
+    };
+    let look = format!(
+        "`longshore status --group {} --application {}` shows how it goes on",
+        quoted(group.as_str()),
+        quoted(application.as_str())
+    );
+    Some(match &waited.ended {
+        Ended::Succeeded => return None,
+        Ended::Failed => {
+            let hosts = named(|seen| seen.standing == Standing::Failed);
+            let failed = GroupError::Failed {
+                failed: hosts.len(),
+                of: named(|seen| seen.standing.is_final()).len(),
+                hosts: hosts.join(", "),
+                deployment: deployment.clone(),
+                group,
+            };
+            Failure::new(Exit::DeploymentFailed, failed)
+                .hint(format!("on the host: longshore-agent explain {deployment}"))
+        }
+        Ended::TimedOut => {
+            let hosts = named(|seen| seen.standing.is_under_way());
+            let left_out = named(|seen| matches!(seen.standing, Standing::LeftOut(_)));
+            let why = match (hosts.as_slice(), left_out.as_slice(), waited.hosts.as_slice()) {
+                (_, _, []) => "no host follows the group".to_owned(),
+                ([], left_out, _) if !left_out.is_empty() => {
+                    format!("too few hosts made it; left out: {}", left_out.join(", "))
+                }
+                ([], _, _) => "too few hosts made it".to_owned(),
+                (hosts, _, _) => format!("still under way: {}", hosts.join(", ")),
+            };
+            let limit = sheet::span(args.timeout.as_secs());
+            Failure::new(Exit::TimedOut, GroupError::TimedOut { deployment, group, limit, why }).hint(look)
+        }
+        Ended::Superseded(by) => {
+            let Pointer { by, commit, at, generation, deployment: successor, .. } = by.as_ref();
+            let superseded = GroupError::Superseded {
+                deployment,
+                group,
+                by: by.clone(),
+                commit: commit.short().to_owned(),
+                at: at.clone(),
+                generation: *generation,
+                successor: successor.clone(),
+            };
+            Failure::new(Exit::Conflict, superseded).hint(look)
+        }
+        Ended::Interrupted => Failure::new(Exit::Failed, GroupError::Interrupted { deployment, group }).hint(look),
+        Ended::Lost(source) => {
+            let (exit, hint) = match source.as_ref() {
+                PointError::Store { source, .. } => (source.exit(), source.hint()),
+                PointError::Unknown { .. }
+                | PointError::Older { .. }
+                | PointError::Contested { .. }
+                | PointError::Interrupted { .. }
+                | PointError::Random(_) => (Exit::Conflict, None),
+            };
+            let source = Arc::clone(source);
+            let lost = Failure::new(exit, GroupError::Lost { deployment, group, source });
+            hint.into_iter().fold(lost, Failure::hint).hint(look)
+        }
+    })
+}
+
+/// The user and the host.
+fn local(environment: &Environment) -> (String, String) {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    let named = environment.get("SUDO_USER").or_else(|| environment.get("USER")).map(str::to_owned);
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let unknown = || "unknown".to_owned();
+    (named.or(user).unwrap_or_else(unknown), host.unwrap_or_else(unknown))
+}

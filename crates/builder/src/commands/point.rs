@@ -1,0 +1,141 @@
+//! `longshore point`.
+
+use std::path::PathBuf;
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::store::{Store, StoreUrl};
+use serde_json::json;
+
+use super::group::{self, Done, Step};
+use crate::cli::{PointArgs, SourceArgs};
+use crate::display::Screen;
+use crate::environment::Environment;
+use crate::identity::Identity;
+use crate::lookup;
+use crate::pointing::{Place, Stands};
+use crate::succession::{Candidate, Older};
+use crate::survey::Project;
+
+/// Why a group cannot go where it was.
+#[derive(Debug, thiserror::Error)]
+enum BackError {
+    /// It was nowhere.
+    #[error("group `{group}` of `{application}` has never been moved to an artifact")]
+    Nowhere { application: ApplicationName, group: GroupName },
+    /// It was nowhere else.
+    #[error("group `{group}` of `{application}` has run no other artifact before")]
+    NoOther { application: ApplicationName, group: GroupName },
+    /// It had no such generation.
+    #[error("group `{group}` of `{application}` has no generation {generation} in its history; it is at {current}")]
+    Generation { application: ApplicationName, group: GroupName, generation: u64, current: u64 },
+}
+
+/// Moves groups to an artifact that is published.
+pub(crate) fn run(args: &PointArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    let to = group::store_url(&args.store, environment)?;
+    let mut done = group::runtime()?.block_on(move_groups(args, &to, environment, screen))?;
+    let (text, json) = (done.text(), json!({"groups": done.json()}));
+    match done.failure.take() {
+        None => screen.result(&text, &json),
+        Some(failure) => screen.partial(&text, json).and(Err(failure)),
+    }
+}
+
+async fn move_groups(
+    args: &PointArgs,
+    to: &StoreUrl,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let store = Store::open(to).await?;
+    let mut steps = Vec::new();
+    if args.previous || args.generation.is_some() {
+        let application = application(args, environment)?;
+        for group in &args.group {
+            steps.push(back(args, &store, to, &application, group).await?);
+        }
+    } else {
+        let ours = published(args, &store, to, environment).await?;
+        let older = if args.moving.allow_older { Older::Allowed } else { Older::Refused };
+        for group in &args.group {
+            let stands = Place { store: &store, application: &ours.application, group }.read().await?;
+            steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
+        }
+    }
+    for step in &steps {
+        group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), &args.moving)?;
+    }
+    group::carry_out(&store, steps, &args.waiting, environment, screen).await
+}
+
+/// The artifact of a commit, or with a key.
+async fn published(
+    args: &PointArgs,
+    store: &Store,
+    to: &StoreUrl,
+    environment: &Environment,
+) -> Result<Candidate, Failure> {
+    let (key, wanted) = match (&args.commit, &args.key) {
+        (Some(commit), _) => {
+            let application = application(args, environment)?;
+            (lookup::key_of(store, to, &application, commit).await?, Some(application))
+        }
+        (None, Some(key)) => (key.clone(), named(args, environment)?),
+        // The command line is refused without one of the four.
+        (None, None) => return Err(Failure::new(Exit::Usage, "no artifact is named")),
+    };
+    Ok(lookup::candidate(store, to, &key, wanted.as_ref()).await?)
+}
+
+/// What a group ran before.
+async fn back(
+    args: &PointArgs,
+    store: &Store,
+    to: &StoreUrl,
+    application: &ApplicationName,
+    group: &GroupName,
+) -> Result<Step, Failure> {
+    let place = Place { store, application, group };
+    let (application, group) = (application.clone(), group.clone());
+    let Some(stands) = place.read().await? else {
+        return Err(Failure::new(Exit::NotFound, BackError::Nowhere { application, group }));
+    };
+    let Stands { pointer: current, .. } = &stands;
+    let earlier = match args.generation {
+        Some(generation) if generation == current.generation => Some(current.clone()),
+        Some(generation) => place.in_generation(generation).await?,
+        None => place.previous(current).await?,
+    };
+    let Some(earlier) = earlier else {
+        return Err(Failure::new(
+            Exit::NotFound,
+            match args.generation {
+                Some(generation) => {
+                    BackError::Generation { application, group, generation, current: current.generation }
+                }
+                None => BackError::NoOther { application, group },
+            },
+        ));
+    };
+    lookup::check(store, to, &earlier.revision).await?;
+    Ok(Step { group, ours: Candidate::from(&earlier), stands: Some(stands), older: Older::Allowed })
+}
+
+fn application(args: &PointArgs, environment: &Environment) -> Result<ApplicationName, Failure> {
+    // Who names the application need not stand in its repository.
+    if let Some(named) = named(args, environment)? {
+        return Ok(named);
+    }
+    let here = SourceArgs { source: PathBuf::from("."), appspec: None, out: None };
+    let project = Project::open(&here)?.accept()?;
+    let settings = project.settings.application.as_ref();
+    Identity::application_of(environment, &project.source, settings)
+}
+
+fn named(args: &PointArgs, environment: &Environment) -> Result<Option<ApplicationName>, Failure> {
+    match &args.application {
+        Some(named) => Ok(Some(named.clone())),
+        None => Identity::application_of_variable(environment),
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads what the hosts of a group say of themselves. Judges nothing.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use longshore_core::host_status::{self, HostStatus, StatusError};
+use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::store::{Changed, Store, StoreError};
+
+/// The hosts of a group, by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    known: BTreeMap<String, Host>,
+}
+
+/// What is known of a host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// When it wrote last, by the store's clock.
+    pub(crate) modified: Timestamp,
+    /// What it says; or why that cannot be read.
+    pub(crate) said: Result<HostStatus, StatusError>,
+    etag: String,
+}
+
+impl Host {
+    /// What it says, if it can be read.
+    pub(crate) fn status(&self) -> Option<&HostStatus> {
+        self.said.as_ref().ok()
+    }
+
+    /// Seconds since it wrote last.
+    pub(crate) fn age_s(&self, now: Timestamp) -> u64 {
+        now.duration_since(self.modified).as_secs().try_into().unwrap_or(0)
+    }
+}
+
+impl Hosts {
+    /// All of them, by name.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&str, &Host)> {
+        self.known.iter().map(|(name, host)| (name.as_str(), host))
+    }
+
+    /// Looks which hosts there are, and reads what has changed. Of hosts that are `settled` nothing new is wanted.
+    pub(crate) async fn refresh(
+        &mut self,
+        store: &Store,
+        application: &ApplicationName,
+        group: &GroupName,
+        settled: impl Fn(&str) -> bool,
+    ) -> Result<(), StoreError> {
+        let folder = host_status::folder(application, group);
+        let mut before = std::mem::take(&mut self.known);
+        for listed in store.list(&folder).await? {
+            let Some(name) = listed.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json")) else {
+                continue;
+            };
+            if name.contains('/') {
+                continue;
+            }
+            let earlier = before.remove(name);
+            let host = match earlier {
+                Some(earlier) if settled(name) => Host { modified: listed.modified, ..earlier },
+                earlier => match read(store, &listed.key, listed.modified, earlier).await? {
+                    Some(host) => host,
+                    // Somebody has removed it since.
+                    None => continue,
+                },
+            };
+            self.known.insert(name.to_owned(), host);
+        }
+        Ok(())
+    }
+}
+
+async fn read(
+    store: &Store,
+    key: &str,
+    modified: Timestamp,
+    earlier: Option<Host>,
+) -> Result<Option<Host>, StoreError> {
+    let changed = store.read_if_changed(key, earlier.as_ref().map(|host| host.etag.as_str())).await?;
+    Ok(match (changed, earlier) {
+        (Changed::New { contents, etag }, _) => Some(Host { modified, said: HostStatus::parse(&contents), etag }),
+        (Changed::Same, Some(earlier)) => Some(Host { modified, ..earlier }),
+        (Changed::Missing, _) | (Changed::Same, None) => None,
+    })
+}

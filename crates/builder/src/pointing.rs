@@ -1,0 +1,331 @@
+//! Moves the pointer of a group by compare-and-swap, and reads what it is and was. What may follow what is decided in
+//! `succession`.
+//!
+//! Before a pointer moves, what stood there is put into the history, byte for byte. Whoever races writes the same bytes under
+//! the same key, so an entry is true however the race ends, and no generation before the present one is missing.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
+use longshore_core::pointer::{self, Pointer, PointerError};
+use longshore_core::store::{Store, StoreError};
+
+use crate::hosts::Hosts;
+use crate::interrupt::asked_to_stop;
+use crate::succession::{self, Candidate, Move, Older, Signature};
+
+/// How often a pointer that others keep moving is tried. Each time somebody else has come through, with a commit that is no newer
+/// than ours.
+const ATTEMPTS: u32 = 100;
+
+/// The pointer of a group as it stood when it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Stands {
+    /// What it says.
+    pub(crate) pointer: Pointer,
+    /// Its bytes.
+    contents: Vec<u8>,
+    /// Its ETag.
+    etag: String,
+}
+
+/// A pointer that was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Where it stands now.
+    pub(crate) pointer: Pointer,
+    /// What it was before.
+    pub(crate) before: Option<Pointer>,
+    /// How it came there.
+    pub(crate) how: How,
+}
+
+/// How a pointer came to name our artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By us.
+    Ours(Move),
+    /// Somebody else moved it to just this while we tried.
+    Theirs,
+}
+
+/// Why a pointer was not moved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PointError {
+    /// The store failed.
+    #[error("cannot move group `{group}` of `{application}`")]
+    Store {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+        /// Why.
+        source: StoreError,
+    },
+    /// What stands there is no pointer that this program knows.
+    #[error("group `{group}` of `{application}` stays as it is")]
+    Unknown {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+        /// Why.
+        source: PointerError,
+    },
+    /// A newer commit stands there.
+    #[error("{}", older(.theirs, .ours, *.raced))]
+    Older {
+        /// What stands there.
+        theirs: Box<Pointer>,
+        /// What should.
+        ours: Box<Candidate>,
+        /// Whether it came there while we tried.
+        raced: bool,
+    },
+    /// Others were faster every time.
+    #[error("others keep moving group `{group}` of `{application}`")]
+    Contested {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+    },
+    /// Somebody wants this process to end.
+    #[error("interrupted while group `{group}` of `{application}` was moved")]
+    Interrupted {
+        /// The application.
+        application: ApplicationName,
+        /// The group.
+        group: GroupName,
+    },
+    /// No random numbers.
+    #[error("cannot make a deployment id")]
+    Random(#[source] io::Error),
+}
+
+/// `commit 0123… of 2026-01-02T03:04:06Z`.
+fn commit(short: &str, dirty: bool, time: i64) -> String {
+    let dirty = if dirty { " (dirty)" } else { "" };
+    match Timestamp::from_second(time) {
+        Ok(at) if time != crate::commit::ZIP_EPOCH => format!("commit {short}{dirty} of {at}"),
+        Ok(_) | Err(_) => format!("commit {short}{dirty}, whose time nobody knows"),
+    }
+}
+
+fn older(theirs: &Pointer, ours: &Candidate, raced: bool) -> String {
+    format!(
+        "group `{}` of `{}` {} at a newer commit than {}: {}, moved there at {} by {} (generation {}, {})",
+        theirs.group,
+        theirs.application,
+        if raced { "stands meanwhile" } else { "stands" },
+        commit(ours.commit.short(), ours.dirty, ours.commit_time),
+        commit(theirs.commit.short(), theirs.dirty, theirs.commit_time),
+        theirs.at,
+        theirs.by,
+        theirs.generation,
+        theirs.deployment,
+    )
+}
+
+impl From<PointError> for Failure {
+    fn from(error: PointError) -> Failure {
+        let (exit, hint) = match &error {
+            PointError::Store { source, .. } => (source.exit(), source.hint()),
+            PointError::Unknown { source, .. } => match source {
+                PointerError::Format { .. } => (Exit::Conflict, Some("use the version of longshore that wrote it".into())),
+                PointerError::Parse { .. } | PointerError::Other { .. } => {
+                    (Exit::Conflict, Some("look at the object, and remove it if it is not needed".into()))
+                }
+            },
+            PointError::Older { raced: true, .. } => {
+                (Exit::Conflict, Some("what is newer stays; nothing is left to do unless that one is wrong".into()))
+            }
+            PointError::Older { ours, .. } if !ours.has_time() => (
+                Exit::Conflict,
+                Some(
+                    "build where git is, or with `SOURCE_DATE_EPOCH` set to the commit's time; `--allow-older` moves it all the same"
+                        .into(),
+                ),
+            ),
+            PointError::Older { .. } => (Exit::Conflict, Some("add `--allow-older` to go back on purpose".into())),
+            PointError::Contested { .. } => (Exit::Conflict, Some("run the same command again".into())),
+            PointError::Interrupted { .. } => {
+                (Exit::Failed, Some("`longshore status` shows whether it has come to that".into()))
+            }
+            PointError::Random(_) => (Exit::Failed, None),
+        };
+        let failure = Failure::new(exit, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// A group in an opened store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The store.
+    pub(crate) store: &'a Store,
+    /// The application.
+    pub(crate) application: &'a ApplicationName,
+    /// The group.
+    pub(crate) group: &'a GroupName,
+}
+
+impl Place<'_> {
+    /// Its pointer; `None` when there is none.
+    pub(crate) async fn read(&self) -> Result<Option<Stands>, PointError> {
+        let key = pointer::key(self.application, self.group);
+        let Some((contents, etag)) = self.store.read(&key).await.map_err(|source| self.failed(source))? else {
+            return Ok(None);
+        };
+        Ok(Some(Stands { pointer: self.parse(&contents)?, contents, etag }))
+    }
+
+    /// Reads the bytes of its pointer.
+    pub(crate) fn parse(&self, contents: &[u8]) -> Result<Pointer, PointError> {
+        Pointer::parse(contents, self.application, self.group).map_err(|source| self.unknown(source))
+    }
+
+    /// Generations that the history holds, with their keys.
+    async fn generations(&self) -> Result<BTreeMap<u64, String>, PointError> {
+        let listed = self.store.list(&pointer::history(self.application, self.group)).await;
+        let listed = listed.map_err(|source| self.failed(source))?;
+        Ok(listed.into_iter().filter_map(|entry| Some((pointer::history_generation(&entry.key)?, entry.key))).collect())
+    }
+
+    /// What it was in a generation before the present one; `None` when that is not known.
+    pub(crate) async fn in_generation(&self, generation: u64) -> Result<Option<Pointer>, PointError> {
+        self.earlier(&pointer::history_key(self.application, self.group, generation)).await
+    }
+
+    async fn earlier(&self, key: &str) -> Result<Option<Pointer>, PointError> {
+        let Some((contents, _)) = self.store.read(key).await.map_err(|source| self.failed(source))? else {
+            return Ok(None);
+        };
+        self.parse(&contents).map(Some)
+    }
+
+    /// The artifact that it named before the present one.
+    pub(crate) async fn previous(&self, current: &Pointer) -> Result<Option<Pointer>, PointError> {
+        for key in self.generations().await?.values().rev() {
+            let earlier = self.earlier(key).await?;
+            if let Some(found) = succession::previous(current, &earlier) {
+                return Ok(Some(found.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same as [`Place::go`], unless somebody wants this process to end before.
+    pub(crate) async fn go_unless_stopped(
+        &self,
+        stands: Option<Stands>,
+        ours: &Candidate,
+        older: Older,
+        by: &str,
+    ) -> Result<Moved, PointError> {
+        tokio::select! {
+            moved = self.go(stands, ours, older, by) => moved,
+            () = asked_to_stop() => {
+                Err(PointError::Interrupted { application: self.application.clone(), group: self.group.clone() })
+            }
+        }
+    }
+
+    /// Moves it from where it stood to our artifact. When somebody was faster, ours must still be the newest: what was allowed of
+    /// the one that was seen does not hold for one that nobody has seen.
+    pub(crate) async fn go(
+        &self,
+        mut stands: Option<Stands>,
+        ours: &Candidate,
+        mut older: Older,
+        by: &str,
+    ) -> Result<Moved, PointError> {
+        let key = pointer::key(self.application, self.group);
+        for attempt in 0..ATTEMPTS {
+            let current = stands.as_ref().map(|stands| &stands.pointer);
+            if let Some(current) = current.filter(|current| attempt > 0 && ours.is_that_of(current)) {
+                return Ok(Moved { pointer: current.clone(), before: None, how: How::Theirs });
+            }
+            let how = succession::decide(current, ours, older);
+            let (generation, etag, how) = match (&stands, how) {
+                (Some(stands), None) => {
+                    let theirs = Box::new(stands.pointer.clone());
+                    return Err(PointError::Older { theirs, ours: Box::new(ours.clone()), raced: attempt > 0 });
+                }
+                (Some(stands), Some(how)) => {
+                    self.keep(stands).await?;
+                    (stands.pointer.generation + 1, Some(stands.etag.as_str()), how)
+                }
+                (None, _) => (self.first_generation().await?, None, Move::First),
+            };
+            let signature = Signature {
+                deployment: new_deployment().map_err(PointError::Random)?,
+                at: format!("{:.0}", Timestamp::now()),
+                by: by.to_owned(),
+            };
+            let pointer = succession::pointer(self.group, generation, ours, how, signature);
+            let replaced = self.store.replace_if(&key, &pointer.to_json(), etag).await;
+            if replaced.map_err(|source| self.failed(source))?.is_some() {
+                return Ok(Moved { pointer, before: stands.map(|stands| stands.pointer), how: How::Ours(how) });
+            }
+            older = Older::Refused;
+            pause(attempt).await;
+            stands = self.read().await?;
+        }
+        Err(PointError::Contested { application: self.application.clone(), group: self.group.clone() })
+    }
+
+    /// Puts what stands there into the history. That somebody else has done so is as good.
+    async fn keep(&self, stands: &Stands) -> Result<(), PointError> {
+        let key = pointer::history_key(self.application, self.group, stands.pointer.generation);
+        let kept = self.store.replace_if(&key, &stands.contents, None).await;
+        kept.map(drop).map_err(|source| self.failed(source))
+    }
+
+    /// The generation of a pointer where there is none. Somebody may have removed it, and hosts never follow one that is lower than
+    /// what they have seen: the history ends one before the one that was removed, and hosts say which they have seen.
+    async fn first_generation(&self) -> Result<u64, PointError> {
+        let kept = self.generations().await?.into_keys().next_back().map_or(0, |last| last + 1);
+        let mut hosts = Hosts::default();
+        hosts
+            .refresh(self.store, self.application, self.group, |_| false)
+            .await
+            .map_err(|source| self.failed(source))?;
+        let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation)).max();
+        Ok(kept.max(seen.unwrap_or(0)) + 1)
+    }
+
+    pub(crate) fn failed(&self, source: StoreError) -> PointError {
+        PointError::Store { application: self.application.clone(), group: self.group.clone(), source }
+    }
+
+    fn unknown(&self, source: PointerError) -> PointError {
+        PointError::Unknown { application: self.application.clone(), group: self.group.clone(), source }
+    }
+}
+
+fn new_deployment() -> io::Result<DeploymentId> {
+    let mut bytes = [0; 9];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(DeploymentId::from_random(bytes))
+}
+
+/// Lets others through: up to 10 ms more each time, at most half a second.
+async fn pause(attempt: u32) {
+    let longest = Duration::from_millis(u64::from(attempt + 1) * 10).min(Duration::from_millis(500));
+    // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
+    let chance = RandomState::new().build_hasher().finish() % 1000;
+    tokio::time::sleep(longest.mul_f64(chance as f64 / 1000.0)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Follows the hosts of a group until each of them has made a deployment. What they say is judged in `fleet`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use longshore_core::pointer::{self, Pointer};
+use longshore_core::store::{Changed, StoreError};
+
+use crate::display::Screen;
+use crate::event::{Event, HostSeen};
+use crate::fleet::{self, Standing};
+use crate::hosts::{Host, Hosts};
+use crate::interrupt::asked_to_stop;
+use crate::pointing::{Place, PointError};
+
+/// The longest time between two looks. The first ones follow each other faster.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// How long the look may take that is under way when time is up.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// After this long without news, where nothing can be drawn, a line says that it goes on: CI systems end jobs that are silent.
+const REMIND_AFTER: Duration = Duration::from_secs(60);
+
+/// How long is waited, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long.
+    pub(crate) limit: Duration,
+    /// When that is over.
+    pub(crate) until: Instant,
+    /// How many hosts must have made it at least.
+    pub(crate) at_least: usize,
+}
+
+/// How the waiting ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Every host succeeded.
+    Succeeded,
+    /// A host failed.
+    Failed,
+    /// Time was up.
+    TimedOut,
+    /// The pointer has moved on to another deployment.
+    Superseded(Box<Pointer>),
+    /// Somebody wants this process to end.
+    Interrupted,
+    /// The store cannot be asked.
+    Lost(Arc<PointError>),
+}
+
+/// How the waiting ended, and how the hosts are.
+#[derive(Debug)]
+pub(crate) struct Waited {
+    /// How it ended.
+    pub(crate) ended: Ended,
+    /// The hosts, by name.
+    pub(crate) hosts: Vec<HostSeen>,
+}
+
+/// Waits for the hosts of a group.
+pub(crate) async fn wait(place: Place<'_>, pointer: &Pointer, terms: &Terms, screen: &Screen) -> Waited {
+    screen.tell(&Event::Waiting {
+        application: pointer.application.clone(),
+        group: pointer.group.clone(),
+        deployment: pointer.deployment.clone(),
+        limit: terms.limit,
+    });
+    let mut watch = Watch {
+        place,
+        pointer,
+        screen,
+        hosts: Hosts::default(),
+        seen: BTreeMap::new(),
+        etag: None,
+        lost: false,
+        news: Instant::now(),
+        begun: Instant::now(),
+    };
+    let ended = tokio::select! {
+        // First, so that it listens before anything is told.
+        biased;
+        () = asked_to_stop() => Ended::Interrupted,
+        ended = watch.follow(terms) => ended,
+    };
+    screen.tell(&Event::WaitEnded);
+    Waited { ended, hosts: watch.seen.into_values().collect() }
+}
+
+struct Watch<'a> {
+    place: Place<'a>,
+    pointer: &'a Pointer,
+    screen: &'a Screen,
+    hosts: Hosts,
+    /// What was told of each host last.
+    seen: BTreeMap<String, HostSeen>,
+    /// The pointer's ETag when it was read last.
+    etag: Option<String>,
+    /// Whether the store could not be asked the last time.
+    lost: bool,
+    /// When something was told last.
+    news: Instant,
+    begun: Instant,
+}
+
+impl Watch<'_> {
+    async fn follow(&mut self, terms: &Terms) -> Ended {
+        let mut interval = Duration::from_millis(100);
+        loop {
+            // A server that takes requests and does not answer must not hold up the end; the last look has its time nevertheless.
+            let patience = terms.until.saturating_duration_since(Instant::now()).max(LAST_LOOK);
+            let Ok(looked) = tokio::time::timeout(patience, self.look(terms.at_least)).await else {
+                return Ended::TimedOut;
+            };
+            let is_over = Instant::now() >= terms.until;
+            match looked {
+                Ok(Some(ended)) => return ended,
+                Ok(None) if is_over => return Ended::TimedOut,
+                Ok(None) => self.tell_store_back(),
+                Err(error) if is_over || !may_heal(&error) => return Ended::Lost(Arc::new(error)),
+                Err(error) => self.tell_store_lost(&error),
+            }
+            self.remind();
+            interval = (interval * 2).min(LONGEST);
+            // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
+            let chance = RandomState::new().build_hasher().finish() % 1000;
+            let pause = interval.mul_f64(0.75 + chance as f64 / 2000.0);
+            tokio::time::sleep(pause.min(terms.until.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+
+    /// One look at everything.
+    async fn look(&mut self, at_least: usize) -> Result<Option<Ended>, PointError> {
+        let Place { store, application, group } = self.place;
+        let is_settled = |host: &str| self.seen.get(host).is_some_and(|seen| seen.standing.is_final());
+        let refreshed = self.hosts.refresh(store, application, group, is_settled).await;
+        refreshed.map_err(|source| self.place.failed(source))?;
+        self.judge();
+        let standings: Vec<Standing> = self.seen.values().map(|seen| seen.standing).collect();
+        match fleet::verdict(&standings, at_least) {
+            Some(true) => Ok(Some(Ended::Succeeded)),
+            Some(false) => Ok(Some(Ended::Failed)),
+            None => Ok(self.successor().await?.map(|pointer| Ended::Superseded(Box::new(pointer)))),
+        }
+    }
+
+    /// Tells what is new of each host.
+    fn judge(&mut self) {
+        let now = Timestamp::now();
+        // A host that was removed has said its last, unless it was done.
+        let gone = |host: &str| !self.hosts.known().any(|(known, _)| known == host);
+        self.seen.retain(|host, seen| seen.standing.is_final() || !gone(host));
+        let mut news = Vec::new();
+        for (name, host) in self.hosts.known() {
+            let before = self.seen.get(name);
+            if before.is_some_and(|seen| seen.standing.is_final()) {
+                continue;
+            }
+            let seen = seen(name, host, Some(self.pointer), now);
+            if before.is_none_or(|before| differs(before, &seen)) {
+                news.push(seen.clone());
+            }
+            self.seen.insert(name.to_owned(), seen);
+        }
+        for seen in news {
+            // That a host has not begun is what everybody expects at first.
+            if seen.standing != Standing::Unaware {
+                self.news = Instant::now();
+                self.screen.tell(&Event::Host(Box::new(seen)));
+            }
+        }
+        self.screen.tell(&Event::Fleet(self.seen.values().cloned().collect()));
+    }
+
+    /// The pointer, if it names another deployment by now.
+    async fn successor(&mut self) -> Result<Option<Pointer>, PointError> {
+        let key = pointer::key(self.place.application, self.place.group);
+        let changed = self.place.store.read_if_changed(&key, self.etag.as_deref()).await;
+        match changed.map_err(|source| self.place.failed(source))? {
+            // Hosts keep to what they have seen.
+            Changed::Same | Changed::Missing => Ok(None),
+            Changed::New { contents, etag } => {
+                self.etag = Some(etag);
+                let pointer = self.place.parse(&contents)?;
+                Ok((pointer.deployment != self.pointer.deployment).then_some(pointer))
+            }
+        }
+    }
+
+    fn tell_store_lost(&mut self, error: &PointError) {
+        if !self.lost {
+            self.lost = true;
+            let mut text = String::new();
+            let mut next: Option<&dyn Error> = error.source();
+            while let Some(error) = next {
+                text = if text.is_empty() { error.to_string() } else { format!("{text}: {error}") };
+                next = error.source();
+            }
+            self.screen.tell(&Event::StoreLost(text));
+        }
+    }
+
+    fn tell_store_back(&mut self) {
+        if self.lost {
+            self.lost = false;
+            self.screen.tell(&Event::StoreBack);
+        }
+    }
+
+    fn remind(&mut self) {
+        if self.news.elapsed() < REMIND_AFTER {
+            return;
+        }
+        self.news = Instant::now();
+        let (under_way, others): (Vec<_>, Vec<_>) =
+            self.seen.values().cloned().partition(|seen| seen.standing.is_under_way());
+        let done = others.iter().filter(|seen| seen.standing.is_final()).count();
+        self.screen.tell(&Event::StillWaiting { done, under_way, since: self.begun.elapsed() });
+    }
+}
+
+/// A host as it is now. Without a pointer there is nothing that it could have made.
+pub(crate) fn seen(name: &str, host: &Host, pointer: Option<&Pointer>, now: Timestamp) -> HostSeen {
+    let age_s = host.age_s(now);
+    let standing = match pointer {
+        Some(pointer) => fleet::standing(pointer, host.status(), age_s),
+        None => Standing::Unaware,
+    };
+    HostSeen {
+        host: name.to_owned(),
+        standing,
+        status: host.status().cloned(),
+        unreadable: host.said.as_ref().err().map(ToString::to_string),
+        age_s,
+    }
+}
+
+/// Whether there is something to tell.
+fn differs(before: &HostSeen, now: &HostSeen) -> bool {
+    let event = |seen: &HostSeen| match seen.standing {
+        Standing::Deploying => seen.status.as_ref().and_then(|status| status.event.clone()),
+        Standing::Unaware | Standing::Succeeded | Standing::Failed | Standing::LeftOut(_) | Standing::Ahead => None,
+    };
+    (before.standing, event(before)) != (now.standing, event(now))
+}
+
+/// Whether asking again may help.
+fn may_heal(error: &PointError) -> bool {
+    match error {
+        PointError::Store { source, .. } => {
+            matches!(source, StoreError::Unreachable { .. } | StoreError::Refused { .. } | StoreError::Broken { .. })
+        }
+        PointError::Unknown { .. }
+        | PointError::Older { .. }
+        | PointError::Contested { .. }
+        | PointError::Interrupted { .. }
+        | PointError::Random(_) => false,
+    }
+}
