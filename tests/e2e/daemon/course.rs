@@ -72,7 +72,11 @@ fn a_deployment_in_place_runs_every_script_once_in_order_with_the_variables_of_t
     host.environment.insert("AWS_SECRET_ACCESS_KEY", "nor-this".to_owned());
     host.environment.insert("OF_THE_AGENT", "inherited".to_owned());
     host.start();
-    host.service.deploy(ARN, &Deployment::of("d-ONE", revision));
+    let mut deployment = Deployment::of("d-ONE", revision);
+    // The list of events may have those without scripts, too.
+    let all = Course::InPlaceBalanced.events();
+    deployment.more.insert("AllPossibleLifecycleEvents".to_owned(), all.into());
+    host.service.deploy(ARN, &deployment);
 
     let ended = host.ended("d-ONE");
     assert_eq!(told(&ended), first_good());
@@ -222,5 +226,21 @@ fn an_archive_that_is_kept_is_used_again_and_fetched_where_it_is_gone() {
     again("d-FETCHED", "d-GONE");
     fs::remove_file(&zip).unwrap();
     again("d-AGAIN", "d-ONE");
+    assert_eq!(host.version().as_deref(), Some("one"));
+}
+
+#[test]
+fn a_host_that_is_about_to_end_is_stopped_without_a_bundle() {
+    let mut host = Host::new();
+    host.start();
+    host.deployed("d-ONE", &Release::new("one"));
+    let mut deployment = Deployment::of("d-END", Revision::LocalDirectory("/nothing/is/here".to_owned()));
+    let events = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"].map(str::to_owned).to_vec();
+    deployment.more.insert("AllPossibleLifecycleEvents".to_owned(), events.clone().into());
+    deployment.course = Course::Events(events.clone());
+    host.service.deploy(ARN, &deployment);
+    let ended = host.ended("d-END");
+    assert_eq!(told(&ended), events.iter().map(|event| format!("{event} Succeeded")).collect::<Vec<_>>());
+    assert_eq!(host.trace(), events.iter().map(|event| format!("one {event}")).collect::<Vec<_>>());
     assert_eq!(host.version().as_deref(), Some("one"));
 }

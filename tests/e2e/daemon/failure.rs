@@ -91,7 +91,8 @@ fn a_script_that_cannot_be_made_executable_is_code_2() {
     let freed = std::process::Command::new("chattr").arg("-i").arg(script).status().unwrap();
     assert!(freed.success());
     assert_eq!((&diagnostics["error_code"], &diagnostics["script_name"]), (&2.into(), &"AfterInstall.sh".into()));
-    let message = "Script `AfterInstall.sh` could not be made executable: Operation not permitted (os error 1)";
+    let message = "Script `AfterInstall.sh` could not be made executable: cannot make `AfterInstall.sh` \
+                   executable: Operation not permitted (os error 1)";
     assert_eq!(diagnostics["message"], message);
 }
 
@@ -101,8 +102,10 @@ fn what_no_script_is_to_blame_for_is_code_5() {
     host.start();
     fs::create_dir(host.path().join("www")).unwrap();
     fs::write(host.path().join("www/version"), "of somebody else\n").unwrap();
-    host.begin("d-BAD", &Release::new("one"));
+    // A script that runs before might have taken it away.
+    host.begin("d-BAD", &Release { events: vec!["AfterInstall"], ..Release::new("one") });
     let diagnostics = last_diagnostics(&host, "d-BAD");
+    assert_eq!(host.ended("d-BAD").commands.last().unwrap().event, "DownloadBundle");
     assert_eq!(
         (&diagnostics["error_code"], &diagnostics["script_name"], &diagnostics["log"]),
         (&5.into(), &"".into(), &"".into())

@@ -60,13 +60,13 @@ fn an_agent_killed_during_a_script_finds_it_again_and_tells_its_end_once() {
 fn an_agent_killed_during_an_installation_finishes_it() {
     let mut host = Host::new();
     host.start();
-    host.begin("d-ONE", &Release { files: 2000, ..Release::new("one") });
+    host.begin("d-ONE", &Release { files: 500, ..Release::new("one") });
     let installation = host.deployment("d-ONE").join("installation.json");
     eventually("an installation is under way", || installation.exists().then_some(()));
     host.kill();
     host.start();
     assert_good(&host, "d-ONE", "one");
-    assert_eq!(fs::read_dir(host.path().join("www")).unwrap().count(), 2001);
+    assert_eq!(fs::read_dir(host.path().join("www")).unwrap().count(), 501);
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub enum Fault {
     ServerError,
     /// The service asks for patience: 400, `ThrottlingException`. Nothing was carried out.
     Throttled,
+    /// A policy does not let the host speak: 400, `AccessDeniedException`. Nothing was carried out.
+    Denied,
     /// The connection ends before the request was carried out.
     LostRequest,
     /// The request is carried out and its answer is lost.

@@ -146,6 +146,10 @@ impl Inner {
                 let message = "Rate exceeded".to_owned();
                 return Err(ServiceError { status: 400, kind: "ThrottlingException", message });
             }
+            Some(Fault::Denied) => {
+                let message = "not authorized by any policy".to_owned();
+                return Err(ServiceError { status: 400, kind: "AccessDeniedException", message });
+            }
             _ => {}
         }
         let host = self.whose(request, service)?;

@@ -212,6 +212,7 @@ fn whatever_may_go_wrong_goes_wrong_as_often_as_asked() {
     for (fault, code, expected) in [
         (Fault::ServerError, 0, "500 com.amazonaws.codedeploy.commands#ServerException"),
         (Fault::Throttled, 0, "400 ThrottlingException"),
+        (Fault::Denied, 0, "400 AccessDeniedException"),
         (Fault::LostRequest, 52, "000 -"),
         (Fault::LostReply, 52, "000 -"),
         (Fault::Malformed, 0, "200 -"),
@@ -223,7 +224,7 @@ fn whatever_may_go_wrong_goes_wrong_as_often_as_asked() {
         assert_eq!(ask(), (Some(code), expected.to_owned()), "{fault:?}");
         assert_eq!(ask(), (Some(0), format!("200 {HOST}")), "after {fault:?}");
     }
-    assert_eq!(service.calls().len(), 17);
+    assert_eq!(service.calls().len(), 19);
 
     let id = json!({"HostCommandIdentifier": command["HostCommandIdentifier"]});
     service.inject(Operation::Acknowledge, Fault::LostRequest, 1);

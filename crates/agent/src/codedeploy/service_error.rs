@@ -143,6 +143,8 @@ const EXPIRED: [&str; 5] = [
     "InvalidClientTokenId",
     "UnrecognizedClientException",
 ];
+const DENIED: [&str; 4] =
+    ["AccessDenied", "AccessDeniedException", "IncompleteSignatureException", "MissingAuthenticationTokenException"];
 const WRONGLY_SIGNED: [&str; 6] = [
     "AuthFailure",
     "InvalidSignatureException",
@@ -153,22 +155,26 @@ const WRONGLY_SIGNED: [&str; 6] = [
 ];
 
 impl ServiceError {
-    /// Whether asking again with the same words can help: network, 5xx, throttling, credentials that may be renewed.
+    /// Whether asking again with the same words can help: network, 5xx, throttling, credentials and permissions that may be
+    /// renewed, an answer that somebody on the way spoilt.
     pub fn is_transient(&self) -> bool {
         match self {
             ServiceError::Server { .. }
             | ServiceError::Throttled { .. }
             | ServiceError::Credentials { .. }
             | ServiceError::ClockSkew { .. }
+            | ServiceError::Answer { .. }
             | ServiceError::Content { .. }
-            | ServiceError::Network { .. }
-            | ServiceError::Identity(_) => true,
-            // What somebody on the way refuses today, the service may take tomorrow.
-            ServiceError::Client { kind, .. } => kind.is_none(),
-            ServiceError::Answer { .. }
             | ServiceError::TooLarge { .. }
             | ServiceError::Redirected { .. }
-            | ServiceError::Sign { .. } => false,
+            | ServiceError::Network { .. }
+            | ServiceError::Identity(_) => true,
+            // What somebody on the way refuses today, the service may take tomorrow; and whoever may not speak today may
+            // tomorrow: a result must not be lost because a policy was wrong for an hour.
+            ServiceError::Client { kind, .. } => {
+                kind.as_deref().is_none_or(|kind| DENIED.contains(&kind) || WRONGLY_SIGNED.contains(&kind))
+            }
+            ServiceError::Sign { .. } => false,
         }
     }
 
@@ -312,7 +318,7 @@ mod tests {
                 &[],
                 r#"{"__type":"AccessDeniedException"}"#,
                 "CodeDeploy answers 403 Forbidden to `PollHostCommand`: AccessDeniedException",
-                false,
+                true,
             ),
             (
                 403,
@@ -371,21 +377,21 @@ mod tests {
                 &[("date", "Sun, 06 Nov 1994 08:49:30 GMT")],
                 r#"{"__type":"InvalidSignatureException","message":"no"}"#,
                 "CodeDeploy answers 403 Forbidden to `PollHostCommand`: InvalidSignatureException: no",
-                false,
+                true,
             ),
             (
                 403,
                 &[],
                 r#"{"__type":"InvalidSignatureException"}"#,
                 "CodeDeploy answers 403 Forbidden to `PollHostCommand`: InvalidSignatureException",
-                false,
+                true,
             ),
             (
                 302,
                 &[("location", "https://portal.example/")],
                 "",
                 "the answer to `PollHostCommand` leads to `https://portal.example/`, which CodeDeploy never does",
-                false,
+                true,
             ),
             (404, &[], r#"{"__type":7,"message":[]}"#, "CodeDeploy answers 404 Not Found to `PollHostCommand`", true),
         ];

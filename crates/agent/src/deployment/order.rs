@@ -64,12 +64,22 @@ pub struct Order {
 impl Order {
     /// Whether the bundle must be on this host before an event that is asked for alone.
     pub fn needs_bundle(&self, event: &LifecycleEvent) -> bool {
-        let named = |event: &LifecycleEvent| {
-            self.possible_events.as_ref().is_none_or(|names| names.iter().any(|name| name == event.name()))
-        };
         let is_own = matches!(event, LifecycleEvent::DownloadBundle | LifecycleEvent::Install);
-        let brings = named(&LifecycleEvent::DownloadBundle) || named(&LifecycleEvent::Install);
-        is_own || brings && !(self.blue_green && event.is_traffic())
+        is_own || self.brings_bundle() && !(self.blue_green && event.is_traffic())
+    }
+
+    /// Whether the events that the service may ask for have one that works with the new release. It may leave out those that
+    /// have no scripts, DownloadBundle and Install; a host that only ends has none of the others either.
+    fn brings_bundle(&self) -> bool {
+        let brings = |name: &String| {
+            !matches!(
+                name.parse::<LifecycleEvent>(),
+                Ok(LifecycleEvent::BeforeBlockTraffic
+                    | LifecycleEvent::AfterBlockTraffic
+                    | LifecycleEvent::ApplicationStop)
+            )
+        };
+        self.possible_events.as_ref().is_none_or(|names| names.is_empty() || names.iter().any(brings))
     }
 }
 
@@ -257,6 +267,7 @@ pub(in crate::deployment) mod tests {
         for (blue_green, possible_events, without) in [
             (false, None, &[][..]),
             (false, names(&["Install"]), &[]),
+            (false, names(&["ApplicationStop", "BeforeInstall"]), &[]),
             (true, None, &["BeforeBlockTraffic", "AfterBlockTraffic", "BeforeAllowTraffic", "AfterAllowTraffic"]),
             (
                 false,
