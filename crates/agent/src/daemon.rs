@@ -99,7 +99,11 @@ where
     if let Some(codedeploy) = shared.settings.codedeploy.clone() {
         parts.spawn_local(obey(shared.clone(), codedeploy));
     }
-    notify.ready(&format!("takes orders from {}", sources.join(", ")));
+    let takes = match sources.as_slice() {
+        [] => "takes orders from its socket alone; no source is configured".to_owned(),
+        sources => format!("takes orders from {}", sources.join(", ")),
+    };
+    notify.ready(&takes);
     tokio::select! {
         () = signals.first() => {}
         () = notify.watchdog(|| true) => {}
