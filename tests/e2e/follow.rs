@@ -32,9 +32,10 @@ struct Host {
 const APPSPEC: &str = "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: start.sh\n  ValidateService:\n    \
                        - location: check.sh\n";
 
-/// Where the host's folder ends and the agent's root begins in the path of a script.
-const SCRIPT: &str =
-    "#!/bin/sh\nhost=${0%%/root/*}\necho \"$LIFECYCLE_EVENT of $(cat \"${0%/*}/version\")\" >> \"$host/trace\"\n";
+/// A script that says of which version it is. The host's folder ends where the agent's root begins.
+fn script(version: &str) -> String {
+    format!("#!/bin/sh\nhost=${{0%%/root/*}}\necho \"$LIFECYCLE_EVENT of {version}\" >> \"$host/trace\"\n")
+}
 
 impl Ci {
     fn new(bucket: &str) -> Ci {
@@ -46,7 +47,6 @@ impl Ci {
         ci.write(".gitignore", "dist\n");
         ci.write("longshore.toml", "application = \"shop\"\n");
         ci.write("appspec.yml", APPSPEC);
-        ci.write("start.sh", SCRIPT);
         ci
     }
 
@@ -75,8 +75,8 @@ impl Ci {
     }
 
     fn build_at(&self, version: &str, check: &str, time: &str) -> String {
-        self.write("version", version);
-        self.write("check.sh", &format!("{SCRIPT}{check}"));
+        self.write("start.sh", &script(version));
+        self.write("check.sh", &(script(version) + check));
         self.git(&["add", "--all"], "");
         self.git(&["commit", "--quiet", "--message", version], time);
         let output = self.longshore(&["build"]).output().unwrap();
@@ -251,27 +251,26 @@ fn of_two_pushes_that_race_the_newer_commit_is_what_the_hosts_run() {
     let ci = Ci::new("follow-race");
     let host = [Host::new(&ci, "web-1")];
     ci.all_say(&host, "idle", 0);
-    let pushes: Vec<Child> = ["older", "newer"]
-        .into_iter()
-        .enumerate()
-        .map(|(index, version)| {
-            let commit = ci.build_at(version, "", &format!("2026-01-0{} 00:00:00 +0000", index + 1));
-            let artifact = format!("dist/shop-{commit}.zip");
-            ci.push(&[&artifact]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
+    let days = [("older", "2026-01-01 00:00:00 +0000"), ("newer", "2026-01-02 00:00:00 +0000")];
+    let commits = days.map(|(version, day)| ci.build_at(version, "", day));
+    let push = |commit: &String| ci.push(&[&format!("dist/shop-{commit}.zip")]);
+    let start = |commit| push(commit).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pushes = commits.each_ref().map(start);
     let ended: Vec<Output> = pushes.into_iter().map(|push| push.wait_with_output().unwrap()).collect();
     exits(&ended[1], 0);
     assert!(matches!(ended[0].status.code(), Some(0 | 4)), "{}", text(&ended[0]));
-    wait_until(|| host[0].trace().ends_with("ValidateService of newer\n"));
+    let is_done = || {
+        let said = ci.said("web-1");
+        said["state"] == "succeeded" && said["commit"] == commits[1].as_str()
+    };
+    wait_until(is_done);
+    assert!(host[0].trace().ends_with("ValidateService of newer\n"), "{}", host[0].trace());
 
     // Whoever comes too late is told so, and nothing moves.
     let generation = ci.said("web-1")["generation"].clone();
-    let commit = ci.git(&["rev-parse", "HEAD~1"], "");
-    let late = ci.push(&[&format!("dist/shop-{commit}.zip")]).output().unwrap();
-    assert!(exits(&late, 4).contains("newer commit"), "{}", text(&late));
-    wait_until(|| ci.said("web-1")["state"] == "succeeded");
-    assert_eq!(ci.said("web-1")["generation"], generation);
+    let told = exits(&push(&commits[0]).output().unwrap(), 4);
+    assert!(told.contains("newer commit"), "{told}");
+    assert!(is_done() && ci.said("web-1")["generation"] == generation);
 }
 
 #[test]

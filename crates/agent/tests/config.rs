@@ -299,3 +299,18 @@ fn settings_that_anybody_may_write_are_a_warning() {
         assert_eq!(load(&file).unwrap().problems.len(), problems, "{mode:o}");
     }
 }
+
+#[test]
+fn the_example_in_the_reference_is_right_and_every_key_that_is_shown_is_described() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/agent-toml.md")).unwrap();
+    let example = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let both = format!("{example}\n[codedeploy]\nenabled = true\n");
+    assert_eq!(ours(example).unwrap().problems, []);
+    for shown in ours(&both).unwrap().origins {
+        let key = shown.key.replace("[0]", "");
+        let (table, name) = key.rsplit_once('.').unwrap_or(("", &key));
+        let row = if matches!(table, "hooks" | "limits") { format!("| `{key}` |") } else { format!("`{name}`") };
+        assert!(text.lines().any(|line| line.starts_with("| `") && line.contains(&row)), "{key} is not described");
+    }
+}

@@ -66,7 +66,12 @@ impl Place {
 
     /// See [`Store::read_if_changed`].
     pub(super) async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, PlaceError> {
-        Ok(self.store().await?.read_if_changed(key, known).await?)
+        let changed = self.store().await?.read_if_changed(key, known).await?;
+        if changed == Changed::Missing {
+            // It may have gone since.
+            self.store().await?;
+        }
+        Ok(changed)
     }
 
     /// See [`Store::read`].
