@@ -180,7 +180,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
             }
             Err(failure) => {
                 let pause = backoff.pause();
-                shared.source_lost(source::codedeploy::NAME, &failure, pause.as_secs());
+                shared.source_lost(source::codedeploy::NAME, &failure, pause);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     _ = ending.changed() => return,

@@ -70,7 +70,7 @@ pub async fn take(shared: Shared, settings: CodeDeploy, identity: Identity, clie
     let layout = &shared.settings.layout;
     let ledger = match Ledger::open(layout.host_commands()) {
         Ok(ledger) => ledger,
-        Err(error) => return shared.source_lost(NAME, &chain(&error), 0),
+        Err(error) => return shared.source_lost(NAME, &chain(&error), Duration::ZERO),
     };
     let tracking = Tracking::below(layout.root(), &settings.tracking);
     let active = RefCell::default();
@@ -116,7 +116,7 @@ impl Work {
                 }
                 Err(reason) => {
                     let pause = backoff.pause();
-                    self.shared.source_lost(NAME, &reason, pause.as_secs());
+                    self.shared.source_lost(NAME, &reason, pause);
                     pause
                 }
             };
@@ -226,7 +226,8 @@ impl Work {
     async fn begin(&self, record: &mut Record) -> Result<Option<State>, LedgerError> {
         let id = record.command.host_command_identifier.clone();
         let execution = &record.command.deployment_execution_id;
-        let Some(said) = self.persistently(async || self.client.specification(execution).await).await else {
+        let Some(said) = self.persistently(&record.command, async || self.client.specification(execution).await).await
+        else {
             return Ok(None);
         };
         let signature = &self.settings.signature;
@@ -237,7 +238,11 @@ impl Work {
         let specified = match read {
             Ok(specified) => specified,
             Err(reason) => {
-                self.tell(&Notice::CommandRefused { command: id, reason: reason.clone() });
+                self.tell(&Notice::CommandRefused {
+                    command: id,
+                    event: record.command.command_name.clone(),
+                    reason: reason.clone(),
+                });
                 return Ok(Some(failed(&Diagnostics::unknown(reason))));
             }
         };
@@ -252,14 +257,14 @@ impl Work {
         };
         let acknowledgement = Envelope::of_acknowledgement(is_noop);
         let acknowledge = async || self.client.acknowledge(&id, &acknowledgement).await;
-        let Some(acknowledged) = self.persistently(acknowledge).await else { return Ok(None) };
+        let Some(acknowledged) = self.persistently(&record.command, acknowledge).await else { return Ok(None) };
         let status = match acknowledged {
             Ok(status) => status,
             Err(error) => return Ok(Some(failed(&Diagnostics::unknown(chain(&error))))),
         };
         let Some(event) = event else {
             let message = format!("`{name}` is no command that this agent knows");
-            self.tell(&Notice::CommandRefused { command: id, reason: message.clone() });
+            self.tell(&Notice::CommandRefused { command: id, event: name.clone(), reason: message.clone() });
             return Ok(Some(match status {
                 Some(CommandStatus::Succeeded | CommandStatus::Failed) => settled_by_service(),
                 Some(CommandStatus::Pending | CommandStatus::InProgress) | None => {
@@ -393,8 +398,8 @@ impl Work {
             Ok(()) => Some(settled()),
             Err(error) => {
                 // Said with the same words it will not be taken the next time either.
-                let command = record.command.host_command_identifier.clone();
-                self.tell(&Notice::ResultRefused { command, reason: with_hint(&error, error.hint()) });
+                let (command, event) = named(&record.command);
+                self.tell(&Notice::ResultRefused { command, event, reason: with_hint(&error, error.hint()) });
                 Some(settled())
             }
         }
@@ -408,16 +413,18 @@ impl Work {
     ) -> Option<Result<(), ServiceError>> {
         let diagnostics = Envelope { format: "JSON".to_owned(), payload: diagnostics.to_owned() };
         let id = &command.host_command_identifier;
-        self.persistently(async || self.client.complete(id, status, &diagnostics).await).await
+        self.persistently(command, async || self.client.complete(id, status, &diagnostics).await).await
     }
 
     /// Says something to the service until it answers, or says that it makes no sense. `None`: the daemon ends.
     async fn persistently<T>(
         &self,
+        command: &HostCommand,
         mut say: impl AsyncFnMut() -> Result<T, ServiceError>,
     ) -> Option<Result<T, ServiceError>> {
         let mut ending = self.shared.ending.clone();
         let mut backoff = Backoff::default();
+        let mut told = None;
         loop {
             let is_last = *ending.borrow();
             let said = tokio::select! {
@@ -431,7 +438,12 @@ impl Work {
                         return None;
                     }
                     let pause = backoff.pause();
-                    self.shared.source_lost(NAME, &with_hint(&error, error.hint()), pause.as_secs());
+                    let reason = with_hint(&error, error.hint());
+                    if told.as_ref() != Some(&reason) {
+                        let (command, event) = named(command);
+                        self.tell(&Notice::AnswerKept { command, event, reason: reason.clone() });
+                        told = Some(reason);
+                    }
                     sleep(pause, &mut ending).await;
                 }
                 said => return Some(said),
@@ -446,6 +458,11 @@ impl Work {
 
 fn failed(diagnostics: &Diagnostics) -> State {
     State::Ended { status: CommandStatus::Failed, diagnostics: diagnostics.to_json() }
+}
+
+/// A command's id, and its event.
+fn named(command: &HostCommand) -> (String, String) {
+    (command.host_command_identifier.clone(), command.command_name.clone())
 }
 
 fn settled_by_service() -> State {
