@@ -41,7 +41,11 @@ fn main() {
     println!("|---|---|---|---|---|");
     daemon.row("50 polls");
     for step in 1..=5 {
-        service.wait_for_calls(Operation::Poll, polls * step / 5);
+        let until = polls * step / 5;
+        // The agent asks ten times a second at most; a wait is not longer than a minute.
+        for count in (polls * (step - 1) / 5..=until).step_by(100) {
+            service.wait_for_calls(Operation::Poll, count);
+        }
         daemon.row(&format!("{} polls", polls * step / 5));
     }
     for step in 1..=5 {
