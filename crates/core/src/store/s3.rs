@@ -17,7 +17,7 @@ use aws_sdk_s3::config::{
     Builder, Config, Credentials, ProvideCredentials as _, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
@@ -143,8 +143,12 @@ impl S3Store {
             if size > READ_LIMIT {
                 return Err(StoreError::TooLarge { place: self.show(&key), size, limit: READ_LIMIT });
             }
-            match output.body.collect().await {
-                Ok(body) => return Ok(Changed::New { contents: body.to_vec(), etag }),
+            match collect(output.body).await {
+                Ok(contents) if contents.len() as u64 > READ_LIMIT => {
+                    let (place, size) = (self.show(&key), contents.len() as u64);
+                    return Err(StoreError::TooLarge { place, size, limit: READ_LIMIT });
+                }
+                Ok(contents) => return Ok(Changed::New { contents, etag }),
                 Err(error) => {
                     times += 1;
                     if times >= 3 {
@@ -344,6 +348,18 @@ fn endpoint_of(sdk: &SdkConfig) -> Option<String> {
         ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
     let of_s3 = sdk.service_config().and_then(|settings| settings.load_config(key));
     of_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
+/// The bytes of a small object, and no more of a larger one than tells that it is larger: an answer needs not say its length.
+async fn collect(mut body: ByteStream) -> Result<Vec<u8>, ByteStreamError> {
+    let mut contents = Vec::new();
+    while let Some(chunk) = body.try_next().await? {
+        contents.extend_from_slice(&chunk);
+        if contents.len() as u64 > READ_LIMIT {
+            break;
+        }
+    }
+    Ok(contents)
 }
 
 /// Settings of requests that move few bytes: an attempt that takes a minute is lost.

@@ -128,7 +128,9 @@ pub(super) fn parse(contents: &[u8], application: &ApplicationName, group: &Grou
     match Pointer::parse(contents, application, group) {
         Ok(pointer) => Standing::Pointer(Box::new(pointer)),
         Err(error @ PointerError::Format { .. }) => Standing::Unusable(format!("{error}; update the agent")),
-        Err(error @ (PointerError::Parse { .. } | PointerError::Other { .. })) => Standing::Unusable(chain(&error)),
+        Err(error @ (PointerError::Parse { .. } | PointerError::Other { .. } | PointerError::Field { .. })) => {
+            Standing::Unusable(chain(&error))
+        }
     }
 }
 
