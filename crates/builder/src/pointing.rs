@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use longshore_core::chance;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{self, Pointer, PointerError};
@@ -322,9 +322,7 @@ fn new_deployment() -> io::Result<DeploymentId> {
 /// Lets others through: up to 10 ms more each time, at most half a second.
 async fn pause(attempt: u32) {
     let longest = Duration::from_millis(u64::from(attempt + 1) * 10).min(Duration::from_millis(500));
-    // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    tokio::time::sleep(longest.mul_f64(chance as f64 / 1000.0)).await;
+    tokio::time::sleep(chance::between(Duration::ZERO, longest)).await;
 }
 
 #[cfg(test)]

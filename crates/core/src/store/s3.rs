@@ -5,7 +5,6 @@ mod download;
 mod refusal;
 mod upload;
 
-use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +23,7 @@ use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
 use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use crate::chance;
 use connection::Way;
 use refusal::{Asked, Refusal};
 
@@ -372,9 +372,7 @@ fn small() -> Builder {
 async fn pause(times: u32) {
     let longest =
         Duration::from_millis(200).saturating_mul(1 << times.saturating_sub(1).min(10)).min(Duration::from_secs(10));
-    // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    tokio::time::sleep(longest.mul_f64(0.5 + chance as f64 / 2000.0)).await;
+    tokio::time::sleep(chance::between(longest / 2, longest)).await;
 }
 
 fn info_of_head(output: &HeadObjectOutput) -> ObjectInfo {

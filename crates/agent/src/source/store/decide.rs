@@ -1,10 +1,10 @@
 //! What to do about a group's pointer, from what was seen before, what stands in the store, and what this host knows. Pure.
 
+use longshore_core::failure::chain;
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{Pointer, PointerError};
 
 use super::mark::Mark;
-use crate::daemon::notice::chain;
 
 /// What stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
