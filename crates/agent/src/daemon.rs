@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::GroupId;
 use longshore_core::report::Reporter;
 use nix::fcntl::{Flock, FlockArg};
@@ -221,8 +221,8 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
 async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, Client), String> {
     let network = &shared.settings.network;
     let identity = Identity::find(settings, network).await.map_err(|error| notice::with_hint(&error, error.hint()))?;
-    let http = network::client(network).map_err(|error| notice::chain(&error))?;
-    let client = Client::new(&identity, settings, http).map_err(|error| notice::chain(&error))?;
+    let http = network::client(network).map_err(|error| chain(&error))?;
+    let client = Client::new(&identity, settings, http).map_err(|error| chain(&error))?;
     Ok((identity, client))
 }
 

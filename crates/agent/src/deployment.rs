@@ -14,7 +14,7 @@
 //! A crash is an ordinary way to stop: [`drive::resume`] reads how far the journal got and goes on in the same loop. A
 //! deployment that failed may bring the last good release back before it is closed, as a deployment of its own.
 //!
-//! [`order`] is what is asked for, [`revisions`] reads the revisions it concerns, [`planner`] decides (pure) from what
+//! [`order`] is what is asked for, [`application`] whose it is, [`revisions`] reads the revisions it concerns, [`planner`] decides (pure) from what
 //! [`decide`] reads, [`journal`] remembers, [`progress`] tells from it how far a deployment got, [`restore`] decides what
 //! follows a failure. `prepare` fetches, `step` carries out, `interrupted` ends the installation that a crash interrupted,
 //! `unfinished` closes other deployments, [`refusal`] says what went wrong, `run` joins them and `ending` is what comes last.
@@ -25,6 +25,7 @@
 pub mod agent;
 mod alone;
 pub mod answer;
+pub mod application;
 mod command;
 pub mod decide;
 pub mod drive;

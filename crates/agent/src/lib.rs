@@ -24,6 +24,7 @@ pub mod install;
 pub mod layout;
 pub mod lock;
 mod lossless;
+mod meant;
 pub mod network;
 pub mod notify;
 mod printed;

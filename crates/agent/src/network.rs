@@ -2,13 +2,14 @@
 //!
 //! Each client reads the authorities of the host anew, so a program keeps one.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use longshore_core::authorities::{Authorities, AuthoritiesError};
 use longshore_core::proxy::{InvalidProxy, Proxies, ProxyUrl};
 use longshore_core::store::S3Options;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, Url};
 
 use crate::settings::Network;
 
@@ -56,6 +57,13 @@ pub fn builder(network: &Network) -> Result<ClientBuilder, NetworkError> {
         builder = builder.tls_certs_merge(further);
     }
     Ok(builder)
+}
+
+/// Whether an address is on this host: nobody is on the way there, so it needs no encryption.
+pub fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The same way for S3.

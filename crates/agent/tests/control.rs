@@ -436,7 +436,7 @@ fn without_a_group_the_socket_is_for_root_alone() {
     let host = Sandbox::new();
     let daemon = Daemon::start(&host);
     let socket = fs::metadata(&daemon.socket).unwrap();
-    assert_eq!((socket.mode() & 0o7777, socket.uid(), socket.gid()), (0o660, 0, 0));
+    assert_eq!((socket.mode() & 0o7777, socket.uid(), socket.gid()), (0o600, 0, 0));
     let status = public(&host, &daemon.command(&host, &["status"]));
     let refused = Ran::of(as_user(&status, "nobody", "nogroup", &[]).output().unwrap()).exits(10);
     refused

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -218,6 +218,43 @@ async fn a_host_without_a_metadata_service_is_told_what_to_do() {
     assert!(told(&error).ends_with("Connection refused (os error 111)"), "{}", told(&error));
     assert!(error.may_pass(), "the service may start later than the agent");
     assert!(error.hint().unwrap().contains("on-premises"));
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_not_read_to_it_be_it_a_token_or_not() {
+    for (first_answer, path) in [("", "latest/api/token"), ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nt", DOCUMENT)]
+    {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            if !first_answer.is_empty() {
+                answer(&listener, first_answer.as_bytes());
+            }
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n".as_slice();
+            answer(&listener, &[head, &[b'x'; 200 << 10]].concat());
+        });
+        let host = Host::new(&Imds::start(Instance::default())).with("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url);
+        let expected =
+            format!("the metadata service does not say who this host is: its answer to `{path}` is too long");
+        assert_eq!(told(&host.find().await.unwrap_err()), expected);
+        server.join().unwrap();
+    }
+}
+
+const DOCUMENT: &str = "latest/dynamic/instance-identity/document";
+
+/// Answers the next question with these bytes, as many as the other side takes, and waits until it has gone.
+fn answer(listener: &std::net::TcpListener, bytes: &[u8]) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut question = Vec::new();
+    while !question.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        question.push(byte[0]);
+    }
+    // The other side goes in the middle of it.
+    let _ = stream.write_all(bytes);
+    let _ = stream.read(&mut [0]);
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use longshore_core::chance;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{self, Pointer, PointerError};
@@ -139,7 +139,7 @@ impl From<PointError> for Failure {
             PointError::Store { source, .. } => (source.exit(), source.hint()),
             PointError::Unknown { source, .. } => match source {
                 PointerError::Format { .. } => (Exit::Conflict, Some("use the version of longshore that wrote it".into())),
-                PointerError::Parse { .. } | PointerError::Other { .. } => {
+                PointerError::Parse { .. } | PointerError::Other { .. } | PointerError::Field { .. } => {
                     (Exit::Conflict, Some("look at the object, and remove it if it is not needed".into()))
                 }
             },
@@ -263,7 +263,7 @@ impl Place<'_> {
                 }
                 (Some(stands), Some(how)) => {
                     self.keep(stands).await?;
-                    (stands.pointer.generation + 1, Some(stands.etag.as_str()), how)
+                    (pointer::generation_after(stands.pointer.generation), Some(stands.etag.as_str()), how)
                 }
                 (None, _) => (self.first_generation().await?, None, Move::First),
             };
@@ -294,14 +294,14 @@ impl Place<'_> {
     /// The generation of a pointer where there is none. Somebody may have removed it, and hosts never follow one that is lower than
     /// what they have seen: the history ends one before the one that was removed, and hosts say which they have seen.
     async fn first_generation(&self) -> Result<u64, PointError> {
-        let kept = self.generations().await?.into_keys().next_back().map_or(0, |last| last + 1);
+        let kept = self.generations().await?.into_keys().next_back().map_or(0, pointer::generation_after);
         let mut hosts = Hosts::default();
         hosts
             .refresh(self.store, self.application, self.group, |_| false)
             .await
             .map_err(|source| self.failed(source))?;
         let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation)).max();
-        Ok(kept.max(seen.unwrap_or(0)) + 1)
+        Ok(pointer::generation_after(kept.max(seen.unwrap_or(0))))
     }
 
     pub(crate) fn failed(&self, source: StoreError) -> PointError {
@@ -322,9 +322,7 @@ fn new_deployment() -> io::Result<DeploymentId> {
 /// Lets others through: up to 10 ms more each time, at most half a second.
 async fn pause(attempt: u32) {
     let longest = Duration::from_millis(u64::from(attempt + 1) * 10).min(Duration::from_millis(500));
-    // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    tokio::time::sleep(longest.mul_f64(chance as f64 / 1000.0)).await;
+    tokio::time::sleep(chance::between(Duration::ZERO, longest)).await;
 }
 
 #[cfg(test)]

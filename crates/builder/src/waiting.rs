@@ -1,12 +1,12 @@
 //! Follows the hosts of a group until each of them has made a deployment. What they say is judged in `fleet`.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use longshore_core::chance;
+use longshore_core::failure::causes;
 use longshore_core::pointer::{self, Pointer};
 use longshore_core::store::{Changed, StoreError};
 
@@ -127,9 +127,7 @@ impl Watch<'_> {
             }
             self.remind();
             interval = (interval * 2).min(LONGEST);
-            // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
-            let chance = RandomState::new().build_hasher().finish() % 1000;
-            let pause = interval.mul_f64(0.75 + chance as f64 / 2000.0);
+            let pause = chance::between(interval.mul_f64(0.75), interval.mul_f64(1.25));
             tokio::time::sleep(pause.min(terms.until.saturating_duration_since(Instant::now()))).await;
         }
     }
@@ -195,13 +193,8 @@ impl Watch<'_> {
     fn tell_store_lost(&mut self, error: &PointError) {
         if !self.lost {
             self.lost = true;
-            let mut text = String::new();
-            let mut next: Option<&dyn Error> = error.source();
-            while let Some(error) = next {
-                text = if text.is_empty() { error.to_string() } else { format!("{text}: {error}") };
-                next = error.source();
-            }
-            self.screen.tell(&Event::StoreLost(text));
+            let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+            self.screen.tell(&Event::StoreLost(causes.join(": ")));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::iter;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -92,11 +93,9 @@ impl Failure {
     /// found. Problems are not in it; who prints shows them first.
     pub fn to_text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
+        for cause in causes(&*self.error) {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  caused by: {error}");
-            cause = error.source();
+            let _ = writeln!(text, "  caused by: {cause}");
         }
         if !self.hints.is_empty() {
             text.push('\n');
@@ -109,19 +108,24 @@ impl Failure {
 
     /// For programs: `{"error": {"message", "causes", "hints", "exit_code"}, "problems": […]}`.
     pub fn to_json(&self) -> serde_json::Value {
-        let mut causes = Vec::new();
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
         json!({"error": {
             "message": self.error.to_string(),
-            "causes": causes,
+            "causes": causes(&*self.error).map(ToString::to_string).collect::<Vec<_>>(),
             "hints": self.hints,
             "exit_code": self.exit as u8,
         }, "problems": self.problems.iter().map(Problem::to_json).collect::<Vec<_>>()})
     }
+}
+
+/// What led to an error, the nearest first; without the error itself.
+pub fn causes<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    // Not the source of the reference, which is an error too.
+    iter::successors(error.source(), |error| (**error).source())
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn Error) -> String {
+    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A result that nobody got.

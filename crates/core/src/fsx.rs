@@ -1,10 +1,11 @@
 //! The few file operations that must survive a crash. Nothing else in the project renames state files.
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::chance;
 
 /// Replaces `path` by `contents`, wholly or not at all: temporary file beside it, synced, renamed, folder synced.
 pub fn write_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -33,8 +34,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 pub fn temporary_beside(path: &Path) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    // A new hasher of the standard library is seeded by chance.
-    let chance = RandomState::new().build_hasher().finish() as u32;
+    let chance = chance::bits() as u32;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // 255 bytes is the limit of a file name; a long name is cut, the number keeps it unique.
     let cut = name.floor_char_boundary(180);

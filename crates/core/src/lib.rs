@@ -14,6 +14,7 @@
 //! | [`report`] | how events reach a person, a program or a file |
 //! | [`figures`] | counts, sizes, times and shell words, written the same way everywhere |
 //! | [`failure`] | exit codes, and how an error is printed |
+//! | [`chance`] | randomness for pauses and names |
 //! | [`fsx`] | the few file operations that must survive a crash |
 //!
 //! Nothing here knows the builder or the agent.
@@ -21,6 +22,7 @@
 pub mod appspec;
 pub mod authorities;
 pub mod bundle;
+pub mod chance;
 pub mod digest;
 pub mod failure;
 pub mod figures;

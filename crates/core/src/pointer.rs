@@ -87,7 +87,18 @@ pub enum PointerError {
         /// The group it names.
         group: GroupName,
     },
+    /// A text or number in it means something else where it is used: the store may be written by others.
+    #[error("`{key}` cannot be followed: its `{field}` is none")]
+    Field {
+        /// The object.
+        key: String,
+        /// The field.
+        field: &'static str,
+    },
 }
+
+/// The last generation: every one has its place in the history.
+const LAST: u64 = 9_999_999_999;
 
 /// The part of an object that every version of its format has.
 #[derive(Deserialize)]
@@ -116,7 +127,24 @@ impl Pointer {
             let Pointer { application, group, .. } = pointer;
             return Err(PointerError::Other { key: key(), application, group });
         }
-        Ok(pointer)
+        match pointer.wrong_field() {
+            Some(field) => Err(PointerError::Field { key: key(), field }),
+            None => Ok(pointer),
+        }
+    }
+
+    /// The first field that would lead out of the store, or that is no part of a URL.
+    fn wrong_field(&self) -> Option<&'static str> {
+        let PointedRevision { key, etag, version, .. } = &self.revision;
+        let is_word = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_control() || "?&\"".contains(c));
+        let is_key = is_word(key) && key.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let fields = [
+            ("generation", (1..=LAST).contains(&self.generation)),
+            ("revision.key", is_key),
+            ("revision.etag", is_word(etag)),
+            ("revision.version", version.as_deref().is_none_or(is_word)),
+        ];
+        fields.into_iter().find_map(|(field, is_right)| (!is_right).then_some(field))
     }
 
     /// The object.
@@ -145,9 +173,15 @@ pub fn history_key(application: &ApplicationName, group: &GroupName, generation:
     format!("{}{generation:010}.json", history(application, group))
 }
 
+/// The generation after one that may be anybody's claim.
+pub fn generation_after(generation: u64) -> u64 {
+    generation.saturating_add(1).min(LAST)
+}
+
 /// The generation that a key of the history is about.
 pub fn history_generation(key: &str) -> Option<u64> {
-    key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+    let generation = key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()?;
+    (generation <= LAST).then_some(generation)
 }
 
 #[cfg(test)]
@@ -202,10 +236,35 @@ mod tests {
     }
 
     #[test]
+    fn a_pointer_leads_to_an_object_of_its_own_store_and_nowhere_else() {
+        let key = "shop/0123456789abcdef0123456789abcdef01234567.zip";
+        for (text, by, field) in [
+            (key, "/etc/shadow", "revision.key"),
+            (key, "../other/bundle.zip", "revision.key"),
+            (key, "shop/./a.zip", "revision.key"),
+            (key, "shop//a.zip", "revision.key"),
+            (key, "shop/a.zip?versionId=1", "revision.key"),
+            (key, "shop/a.zip\\u001b[2J", "revision.key"),
+            ("\"abc\"", "\"\"", "revision.etag"),
+            ("\"abc\"", "\"abc&versionId=1\"", "revision.etag"),
+            ("\"size\": 12", "\"size\": 12, \"version\": \"\"", "revision.version"),
+            ("\"generation\": 7", "\"generation\": 0", "generation"),
+            ("\"generation\": 7", "\"generation\": 18446744073709551615", "generation"),
+        ] {
+            assert!(POINTER.contains(text), "{text}");
+            let error = parse(&POINTER.replace(text, by)).unwrap_err().to_string();
+            assert_eq!(error, format!("`groups/shop/dev.json` cannot be followed: its `{field}` is none"), "{by}");
+        }
+        parse(&POINTER.replace("\"generation\": 7", "\"generation\": 9999999999")).unwrap();
+    }
+
+    #[test]
     fn a_generation_has_its_place_in_the_history() {
         let key = history_key(&"shop".parse().unwrap(), &"dev".parse().unwrap(), 7);
         assert_eq!(key, "history/shop/dev/0000000007.json");
         assert_eq!(history_generation(&key), Some(7));
-        assert_eq!(history_generation("history/shop/dev/note.txt"), None);
+        for other in ["note.txt", "18446744073709551615.json"] {
+            assert_eq!(history_generation(&format!("history/shop/dev/{other}")), None, "{other}");
+        }
     }
 }

@@ -211,7 +211,8 @@ impl Store {
         }
     }
 
-    /// Fetches a small object whole, with its ETag; `None` when it does not exist. At most 16 MiB.
+    /// Fetches a small object whole, with its ETag; `None` when it does not exist. At most 256 KiB: pointers and what
+    /// hosts say of themselves are small, and whoever writes one of them must not fill the memory of all who read it.
     pub async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
         match self {
             Store::S3(store) => store.read(key).await,
@@ -250,4 +251,4 @@ impl Store {
 }
 
 /// The most that [`Store::read`] fetches.
-const READ_LIMIT: u64 = 16 << 20;
+const READ_LIMIT: u64 = 256 << 10;

@@ -1,8 +1,9 @@
 //! When the service may be asked again: one clock for every worker, so that a service in need is not asked by each of them.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use longshore_core::chance;
 
 /// The first pause after a failure of the service, and the longest.
 const FAILING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(90));
@@ -60,7 +61,8 @@ impl Backoff {
             Need::Failing => FAILING,
         };
         let mut state = self.state();
-        let pause = pause(base.saturating_mul(2u32.saturating_pow(state.failures)).min(most), retry_after, random());
+        let pause =
+            pause(base.saturating_mul(2u32.saturating_pow(state.failures)).min(most), retry_after, chance::share());
         let until = Instant::now() + pause;
         state.failures = state.failures.saturating_add(1);
         state.not_before = Some(state.not_before.map_or(until, |other| other.max(until)));
@@ -82,11 +84,6 @@ fn pause(most: Duration, retry_after: Option<Duration>, random: f64) -> Duration
     retry_after.unwrap_or_default().min(RETRY_AFTER_MOST) + most.mul_f64(random)
 }
 
-/// From 0 to 1. The standard library seeds its hashers from the system's randomness.
-pub(super) fn random() -> f64 {
-    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,8 +101,6 @@ mod tests {
         for (most, retry_after, random, expected) in table {
             assert_eq!(pause(most, retry_after, random), expected, "{most:?} {retry_after:?} {random}");
         }
-        let different: std::collections::BTreeSet<u64> = (0..32).map(|_| random().to_bits()).collect();
-        assert!(different.len() > 16 && different.iter().all(|bits| (0.0..=1.0).contains(&f64::from_bits(*bits))));
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use longshore_core::chance;
 use longshore_core::store::Keys;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::backoff::{self, Backoff, Need};
+use super::backoff::{Backoff, Need};
 use super::command::{CommandStatus, Envelope, HostCommand, Specification};
 use super::endpoint::{Endpoint, EndpointError};
 pub use super::service_error::ServiceError;
@@ -192,7 +193,7 @@ impl Client {
             }
             match quick.next() {
                 Some(number) if backoff.pause().unwrap_or_default() <= PATIENCE => {
-                    tokio::time::sleep(QUICK.1.mul_f64(backoff::random()) * 2u32.pow(number)).await;
+                    tokio::time::sleep(QUICK.1.mul_f64(chance::share()) * 2u32.pow(number)).await;
                 }
                 Some(_) | None => return Err(error),
             }

@@ -1,9 +1,8 @@
 //! Where the service is, and by which names it is spoken to. Pure.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
 
+use crate::network::is_here;
 use crate::settings::CodeDeploy;
 
 /// Where the service is, and by which names it is spoken to.
@@ -39,15 +38,28 @@ pub enum EndpointError {
         /// The region.
         region: String,
     },
-    /// `deploy_control_endpoint` is no URL.
-    #[error("`deploy_control_endpoint` is `{0}`, which is no https address; write `https://HOST`")]
-    Address(String),
-    /// `deploy_control_endpoint` holds credentials, or more than a place.
-    #[error("`deploy_control_endpoint` holds more than an address: no user, password, `?` or `#` belongs there")]
-    Surplus,
-    /// Everybody on the way could read and change orders that run as root.
-    #[error("`deploy_control_endpoint` is `{0}`, which is not encrypted; http is for addresses of this host alone")]
-    Unencrypted(String),
+    /// An endpoint is no URL.
+    #[error("`{key}` is `{text}`, which is no https address; write `https://HOST`")]
+    Address {
+        /// The setting.
+        key: &'static str,
+        /// What it says.
+        text: String,
+    },
+    /// An endpoint holds credentials, or more than a place.
+    #[error("`{key}` holds more than an address: no user, password, `?` or `#` belongs there")]
+    Surplus {
+        /// The setting.
+        key: &'static str,
+    },
+    /// Everybody on the way could read and change what runs as root.
+    #[error("`{key}` is `{text}`, which is not encrypted; http is for addresses of this host alone")]
+    Unencrypted {
+        /// The setting.
+        key: &'static str,
+        /// What it says.
+        text: String,
+    },
 }
 
 impl Endpoint {
@@ -62,9 +74,13 @@ impl Endpoint {
             true => ("codedeploy-commands-secure", "CodeDeployCommandService", "2019-11-11"),
         };
         let url = match &settings.endpoint {
-            Some(endpoint) => given(endpoint)?,
+            Some(endpoint) => given("deploy_control_endpoint", endpoint)?,
             None => regional(service, region, domain, settings.fips)?,
         };
+        // Not ours to ask, but bundles come from there, and no digest of them is known here.
+        if let Some(endpoint) = &settings.s3_endpoint {
+            given("s3_endpoint_override", endpoint)?;
+        }
         Ok(Endpoint { url, service, target, version, region: region.to_owned() })
     }
 
@@ -92,28 +108,21 @@ fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-fn given(text: &str) -> Result<Url, EndpointError> {
+fn given(key: &'static str, text: &str) -> Result<Url, EndpointError> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
     // A password is not repeated.
     let url = match url {
         Some(url) => url,
-        None if text.contains('@') => return Err(EndpointError::Surplus),
-        None => return Err(EndpointError::Address(text.to_owned())),
+        None if text.contains('@') => return Err(EndpointError::Surplus { key }),
+        None => return Err(EndpointError::Address { key, text: text.to_owned() }),
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(EndpointError::Surplus);
+        return Err(EndpointError::Surplus { key });
     }
     if url.scheme() != "https" && !is_here(&url) {
-        return Err(EndpointError::Unencrypted(text.to_owned()));
+        return Err(EndpointError::Unencrypted { key, text: text.to_owned() });
     }
     Ok(url)
-}
-
-/// Whether an address is on this host.
-fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -229,7 +238,15 @@ pub(in crate::codedeploy) mod tests {
         for (text, expected) in table {
             let settings = CodeDeploy { endpoint: Some(text.to_owned()), fips: true, ..settings() };
             let found = Endpoint::of("eu-west-1", "amazonaws.com", &settings);
-            assert_eq!(found.map(|found| found.url.to_string()).map_err(|error| error.to_string()), expected, "{text}");
+            let found = found.map(|found| found.url.to_string()).map_err(|error| error.to_string());
+            assert_eq!(found, expected, "{text}");
+            // What bundles come from has the same rules, and moves nothing else.
+            let settings = CodeDeploy { s3_endpoint: Some(text.to_owned()), ..self::settings() };
+            let found = Endpoint::of("eu-west-1", "amazonaws.com", &settings);
+            let found = found.map(|found| found.url.to_string()).map_err(|error| error.to_string());
+            let usual = |_| "https://codedeploy-commands.eu-west-1.amazonaws.com/".to_owned();
+            let of_s3 = |error: String| error.replace("deploy_control_endpoint", "s3_endpoint_override");
+            assert_eq!(found, expected.map(usual).map_err(of_s3), "{text}");
         }
     }
 }

@@ -258,8 +258,11 @@ fn kind(headers: &HeaderMap, body: &Value) -> Option<String> {
     (!name.is_empty()).then(|| shortened(name))
 }
 
+/// The first line of the message: about a wrong signature the service goes on with the request as it read it, and the session
+/// token is a part of that.
 fn message(body: &Value) -> String {
-    shortened(body["message"].as_str().or_else(|| body["Message"].as_str()).unwrap_or_default())
+    let message = body["message"].as_str().or_else(|| body["Message"].as_str()).unwrap_or_default();
+    shortened(message.lines().next().unwrap_or_default())
 }
 
 fn shortened(text: &str) -> String {
@@ -298,7 +301,14 @@ mod tests {
     #[test]
     fn each_answer_that_is_no_success_has_its_meaning() {
         type Headers = &'static [(&'static str, &'static str)];
-        let table: [(u16, Headers, &str, &str, bool); 16] = [
+        let table: [(u16, Headers, &str, &str, bool); 17] = [
+            (
+                403,
+                &[],
+                r#"{"__type":"InvalidSignatureException","message":"It does not match.\n\nThe Canonical String should have been\n'POST\n/\n\nx-amz-security-token:hush"}"#,
+                "CodeDeploy answers 403 Forbidden to `PollHostCommand`: InvalidSignatureException: It does not match.",
+                true,
+            ),
             (
                 400,
                 &[],

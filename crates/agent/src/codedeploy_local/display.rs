@@ -1,13 +1,12 @@
 //! The sentences of `codedeploy-local`. What AWS's tool prints is on standard output in AWS's order; what is ours beside it
 //! is on standard error.
 
-use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use longshore_core::bundle::BundlePath;
-use longshore_core::failure::Failure;
+use longshore_core::failure::{Failure, chain};
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::problem::{self, Look};
 use longshore_core::report::{Envelope, Reporter};
@@ -92,18 +91,6 @@ pub fn refused(error: &LocalError) {
         | LocalError::Root(_)
         | LocalError::Agent(_) => format!("ERROR: {}", chain(error)),
     });
-}
-
-/// An error and its causes on one line.
-fn chain(error: &LocalError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Says what will surprise about a request.

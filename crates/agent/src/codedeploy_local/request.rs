@@ -14,9 +14,9 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use super::events::{self, EventsError};
 use super::location::{self, Kind, Location, LocationError, UnknownKind};
 use super::options::Options;
-use crate::commands::deploy;
 use crate::config::Config;
 use crate::deployment::agent::fresh_id;
+use crate::deployment::application::named_by;
 use crate::deployment::order::{Cause, Group, OnFailure, Order, Pace, Policy, Revision, StopFrom};
 use crate::hook::policy::{HookPolicy, ToldNames};
 use crate::layout::Layout;
@@ -213,7 +213,7 @@ fn said_by(revision: &Revision) -> Option<ApplicationName> {
     {
         return None;
     }
-    deploy::named_by(revision, &Limits::default(), &AtomicUsize::new(0)).ok().flatten()
+    named_by(revision, &Limits::default(), &AtomicUsize::new(0)).ok().flatten()
 }
 
 /// A name made of a text that need not be one: scripts get the text, records the name.

@@ -1,27 +1,23 @@
 //! `deploy`: one deployment, from the command line to its outcome.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use longshore_core::appspec::FileExists;
 use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::ids::{ApplicationName, CommitHash, GroupId};
+use longshore_core::ids::GroupId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use longshore_core::report::{JsonLines, Reporter};
 use longshore_core::store::ObjectUrl;
 
 use crate::cli::{DeployArgs, FileExistsBehavior, Output};
 use crate::deployment::agent::{self, Agent};
+use crate::deployment::application::application_of;
 use crate::deployment::drive;
 use crate::deployment::order::{self, Cause, Group, Order, Pace, Policy, Revision};
-use crate::deployment::refusal;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::fetch::access::Access;
-use crate::fetch::{self, FetchError, Request};
 use crate::hook::policy::HookPolicy;
 use crate::layout::{DEFAULT_PROGRAM, Layout};
 
@@ -118,37 +114,4 @@ pub(crate) fn revision(text: &str) -> Result<Revision, Failure> {
     }
     let path = std::path::absolute(text).map_err(|error| Failure::new(Exit::Usage, error))?;
     Ok(Revision::Local(path))
-}
-
-pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
-    let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
-    named.ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
-            Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",
-            Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
-            Revision::GitHub(_) => "name it with `--application NAME`",
-        })
-    })
-}
-
-/// The application that a revision itself names: by its manifest, or by the key under which `longshore push` put it.
-pub(crate) fn named_by(
-    revision: &Revision,
-    limits: &Limits,
-    stop: &AtomicUsize,
-) -> Result<Option<ApplicationName>, FetchError> {
-    match revision {
-        Revision::Local(_) => {
-            let access = Access::default();
-            let request = Request { revision, content_digest: None, limits, stop, access: &access };
-            let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
-            Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
-        }
-        Revision::Object(url) => {
-            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
-            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
-            Ok(commit.and_then(|_| parts.next()?.parse().ok()))
-        }
-        Revision::GitHub(_) => Ok(None),
-    }
 }

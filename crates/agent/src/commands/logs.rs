@@ -8,15 +8,16 @@ use longshore_core::ids::DeploymentId;
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 
-use super::{one, write};
+use super::write;
 use crate::cli::{LogsArgs, Output};
 use crate::display;
 use crate::layout::Layout;
+use crate::meant::one;
 use crate::printed::{LOOK_AGAIN, Reader, is_under_way};
 
 /// Runs the command.
 pub fn run(args: &LogsArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let found = one(layout, args.deployment.as_ref(), &args.group)?;
+    let found = one(layout, args.deployment.as_ref(), args.group.selection())?;
     let directory = layout.deployment(&found.group, &found.deployment);
     if args.follow {
         end_quietly_when_asked();

@@ -6,8 +6,8 @@ use longshore_core::ids::GroupId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 
 use super::protocol::Deploy;
-use crate::commands::deploy::application_of;
 use crate::deployment::agent;
+use crate::deployment::application::application_of;
 use crate::deployment::order::{Cause, Group, Order, Pace, Policy, Revision, StopFrom};
 use crate::settings::Settings;
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use longshore_core::appspec::FileExists;
 use longshore_core::digest::Sha256;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, causes};
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::problem::{Look, render};
@@ -183,16 +183,10 @@ pub struct Refusal {
 
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Refusal {
-        let mut causes = Vec::new();
-        let mut cause = failure.error.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
         Refusal {
             exit_code: failure.exit as u8,
             message: failure.error.to_string(),
-            causes,
+            causes: causes(&*failure.error).map(ToString::to_string).collect(),
             hints: failure.hints.clone(),
             problems: render(&failure.problems, Look::Plain),
         }

@@ -19,15 +19,14 @@ use super::ordered;
 use super::pause::{Paused, read_paused, remove_paused, write_paused};
 use super::protocol::{Answer, Deploy, Logs, Refusal, Request, Status};
 use super::socket::Bound;
-use crate::cli::GroupArgs;
-use crate::commands::one;
 use crate::daemon::notice::Notice;
 use crate::daemon::shared::Shared;
 use crate::deployment::drive;
 use crate::display;
 use crate::event::Event;
-use crate::history;
+use crate::history::{self, Selection};
 use crate::layout::Layout;
+use crate::meant::one;
 use crate::printed::{self, LOOK_AGAIN};
 
 /// How many may be connected.
@@ -332,12 +331,9 @@ impl Reporter<Event> for Passing {
 
 /// Reads what scripts printed, until the deployment ends if that is wanted.
 fn read_log(layout: &Layout, asked: &Logs, answers: &mpsc::Sender<Answer>) -> Result<(), Failure> {
-    let group = GroupArgs {
-        group: asked.group.clone(),
-        application: asked.application.clone(),
-        group_id: asked.group_id.clone(),
-    };
-    let found = one(layout, asked.deployment.as_ref(), &group)?;
+    let Logs { deployment, group, application, group_id, follow } = asked;
+    let selection = Selection { group: group.as_ref(), application: application.as_ref(), id: group_id.as_ref() };
+    let found = one(layout, deployment.as_ref(), selection)?;
     let directory = layout.deployment(&found.group, &found.deployment);
     let say = |answer| answers.blocking_send(answer).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe));
     let mut rest = Vec::new();
@@ -347,7 +343,7 @@ fn read_log(layout: &Layout, asked: &Logs, answers: &mpsc::Sender<Answer>) -> Re
     let mut reader = printed::Reader::new(directory.scripts_log());
     loop {
         // Looked at first: what was printed before the end is there to be read after it.
-        let is_under_way = asked.follow && found.has_journal && printed::is_under_way(layout, &found.group, &directory);
+        let is_under_way = *follow && found.has_journal && printed::is_under_way(layout, &found.group, &directory);
         let read = reader.read_on(|bytes| {
             rest.extend_from_slice(bytes);
             // A letter may be cut in two by the end of a piece, but not by that of a line.

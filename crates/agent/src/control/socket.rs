@@ -24,27 +24,33 @@ impl Bound {
         DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| about(folder, &error))?;
         make_way(path)?;
         let (gid, warning) = gid(group);
-        // Made elsewhere and moved: nobody can connect before it has its owner and mode.
-        let made = folder.join(format!(".s{}", std::process::id()));
-        let _ = fs::remove_file(&made);
-        let listener = UnixListener::bind(&made).map_err(|error| about(&made, &error))?;
-        let placed = (|| {
-            fs::set_permissions(&made, Permissions::from_mode(0o600))?;
-            if let Some(gid) = gid {
-                chown(&made, None, Some(gid.as_raw()))?;
-            }
-            fs::set_permissions(&made, Permissions::from_mode(0o660))?;
-            let inode = fs::metadata(&made)?.ino();
-            fs::rename(&made, path)?;
-            Ok(inode)
-        })();
-        let inode = placed.map_err(|error| {
-            // The error that matters is the first one.
-            let _ = fs::remove_file(&made);
-            about(path, &error)
-        })?;
+        // Made in a folder of its own and moved: nobody can connect before it has its owner and mode, whatever the umask.
+        let own = folder.join(format!(".s{}", std::process::id()));
+        let _ = fs::remove_dir_all(&own);
+        DirBuilder::new().mode(0o700).create(&own).map_err(|error| about(&own, &error))?;
+        let placed = place(&own.join("s"), gid, path);
+        // What stays is removed by the next process of this number.
+        let _ = fs::remove_dir_all(&own);
+        let (listener, inode) = placed.map_err(|error| about(path, &error))?;
         Ok((Bound { path: path.to_owned(), inode }, listener, warning))
     }
+}
+
+/// Makes a socket with its owner and mode, and moves it to its place.
+fn place(made: &Path, gid: Option<Gid>, path: &Path) -> io::Result<(UnixListener, u64)> {
+    let listener = UnixListener::bind(made)?;
+    let mode = match gid {
+        Some(gid) => {
+            chown(made, None, Some(gid.as_raw()))?;
+            0o660
+        }
+        // Not for the members of root's group either.
+        None => 0o600,
+    };
+    fs::set_permissions(made, Permissions::from_mode(mode))?;
+    let inode = fs::metadata(made)?.ino();
+    fs::rename(made, path)?;
+    Ok((listener, inode))
 }
 
 impl Drop for Bound {

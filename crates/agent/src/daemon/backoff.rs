@@ -1,7 +1,8 @@
 //! How long to wait before something is tried again.
 
-use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::time::Duration;
+
+use longshore_core::chance;
 
 /// Longer from time to time, and never the same on two hosts. The default begins with a second and ends with 90, the AWS
 /// agent 1.8.1's longest pause.
@@ -27,20 +28,13 @@ impl Backoff {
     pub fn pause(&mut self) -> Duration {
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.most);
-        jittered(due.mul_f64(0.75), 1.0 / 3.0, chance())
+        chance::between(due / 2, due)
     }
 }
 
-/// A time that is up to `share` longer or shorter. `chance`: from 0 to 1.
-pub fn jittered(time: Duration, share: f64, chance: f64) -> Duration {
-    time.mul_f64(1.0 + share * (2.0 * chance - 1.0))
-}
-
-/// A random number from 0 to 1; good enough for pauses.
-pub fn chance() -> f64 {
-    // A new hasher of the standard library is seeded by chance.
-    let bits = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(bits >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+/// A time that is up to a fifth longer or shorter.
+pub fn jittered(time: Duration) -> Duration {
+    chance::between(time.mul_f64(0.8), time.mul_f64(1.2))
 }
 
 #[cfg(test)]
@@ -60,8 +54,9 @@ mod tests {
     fn two_hosts_do_not_wait_equally_long() {
         let pauses: std::collections::BTreeSet<Duration> = (0..20).map(|_| Backoff::default().pause()).collect();
         assert!(pauses.len() > 15, "{pauses:?}");
-        let minute = Duration::from_secs(60);
-        assert_eq!(jittered(minute, 0.2, 0.0), Duration::from_secs(48));
-        assert_eq!(jittered(minute, 0.2, 1.0), Duration::from_secs(72));
+        let (least, most) = (Duration::from_secs(48), Duration::from_secs(72));
+        let minutes: std::collections::BTreeSet<Duration> =
+            (0..20).map(|_| jittered(Duration::from_secs(60))).collect();
+        assert!(minutes.len() > 15 && minutes.iter().all(|time| (least..=most).contains(time)), "{minutes:?}");
     }
 }

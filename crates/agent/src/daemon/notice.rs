@@ -1,7 +1,8 @@
 //! What the daemon has to say beside the events of its deployments.
 
-use std::iter;
+use std::error::Error;
 
+use longshore_core::failure::chain;
 use serde::Serialize;
 
 /// Something that happened to the daemon.
@@ -94,14 +95,8 @@ pub enum Notice {
     Stopped,
 }
 
-/// An error and its causes in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// The same, and what to do about it.
-pub fn with_hint(error: &(dyn std::error::Error + 'static), hint: Option<&str>) -> String {
+/// An error and its causes in one line, and what to do about it.
+pub fn with_hint(error: &dyn Error, hint: Option<&str>) -> String {
     let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     format!("{}{hint}", chain(error))
 }

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::lifecycle::LifecycleEvent;
 
 use super::agent::Agent;
@@ -16,7 +16,7 @@ use super::order::{Order, Pace};
 use super::plan::{Action, Plan};
 use super::prepare::{self, Ready};
 use super::progress::{FailedStep, Progress, Standing};
-use super::refusal::{self, in_one_line};
+use super::refusal;
 use super::run::{self, Ended, Run, begin, hooks, internal, lock, take_up, unreadable};
 use super::unfinished;
 use crate::hook::diagnostics::Diagnostics;
@@ -41,7 +41,7 @@ pub(super) fn command(agent: &Agent, order: &Order, event: &LifecycleEvent) -> A
                 Standing::Failed(step) => Some(diagnostics(progress, step)),
                 Standing::NotAsked | Standing::Open | Standing::Done | Standing::Ended(_) => None,
             });
-            let diagnostics = step.unwrap_or_else(|| Diagnostics::unknown(in_one_line(&*failure.error)));
+            let diagnostics = step.unwrap_or_else(|| Diagnostics::unknown(chain(&*failure.error)));
             Answer::Failed { diagnostics, failure }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use longshore_core::bundle::EntryKind;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::problem::Problem;
 use longshore_core::report::Fanout;
 use longshore_core::store::{ObjectUrl, StoreUrl};
@@ -119,7 +119,7 @@ fn reused(
         Some(path) => {
             let revision = order::Revision::Local(path);
             let request = Request { revision: &revision, ..Request::of(order, &agent.stop, &agent.access) };
-            fetch::fetch(&request, &directory.bundle(), &|_| ()).map_err(|error| refusal::in_one_line(&error))
+            fetch::fetch(&request, &directory.bundle(), &|_| ()).map_err(|error| chain(&error))
         }
     };
     match fetched {

@@ -114,12 +114,6 @@ pub fn fetch_failure(error: FetchError) -> Failure {
     }
 }
 
-/// An error and its causes in one line.
-pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// The bundle says that it is another application's.
 pub fn other_application(order: &Order, found: &ApplicationName) -> Failure {
     let message = format!(

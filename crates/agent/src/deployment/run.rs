@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::report::Fanout;
@@ -22,7 +22,7 @@ use super::order::{Cause, Order};
 use super::plan::{Action, PlannedEvent};
 use super::prepare::{self, Ready};
 use super::progress::{Closed, FailedStep, Progress};
-use super::refusal::{CannotWrite, in_one_line};
+use super::refusal::CannotWrite;
 use super::restore;
 use super::step::{Place, StepFailure, Steps};
 use super::throttle::elapsed;
@@ -353,7 +353,7 @@ impl Run<'_> {
         };
         let reason = failure.as_ref().map(|failure| match outcome {
             // What a store or an archive said is in the causes; of a script's end, the journal has its own line.
-            Outcome::Refused => in_one_line(&*failure.error),
+            Outcome::Refused => chain(&*failure.error),
             Outcome::Succeeded | Outcome::Failed | Outcome::Interrupted => failure.error.to_string(),
         });
         let mut restored = None;
@@ -397,7 +397,7 @@ impl Run<'_> {
         let (installed, good) = match (release::installed(layout, group), release::good(layout, group)) {
             (Ok(installed), Ok(good)) => (installed, good),
             (Err(error), _) | (_, Err(error)) => {
-                failure.hints.push(format!("nobody can tell what was installed before: {}", in_one_line(&error)));
+                failure.hints.push(format!("nobody can tell what was installed before: {}", chain(&error)));
                 return Ok(None);
             }
         };

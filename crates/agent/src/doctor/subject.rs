@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use longshore_core::appspec::AppSpec;
 use longshore_core::bundle::Limits;
+use longshore_core::failure::chain;
 use longshore_core::lifecycle::LifecycleEvent;
 
 use super::{Examination, Finding};
@@ -168,10 +169,4 @@ fn is_compose_file(name: &str) -> bool {
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::access::Access;
 use crate::github::GitHub;
-use crate::network::{self, NetworkError};
+use crate::network::{self, NetworkError, is_here};
 use crate::settings::Network;
 
 /// The API of github.com.
@@ -215,8 +214,12 @@ impl Api {
 
     /// Whether nobody on the way can read what is sent: by https it is encrypted, and on this host there is no way.
     fn is_encrypted(&self) -> Result<bool, GitHubError> {
-        let url = Url::parse(&self.url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-        let url = url.ok_or_else(|| GitHubError::Address(self.url.clone()))?;
+        let url = match Url::parse(&self.url).ok().filter(|url| ["http", "https"].contains(&url.scheme())) {
+            Some(url) => url,
+            // A password is not repeated.
+            None if self.url.contains('@') => return Err(GitHubError::Credentials),
+            None => return Err(GitHubError::Address(self.url.clone())),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(GitHubError::Credentials);
         }
@@ -280,13 +283,6 @@ impl Api {
     }
 }
 
-/// Whether an address is on this host.
-fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,7 +298,7 @@ mod tests {
         let with_user = |_: &str| Err("`GITHUB_API_URL` holds a user name or a password".to_owned());
         let by_https = |_: &str| Ok(true);
         let here = |_: &str| Ok(false);
-        let table: [(&str, &Expected); 18] = [
+        let table: [(&str, &Expected); 20] = [
             ("https://api.github.com", &by_https),
             ("HTTPS://github.example.com:8443/api/v3", &by_https),
             ("https://user:password@github.example.com", &with_user),
@@ -314,6 +310,8 @@ mod tests {
             ("http://[::1]:80", &here),
             ("http://127.0.0.1:x@127.0.0.2:8099", &with_user),
             ("http://localhost@github.example.com", &with_user),
+            ("ftp://user:password@github.example.com", &with_user),
+            ("user:password@github.example.com", &with_user),
             ("http://github.example.com", &unencrypted),
             ("http://localhost.example.com", &unencrypted),
             ("http://127.0.0.1.example.com", &unencrypted),

@@ -1,22 +1,24 @@
 //! Credentials that are found once, renewed in time, and shared.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use longshore_core::chance;
+use longshore_core::failure::chain;
 use longshore_core::store::Keys;
 use tokio::sync::Mutex as Gate;
 
 use super::error::IdentityError;
-use super::imds::Imds;
+use super::imds::{Found, Imds};
 use super::on_premises::{self, Means, Stamp};
 use super::shared_file;
 
-/// How long before they expire credentials are renewed; up to a minute more by chance, so that a fleet does not do it at once.
+/// How long before they expire credentials are renewed.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
+/// How much earlier at the most, by chance, so that a fleet does not do it at once.
+const EARLIER: Duration = Duration::from_secs(60);
 /// The pause after a renewal that failed, or brought nothing new.
 const AGAIN: Duration = Duration::from_secs(30);
 /// After how long a file is read again that did not change.
@@ -49,14 +51,6 @@ pub(super) enum Source {
     Session(PathBuf),
     /// Given once.
     Fixed(Keys),
-}
-
-/// Credentials as a source gives them.
-pub(super) struct Found {
-    /// The keys.
-    pub(super) keys: Keys,
-    /// When they expire; `None`: nobody says.
-    pub(super) expires: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -179,7 +173,7 @@ impl Shared {
         let renew = match expires {
             None => now + REREAD,
             Some(expires) => {
-                let wanted = expires.checked_sub(AHEAD + jitter()).unwrap_or(now);
+                let wanted = expires.checked_sub(AHEAD + chance::between(Duration::ZERO, EARLIER)).unwrap_or(now);
                 // The same ones again: the service renews them in its own time.
                 if news { wanted } else { wanted.max(now + AGAIN) }
             }
@@ -201,19 +195,4 @@ fn session_keys(file: &Path) -> Result<Keys, IdentityError> {
     let text =
         on_premises::read_secret(file).map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
     shared_file::parse(&text).map_err(|why| IdentityError::SharedFile { file: file.to_owned(), why })
-}
-
-/// Up to a minute, by the chance that seeds a new hasher of the standard library.
-fn jitter() -> Duration {
-    Duration::from_millis(RandomState::new().build_hasher().finish() % 60_000)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

@@ -10,7 +10,6 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::credentials::Found;
 use super::error::ImdsError;
 
 const TOKEN: &str = "latest/api/token";
@@ -48,6 +47,14 @@ enum Token {
     },
     /// There are none here, and none are needed.
     Needless,
+}
+
+/// Credentials as a source gives them.
+pub(super) struct Found {
+    /// The keys.
+    pub(super) keys: Keys,
+    /// When they expire; `None`: nobody says.
+    pub(super) expires: Option<Timestamp>,
 }
 
 /// What the instance identity document says.
@@ -174,9 +181,12 @@ impl Imds {
         if !answer.status().is_success() {
             return Err(ImdsError::Status { path: path.to_owned(), status: answer.status().as_u16() });
         }
+        self.body(path, answer).await
+    }
+
+    async fn body(&self, path: &str, mut answer: Response) -> Result<String, ImdsError> {
         let mut body = Vec::new();
-        let broken = |source| ImdsError::Unreachable { path: path.to_owned(), source };
-        while let Some(part) = answer.chunk().await.map_err(broken)? {
+        while let Some(part) = answer.chunk().await.map_err(|source| unreachable(path, source))? {
             body.extend_from_slice(&part);
             if body.len() > LIMIT {
                 return Err(self.wrong(path, "is too long"));
@@ -203,7 +213,7 @@ impl Imds {
         let ttl = ("x-aws-ec2-metadata-token-ttl-seconds", HeaderValue::from(TOKEN_TTL));
         let refused = match self.send(Method::PUT, TOKEN, Some(ttl), TOKEN_ANSWER).await {
             Ok(answer) if answer.status().is_success() => {
-                let text = answer.text().await.map_err(|source| unreachable(TOKEN, source))?;
+                let text = self.body(TOKEN, answer).await?;
                 let mut value = HeaderValue::from_str(text.trim()).map_err(|_| self.wrong(TOKEN, "is no token"))?;
                 value.set_sensitive(true);
                 *token = Token::Held { value: value.clone(), until: asked + Duration::from_secs(TOKEN_TTL - 60) };

@@ -48,7 +48,8 @@ impl Start {
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy().replace('%', "%%").replace('$', "$$");
     let is_plain = text.chars().all(|letter| !letter.is_whitespace() && !r#""'\;"#.contains(letter));
-    if is_plain { text } else { format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")) }
+    let escaped = || text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n").replace('\r', r"\r");
+    if is_plain { text } else { format!("\"{}\"", escaped()) }
 }
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ mod tests {
             (line(PROGRAM, DEFAULT_ROOT, toml), ("/usr/bin/longshore-agent run", true)),
             (line("/opt/x/agent", DEFAULT_ROOT, toml), ("/opt/x/agent run", false)),
             (line(PROGRAM, "/srv/a b", toml), ("/usr/bin/longshore-agent run --root \"/srv/a b\"", false)),
+            (line("/a\nUser=b", DEFAULT_ROOT, toml), (r#""/a\nUser=b" run"#, false)),
             (line("/a$b", "/100%", r#"/a"\b"#), (r#"/a$$b run --root /100%% --config "/a\"\\b""#, false)),
         ] {
             assert_eq!((found.0.as_str(), found.1), expected);

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::lifecycle::LifecycleEvent;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{oneshot, watch};
@@ -29,7 +29,7 @@ use crate::codedeploy::client::{Client, ServiceError};
 use crate::codedeploy::command::{CommandStatus, Envelope, HostCommand};
 use crate::codedeploy::specification;
 use crate::daemon::backoff::Backoff;
-use crate::daemon::notice::{Notice, chain, with_hint};
+use crate::daemon::notice::{Notice, with_hint};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::answer::Answer;

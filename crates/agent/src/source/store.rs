@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::host_status::{HostState, HostStatus, InstalledRelease};
 use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::pointer::{self, Pointer};
@@ -33,8 +33,8 @@ use self::mark::{End, Mark, MarkError};
 use self::place::{Place, PlaceError};
 use self::report::Report;
 use self::status::{Doing, Facts, Trouble};
-use crate::daemon::backoff::{Backoff, chance, jittered};
-use crate::daemon::notice::{self, Notice};
+use crate::daemon::backoff::{Backoff, jittered};
+use crate::daemon::notice::Notice;
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
 use crate::deployment::journal;
@@ -192,7 +192,7 @@ impl<'a> Follower<'a> {
                 let moving = self.moved.is_some_and(|moved| moved.elapsed() < MOVING);
                 let fast = moving || self.is_taken || self.job.is_some();
                 let pause = if fast { self.follow.fast_poll.min(self.follow.poll) } else { self.follow.poll };
-                jittered(pause, 0.2, chance())
+                jittered(pause)
             }
             Err(error) => {
                 let pause = self.backoff.get_or_insert(Backoff::new(self.follow.fast_poll, LONGEST)).pause();
@@ -230,7 +230,7 @@ impl<'a> Follower<'a> {
                     self.trouble = reason(error.line());
                     return Err(error);
                 }
-                Err(Blocked::Mark(error)) => reason(notice::chain(&error)),
+                Err(Blocked::Mark(error)) => reason(chain(&error)),
             },
         };
         if let Some(trouble) = trouble.as_ref().filter(|trouble| Some(*trouble) != self.trouble.as_ref()) {

@@ -5,7 +5,6 @@ mod download;
 mod refusal;
 mod upload;
 
-use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,13 +16,14 @@ use aws_sdk_s3::config::{
     Builder, Config, Credentials, ProvideCredentials as _, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
 use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use crate::chance;
 use connection::Way;
 use refusal::{Asked, Refusal};
 
@@ -143,8 +143,12 @@ impl S3Store {
             if size > READ_LIMIT {
                 return Err(StoreError::TooLarge { place: self.show(&key), size, limit: READ_LIMIT });
             }
-            match output.body.collect().await {
-                Ok(body) => return Ok(Changed::New { contents: body.to_vec(), etag }),
+            match collect(output.body).await {
+                Ok(contents) if contents.len() as u64 > READ_LIMIT => {
+                    let (place, size) = (self.show(&key), contents.len() as u64);
+                    return Err(StoreError::TooLarge { place, size, limit: READ_LIMIT });
+                }
+                Ok(contents) => return Ok(Changed::New { contents, etag }),
                 Err(error) => {
                     times += 1;
                     if times >= 3 {
@@ -346,6 +350,18 @@ fn endpoint_of(sdk: &SdkConfig) -> Option<String> {
     of_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
+/// The bytes of a small object, and no more of a larger one than tells that it is larger: an answer needs not say its length.
+async fn collect(mut body: ByteStream) -> Result<Vec<u8>, ByteStreamError> {
+    let mut contents = Vec::new();
+    while let Some(chunk) = body.try_next().await? {
+        contents.extend_from_slice(&chunk);
+        if contents.len() as u64 > READ_LIMIT {
+            break;
+        }
+    }
+    Ok(contents)
+}
+
 /// Settings of requests that move few bytes: an attempt that takes a minute is lost.
 fn small() -> Builder {
     let patience = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(60)).build();
@@ -356,9 +372,7 @@ fn small() -> Builder {
 async fn pause(times: u32) {
     let longest =
         Duration::from_millis(200).saturating_mul(1 << times.saturating_sub(1).min(10)).min(Duration::from_secs(10));
-    // A new hasher of the standard library is seeded by chance; that is all the randomness which is needed here.
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    tokio::time::sleep(longest.mul_f64(0.5 + chance as f64 / 2000.0)).await;
+    tokio::time::sleep(chance::between(longest / 2, longest)).await;
 }
 
 fn info_of_head(output: &HeadObjectOutput) -> ObjectInfo {

@@ -1,10 +1,10 @@
 //! What to do about a group's pointer, from what was seen before, what stands in the store, and what this host knows. Pure.
 
+use longshore_core::failure::chain;
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{Pointer, PointerError};
 
 use super::mark::Mark;
-use crate::daemon::notice::chain;
 
 /// What stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,9 @@ pub(super) fn parse(contents: &[u8], application: &ApplicationName, group: &Grou
     match Pointer::parse(contents, application, group) {
         Ok(pointer) => Standing::Pointer(Box::new(pointer)),
         Err(error @ PointerError::Format { .. }) => Standing::Unusable(format!("{error}; update the agent")),
-        Err(error @ (PointerError::Parse { .. } | PointerError::Other { .. })) => Standing::Unusable(chain(&error)),
+        Err(error @ (PointerError::Parse { .. } | PointerError::Other { .. } | PointerError::Field { .. })) => {
+            Standing::Unusable(chain(&error))
+        }
     }
 }
 

@@ -4,11 +4,11 @@ use std::error::Error;
 use std::future::Future;
 use std::path::PathBuf;
 
+use longshore_core::failure::chain;
 use longshore_core::store::{Changed, Store, StoreError, StoreUrl};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::daemon::notice;
 use crate::daemon::shared::{OpenStore, Shared};
 use crate::fetch::access::Access;
 
@@ -40,7 +40,7 @@ pub(super) enum PlaceError {
 impl PlaceError {
     /// The error with its causes and its remedy, one line.
     pub(super) fn line(&self) -> String {
-        let mut line = notice::chain(self);
+        let mut line = chain(self);
         if let PlaceError::Store(error) = self
             && let Some(hint) = error.hint()
         {

@@ -293,3 +293,14 @@ fn only_what_hosts_say_can_be_removed() {
     let keys: Vec<_> = now(store.list("")).unwrap().into_iter().map(|listed| listed.key).collect();
     assert_eq!(keys, ["groups/shop/dev.json"]);
 }
+
+#[test]
+fn a_small_object_that_is_large_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().to_owned());
+    fs::write(dir.path().join("pointer.json"), vec![b' '; 256 << 10]).unwrap();
+    assert_eq!(store.read("pointer.json").unwrap().map(|(contents, _)| contents.len()), Some(256 << 10));
+    fs::write(dir.path().join("pointer.json"), vec![b' '; (256 << 10) + 1]).unwrap();
+    let error = store.read("pointer.json").unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge { size: 262_145, limit: 262_144, .. }), "{error}");
+}

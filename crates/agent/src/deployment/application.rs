@@ -1,0 +1,47 @@
+//! Which application a revision is of, when nobody said it.
+
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+
+use longshore_core::bundle::Limits;
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::{ApplicationName, CommitHash};
+
+use super::order::Revision;
+use super::refusal;
+use crate::fetch::access::Access;
+use crate::fetch::{self, FetchError, Request};
+
+/// The application that a revision itself names; a failure where it names none.
+pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
+    let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
+    named.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
+            Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",
+            Revision::Object(_) => "name it with `--application NAME`; `longshore push` writes it into the key, `<application>/<commit>.zip`",
+            Revision::GitHub(_) => "name it with `--application NAME`",
+        })
+    })
+}
+
+/// The application that a revision itself names: by its manifest, or by the key under which `longshore push` put it.
+pub(crate) fn named_by(
+    revision: &Revision,
+    limits: &Limits,
+    stop: &AtomicUsize,
+) -> Result<Option<ApplicationName>, FetchError> {
+    match revision {
+        Revision::Local(_) => {
+            let access = Access::default();
+            let request = Request { revision, content_digest: None, limits, stop, access: &access };
+            let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
+            Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
+        }
+        Revision::Object(url) => {
+            let mut parts = url.split('?').next().unwrap_or(url).rsplit('/');
+            let commit = parts.next().and_then(|name| name.split(['.', '-']).next()?.parse::<CommitHash>().ok());
+            Ok(commit.and_then(|_| parts.next()?.parse().ok()))
+        }
+        Revision::GitHub(_) => Ok(None),
+    }
+}
