@@ -21,7 +21,7 @@ use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use self::backoff::Backoff;
 use self::notice::{Listener, Notice};
@@ -52,6 +52,9 @@ enum DaemonError {
     /// The root cannot be used.
     #[error("cannot use `{path}`")]
     Root { path: PathBuf, source: io::Error },
+    /// A part of it has a defect.
+    #[error("a part of the daemon broke down")]
+    Part(#[source] JoinError),
     /// The runtime cannot be started.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
@@ -65,8 +68,9 @@ where
     let _root = take_root(&settings.layout)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
-        // For short looks at the disk; deployments have threads of their own.
-        .max_blocking_threads(4)
+        // For short looks at the disk and for names of hosts; deployments have threads of their own. A store's folder that
+        // hangs keeps two of them for each group.
+        .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .map_err(|error| Failure::new(Exit::Failed, DaemonError::Runtime(error)))?;
@@ -99,11 +103,17 @@ where
     if let Some(codedeploy) = shared.settings.codedeploy.clone() {
         parts.spawn_local(obey(shared.clone(), codedeploy));
     }
-    notify.ready(&format!("takes orders from {}", sources.join(", ")));
-    tokio::select! {
-        () = signals.first() => {}
-        () = notify.watchdog(|| true) => {}
-    }
+    let takes = match sources.as_slice() {
+        [] => "takes orders from its socket alone; no source is configured".to_owned(),
+        sources => format!("takes orders from {}", sources.join(", ")),
+    };
+    notify.ready(&takes);
+    let broken = tokio::select! {
+        () = signals.first() => None,
+        () = notify.watchdog(|| true) => None,
+        // A source that broke down takes no orders any more. The next process does.
+        error = broken(&mut parts) => Some(error),
+    };
     notify.stopping();
     // The order matters: what runs stops at the next step before nobody takes its answer any more.
     shared.agent.handover.store(true, Ordering::Relaxed);
@@ -113,6 +123,8 @@ where
     let closed = tokio::task::spawn_blocking(move || desk.close());
     tokio::select! {
         _ = closed => {}
+        // An installation comes to its end first, which is no reason to take this for dead.
+        () = notify.watchdog(|| true) => {}
         // Whoever asks twice does not want to wait; a crash loses nothing either.
         () = signals.first() => return Ok(()),
     }
@@ -120,7 +132,20 @@ where
     let all = async { while parts.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_MOMENT, all).await;
     shared.listener.tell(&Notice::Stopped);
-    Ok(())
+    match broken {
+        None => Ok(()),
+        Some(error) => Err(Failure::new(Exit::Failed, DaemonError::Part(error))),
+    }
+}
+
+/// Returns when a part breaks down; one that has nothing to do ends.
+async fn broken(parts: &mut JoinSet<()>) -> JoinError {
+    while let Some(ended) = parts.join_next().await {
+        if let Err(error) = ended {
+            return error;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Goes on with deployments that an earlier agent left unfinished, whoever had ordered them.
@@ -132,12 +157,19 @@ fn go_on(shared: &Shared) {
     let follows = |group: &GroupId| {
         shared.settings.follow.iter().any(|follow| GroupId::of(&follow.application, &follow.group) == *group)
     };
+    // What the service had asked for was begun with these.
+    let codedeploy = shared.settings.codedeploy.as_ref();
+    let told: Arc<Vec<_>> = Arc::new(
+        codedeploy.map(|codedeploy| Identity::variables_for_hooks(&codedeploy.on_premises_file)).unwrap_or_default(),
+    );
     // Whoever follows a group goes on with it too, and says in which event it is.
     for group in groups.into_iter().filter(|group| !follows(group)) {
         let (agent, listener, of) = (shared.agent.clone(), Arc::clone(&shared.listener), group.clone());
-        let job = move || match drive::resume(&agent, &of) {
+        let told = Arc::clone(&told);
+        let job = move || match drive::resume_telling(&agent, &of, &told) {
             // Somebody deploys by hand, or it has been told as the deployment's own event.
             Ok(_) | Err(Failure { exit: Exit::Busy | Exit::HookFailed | Exit::InstallFailed, .. }) => {}
+            Err(failure) if drive::is_handover(&failure) => {}
             Err(failure) => {
                 listener.tell(&Notice::Warned { message: format!("group {of}: {}", failure.to_text().trim_end()) });
             }
@@ -176,7 +208,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
             }
             Err(failure) => {
                 let pause = backoff.pause();
-                shared.source_lost(source::codedeploy::NAME, &failure, pause.as_secs());
+                shared.source_lost(source::codedeploy::NAME, &failure, pause);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     _ = ending.changed() => return,
@@ -250,5 +282,22 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_breaks_down_is_noticed_and_one_that_ends_is_none() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(async {
+            let mut parts = JoinSet::new();
+            parts.spawn(async {});
+            parts.spawn(async { panic!("a defect") });
+            broken(&mut parts).await
+        });
+        assert!(error.is_panic());
     }
 }

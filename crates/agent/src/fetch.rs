@@ -218,8 +218,10 @@ fn download(
             info = fetch => info,
             () = asked_to_stop(request.stop) => Err(FetchError::Stopped(url.to_owned())),
         }
-    })?;
-    Ok(source_of(object, info))
+    });
+    // A name of a host that is being looked up holds nobody up who asked to stop.
+    runtime.shutdown_background();
+    Ok(source_of(object, info?))
 }
 
 async fn get(
@@ -239,7 +241,7 @@ fn download_commit(
 ) -> Result<BundleSource, FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
     let api = Api::of(request.access);
-    runtime.block_on(async {
+    let fetched = runtime.block_on(async {
         // An archive that is larger than what may be unpacked cannot be opened.
         tokio::select! {
             fetched = api.get(github, to, request.limits.total, progress) => {
@@ -247,7 +249,9 @@ fn download_commit(
             }
             () = asked_to_stop(request.stop) => Err(FetchError::Stopped(github.to_string())),
         }
-    })?;
+    });
+    runtime.shutdown_background();
+    fetched?;
     Ok(BundleSource::GitHub { commit: github.commit.clone() })
 }
 

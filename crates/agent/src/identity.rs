@@ -48,6 +48,12 @@ impl Identity {
         Identity::find_in(&settings.on_premises_file, settings.imds_v1, &|name| std::env::var(name).ok()).await
     }
 
+    /// [`Identity::hook_variables`], of which nobody on the network need know. None where the file says nothing.
+    pub fn variables_for_hooks(on_premises_file: &Path) -> Vec<(String, String)> {
+        let registered = on_premises::read(on_premises_file).ok().flatten();
+        registered.map(|found| Identity::of_registered(found, on_premises_file).hook_variables).unwrap_or_default()
+    }
+
     /// The same with the variables of another environment.
     pub async fn find_in(
         on_premises_file: &Path,

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use longshore_agent::control::{self, read_paused};
 use longshore_agent::daemon::notice::{Listener, Notice};
@@ -146,7 +147,7 @@ fn status_tells_sources_groups_and_what_is_worked_on_in_text_and_json() {
     host.deploy(&site(&host, "one"), &[]).succeeds();
     let daemon = Daemon::start(&host);
     daemon.shared.source_answered("CodeDeploy");
-    daemon.shared.source_lost("group `dev` in s3://releases", "no route to host", 30);
+    daemon.shared.source_lost("group `dev` in s3://releases", "no route to host", Duration::from_secs(30));
     let (let_go, wait) = mpsc::channel::<()>();
     daemon.shared.desk.submit("shop~dev".parse().unwrap(), Box::new(move || wait.recv().unwrap()));
     let text = daemon.asked(&host, &["status"]).succeeds().out;

@@ -368,3 +368,21 @@ fn a_bundle_that_is_not_the_one_that_was_pointed_at_is_refused() {
         format!("bundle `{url}` has content digest {}, and {} was asked for", one.content_digest, two.content_digest);
     assert_eq!((host.status()["reason"].as_str(), host.site().as_str()), (Some(reason.as_str()), "one"));
 }
+
+#[test]
+fn a_folder_that_hangs_holds_up_its_own_question_and_nothing_else() {
+    let host = Host::new();
+    let one = host.release("one");
+    // As another host would that hangs while it writes its status, on a file system of the network.
+    let folder = host.store().join("status/shop/dev");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = fs::File::create(folder.join(".longshore.lock")).unwrap();
+    lock.lock().unwrap();
+    host.point(4, "d-ONE", &one);
+    let agent = host.start();
+    wait_until(|| host.site() == "one");
+    assert_eq!(host.status(), json!(null), "the status waits");
+    drop(lock);
+    host.says("succeeded", "d-ONE");
+    agent.stop();
+}

@@ -163,9 +163,7 @@ impl ServiceError {
             | ServiceError::Throttled { .. }
             | ServiceError::Credentials { .. }
             | ServiceError::ClockSkew { .. }
-            | ServiceError::Answer { .. }
             | ServiceError::Content { .. }
-            | ServiceError::TooLarge { .. }
             | ServiceError::Redirected { .. }
             | ServiceError::Network { .. }
             | ServiceError::Identity(_) => true,
@@ -174,7 +172,9 @@ impl ServiceError {
             ServiceError::Client { kind, .. } => {
                 kind.as_deref().is_none_or(|kind| DENIED.contains(&kind) || WRONGLY_SIGNED.contains(&kind))
             }
-            ServiceError::Sign { .. } => false,
+            // One that was cut may come whole; one that says something else will say it again.
+            ServiceError::Answer { source, .. } => source.is_eof() || source.is_syntax(),
+            ServiceError::TooLarge { .. } | ServiceError::Sign { .. } => false,
         }
     }
 

@@ -29,8 +29,12 @@ impl Desk {
             None => {
                 busy.insert(group.clone(), VecDeque::new());
                 let inner = Arc::clone(&self.0);
-                // A thread lives as long as its group has work: an idle daemon has none.
-                thread::spawn(move || inner.work(&group, job));
+                let name = group.clone();
+                // A thread lives as long as its group has work: an idle daemon has none. Where none can be had the job is
+                // dropped, of which its sender hears, and the group stays free.
+                if thread::Builder::new().spawn(move || inner.work(&name, job)).is_err() {
+                    busy.remove(&group);
+                }
             }
         }
     }

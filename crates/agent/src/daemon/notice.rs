@@ -40,10 +40,21 @@ pub enum Notice {
         /// Its id.
         command: String,
     },
+    /// What the CodeDeploy service is to be told of a command does not reach it yet.
+    AnswerKept {
+        /// The command's id.
+        command: String,
+        /// Its event.
+        event: String,
+        /// Why, with its causes.
+        reason: String,
+    },
     /// A command of the CodeDeploy service cannot be carried out as it is; the service is told so.
     CommandRefused {
         /// Its id.
         command: String,
+        /// Its event.
+        event: String,
         /// Why, with its causes.
         reason: String,
     },
@@ -51,6 +62,8 @@ pub enum Notice {
     ResultRefused {
         /// The command's id.
         command: String,
+        /// Its event.
+        event: String,
         /// Why, with its causes.
         reason: String,
     },

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use longshore_core::report::Reporter;
 use longshore_core::store::{Store, StoreUrl};
@@ -98,12 +99,13 @@ impl Shared {
     }
 
     /// A source could not be reached or refused. `reason` with its causes, one line.
-    pub fn source_lost(&self, source: &str, reason: &str, retry_s: u64) {
+    pub fn source_lost(&self, source: &str, reason: &str, retry: Duration) {
         let mut sources = self.lock();
         let state = sources.entry(source.to_owned()).or_default();
         if state.lost.as_deref() != Some(reason) {
             state.lost = Some(reason.to_owned());
             drop(sources);
+            let retry_s = retry.as_secs() + u64::from(retry.subsec_nanos() > 0);
             self.listener.tell(&Notice::SourceLost { source: source.to_owned(), reason: reason.to_owned(), retry_s });
         }
     }

@@ -58,6 +58,13 @@ impl Agent {
         Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access, shim })
     }
 
+    /// The same with further variables for its scripts.
+    pub fn telling(&self, variables: &[(String, String)]) -> Agent {
+        let mut agent = self.clone();
+        agent.environment.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        agent
+    }
+
     /// The event stream of one deployment: to the reader, and appended to `events.jsonl` in the deployment's folder, which
     /// should exist.
     pub(super) fn events(&self, order: &Order) -> Fanout<Event> {

@@ -100,6 +100,7 @@ fn one(
     if let Some(ended) = recorded {
         return Ok((progress, ended));
     }
+    unfinished::refuse_beside_scripts(agent, lock, &progress.order.deployment)?;
     let directory = agent.layout.deployment(&progress.order.group.id, &progress.order.deployment);
     let (journal, events, progress) = if progress.order.number == 0 {
         begin(agent, &directory, &progress.order)?

@@ -36,6 +36,7 @@ pub fn deploy(agent: &Agent, order: &Order) -> Result<(), Failure> {
 pub fn deploy_or_resume(agent: &Agent, order: &Order) -> Result<(), Failure> {
     let lock = lock(&agent.layout, &order.group.id, &format!("deployment {}", order.deployment))?;
     unfinished::sweep(agent, &lock);
+    unfinished::refuse_beside_scripts(agent, &lock, &order.deployment)?;
     carry_out(agent, &lock, order)
 }
 
@@ -50,6 +51,11 @@ pub fn command(agent: &Agent, order: &Order, event: &LifecycleEvent) -> Answer {
 /// the deployment. One that waits for its next event is left alone; of one whose events are asked for one at a time, only
 /// the event is finished that was begun.
 pub fn resume(agent: &Agent, group: &GroupId) -> Result<bool, Failure> {
+    resume_telling(agent, group, &[])
+}
+
+/// As [`resume`]. `variables`: what scripts of events that are asked for are told beside.
+pub fn resume_telling(agent: &Agent, group: &GroupId, variables: &[(String, String)]) -> Result<bool, Failure> {
     let lock = lock(&agent.layout, group, "resume")?;
     unfinished::sweep(agent, &lock);
     let mut open = Vec::new();
@@ -66,7 +72,7 @@ pub fn resume(agent: &Agent, group: &GroupId) -> Result<bool, Failure> {
     let newest = open.into_iter().max_by_key(|progress| (!is_restore(progress), progress.order.number));
     let Some(progress) = newest else { return Ok(false) };
     match (progress.order.pace, progress.left().cloned()) {
-        (Pace::OnCommand, Some(event)) => command::go_on(agent, &lock, progress, &event),
+        (Pace::OnCommand, Some(event)) => command::go_on(&agent.telling(variables), &lock, progress, &event),
         (Pace::AtOnce | Pace::OnCommand, _) => carry_out(agent, &lock, &progress.order),
     }
     .map(|()| true)

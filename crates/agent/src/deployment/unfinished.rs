@@ -58,6 +58,21 @@ pub(super) fn close(agent: &Agent, events: &Fanout<Event>, lock: &Lock, current:
     Ok(())
 }
 
+/// Refuses to begin beside a script of an unfinished deployment, before anything is written down: whoever waits for it can ask
+/// again. [`close`] refuses too, when it finds one.
+pub(super) fn refuse_beside_scripts(agent: &Agent, lock: &Lock, current: &DeploymentId) -> Result<(), Failure> {
+    for (id, path) in history::journals(&agent.layout, &lock.group).map_err(failed)? {
+        if id == *current {
+            continue;
+        }
+        let lines = journal::read(&path).map_err(failed)?;
+        if journal::outcome(&lines).is_none() {
+            scripts(&lines).try_for_each(|(location, number)| refuse_beside(agent, lock, &id, location, number))?;
+        }
+    }
+    Ok(())
+}
+
 fn note(agent: &Agent, journal: PathBuf, entry: Entry) -> Result<(), Failure> {
     Journal::reopen(journal, agent.now).and_then(|mut journal| journal.append(entry)).map_err(failed)
 }
@@ -119,32 +134,43 @@ fn refuse_beside_script(
     lines: &[Line],
 ) -> Result<(), Failure> {
     let earlier = agent.layout.deployment(&lock.group, id);
-    for line in lines {
-        let Entry::Planned { steps, .. } = &line.entry else { continue };
-        for step in steps {
-            let Step::RunHook { location, number, .. } = step else { continue };
-            let hook = earlier.hook(*number);
-            if watch::is_running(&hook).map_err(failed)? {
-                let message = format!("script `{location}` of the interrupted deployment {id} still runs");
-                return Err(Failure::new(Exit::Busy, message)
-                    .hint(format!(
-                        "wait for it and finish that deployment: longshore-agent resume{}",
-                        agent.layout.option()
-                    ))
-                    .hint(format!("it writes to {}", earlier.scripts_log().display())));
+    for (location, number) in scripts(lines) {
+        refuse_beside(agent, lock, id, location, number)?;
+        let hook = earlier.hook(number);
+        if watch::was_started(&hook).map_err(failed)? {
+            // Without the process that watched it, it has no limit and nobody reads it: what still runs is ended.
+            let report = watch::follow(&hook, &mut |_, _| ()).map_err(failed)?;
+            for note in report.notes {
+                let message = format!("script `{location}` of the interrupted deployment {id}: {note}");
+                events.emit(&Event::Warning { message });
             }
-            if watch::was_started(&hook).map_err(failed)? {
-                // Without the process that watched it, it has no limit and nobody reads it: what still runs is ended.
-                let report = watch::follow(&hook, &mut |_, _| ()).map_err(failed)?;
-                for note in report.notes {
-                    let message = format!("script `{location}` of the interrupted deployment {id}: {note}");
-                    events.emit(&Event::Warning { message });
-                }
-            }
-            watch::tidy(&hook);
         }
+        watch::tidy(&hook);
     }
     Ok(())
+}
+
+/// The scripts of a deployment that may have been started, each with its number.
+fn scripts(lines: &[Line]) -> impl Iterator<Item = (&str, usize)> {
+    let planned = lines.iter().filter_map(|line| {
+        let Entry::Planned { steps, .. } = &line.entry else { return None };
+        Some(steps)
+    });
+    planned.flatten().filter_map(|step| match step {
+        Step::RunHook { location, number, .. } => Some((location.as_str(), *number)),
+        Step::MarkMostRecent | Step::Install => None,
+    })
+}
+
+fn refuse_beside(agent: &Agent, lock: &Lock, id: &DeploymentId, location: &str, number: usize) -> Result<(), Failure> {
+    let earlier = agent.layout.deployment(&lock.group, id);
+    if !watch::is_running(&earlier.hook(number)).map_err(failed)? {
+        return Ok(());
+    }
+    let message = format!("script `{location}` of the interrupted deployment {id} still runs");
+    Err(Failure::new(Exit::Busy, message)
+        .hint(format!("wait for it and finish that deployment: longshore-agent resume{}", agent.layout.option()))
+        .hint(format!("it writes to {}", earlier.scripts_log().display())))
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

@@ -239,11 +239,14 @@ fn of_notice(notice: &Notice) -> (Level, String) {
         }
         Notice::SourceBack { source } => (Level::Info, format!("{source} answers again")),
         Notice::CommandAgain { command } => (Level::Debug, format!("command {command} came again")),
-        Notice::CommandRefused { command, reason } => {
-            (Level::Error, format!("command {command} cannot be carried out: {reason}"))
+        Notice::AnswerKept { event, reason, .. } => {
+            (Level::Warn, format!("CodeDeploy does not hear of {event} yet, and is told again: {reason}"))
         }
-        Notice::ResultRefused { command, reason } => {
-            (Level::Error, format!("CodeDeploy does not take the result of command {command}: {reason}"))
+        Notice::CommandRefused { event, reason, .. } => {
+            (Level::Error, format!("{event}, as CodeDeploy asks for it, cannot be carried out: {reason}"))
+        }
+        Notice::ResultRefused { event, reason, .. } => {
+            (Level::Error, format!("CodeDeploy does not take the result of {event}: {reason}"))
         }
         Notice::Ordered { by, deployment, revision } => {
             (Level::Info, format!("{deployment} ordered by {by}, from {revision}"))

@@ -16,10 +16,12 @@ mod tracking;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::lifecycle::LifecycleEvent;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -40,7 +42,7 @@ use crate::fetch::access::Access;
 use crate::hook::diagnostics::Diagnostics;
 use crate::identity::Identity;
 use crate::settings::CodeDeploy;
-use ledger::{Ledger, LedgerError, Record, State};
+use ledger::{Ledger, Record, State};
 use tracking::Tracking;
 
 /// The name of this source.
@@ -68,9 +70,20 @@ struct Work {
 /// Takes commands until the daemon ends, and then until every one is settled or handed over.
 pub async fn take(shared: Shared, settings: CodeDeploy, identity: Identity, client: Client, access: Access) {
     let layout = &shared.settings.layout;
-    let ledger = match Ledger::open(layout.host_commands()) {
-        Ok(ledger) => ledger,
-        Err(error) => return shared.source_lost(NAME, &chain(&error), 0),
+    let (mut ending, mut backoff) = (shared.ending.clone(), Backoff::default());
+    let ledger = loop {
+        match Ledger::open(layout.host_commands()) {
+            Ok(ledger) => break ledger,
+            // A disk that is full or read-only now may not be for ever.
+            Err(error) => {
+                let pause = backoff.pause();
+                shared.source_lost(NAME, &chain(&error), pause);
+                sleep(pause, &mut ending).await;
+            }
+        }
+        if *ending.borrow() {
+            return;
+        }
     };
     let tracking = Tracking::below(layout.root(), &settings.tracking);
     let active = RefCell::default();
@@ -102,6 +115,8 @@ impl Work {
             let polled = tokio::select! {
                 polled = self.client.poll() => polled,
                 _ = ending.changed() => break,
+                // What is on its way now nobody acknowledges, so it comes again.
+                _ = paused.changed() => continue,
             };
             let taken = match polled {
                 Ok(None) => Ok(()),
@@ -116,7 +131,7 @@ impl Work {
                 }
                 Err(reason) => {
                     let pause = backoff.pause();
-                    self.shared.source_lost(NAME, &reason, pause.as_secs());
+                    self.shared.source_lost(NAME, &reason, pause);
                     pause
                 }
             };
@@ -192,43 +207,45 @@ impl Work {
         if !self.active.borrow_mut().insert(id.clone()) {
             return;
         }
-        if let Err(error) = self.advance(record).await {
-            // Its record says less than is true: the next agent, or the next delivery, goes on from there.
-            self.tell(&Notice::Warned { message: chain(&error) });
-        }
+        self.advance(record).await;
         self.active.borrow_mut().remove(&id);
     }
 
-    async fn advance(&self, mut record: Record) -> Result<(), LedgerError> {
+    async fn advance(&self, mut record: Record) {
         loop {
             let next = match &record.state {
-                State::Taken => self.begin(&mut record).await?,
+                State::Taken => self.begin(&mut record).await,
                 State::Running { .. } => self.run_written(&record).await,
                 State::Ended { .. } => self.deliver(&record).await,
                 // The service asks again, because it did not hear us.
-                State::Settled { status: None, .. } => self.begin(&mut record).await?,
+                State::Settled { status: None, .. } => self.begin(&mut record).await,
                 State::Settled { status: Some(status), diagnostics } => {
                     let _ = self.complete(&record.command, *status, diagnostics).await;
-                    return Ok(());
+                    return;
                 }
             };
-            let Some(next) = next else { return Ok(()) };
-            let settled = matches!(next, State::Settled { .. });
+            let Some(next) = next else { return };
             record.state = next;
-            self.ledger.write(&record)?;
-            if settled {
-                return Ok(());
+            self.write_down(&record);
+            if let State::Settled { .. } = record.state {
+                return;
             }
         }
     }
 
+    /// A full disk is no reason to keep a result from the service. The record says less than is true then: the next agent goes
+    /// on from there, and the deployment's journal knows what was done.
+    fn write_down(&self, record: &Record) {
+        if let Err(error) = self.ledger.write(record) {
+            self.tell(&Notice::Warned { message: chain(&error) });
+        }
+    }
+
     /// Asks what a command is about, tells the service that we work on it, and does. `None`: the daemon ends.
-    async fn begin(&self, record: &mut Record) -> Result<Option<State>, LedgerError> {
+    async fn begin(&self, record: &mut Record) -> Option<State> {
         let id = record.command.host_command_identifier.clone();
         let execution = &record.command.deployment_execution_id;
-        let Some(said) = self.persistently(async || self.client.specification(execution).await).await else {
-            return Ok(None);
-        };
+        let said = self.persistently(&record.command, async || self.client.specification(execution).await).await?;
         let signature = &self.settings.signature;
         let read = said.map_err(|error| with_hint(&error, error.hint())).and_then(|said| {
             specification::read(&said, signature, &self.settings.policy, SystemTime::now())
@@ -237,8 +254,12 @@ impl Work {
         let specified = match read {
             Ok(specified) => specified,
             Err(reason) => {
-                self.tell(&Notice::CommandRefused { command: id, reason: reason.clone() });
-                return Ok(Some(failed(&Diagnostics::unknown(reason))));
+                self.tell(&Notice::CommandRefused {
+                    command: id,
+                    event: record.command.command_name.clone(),
+                    reason: reason.clone(),
+                });
+                return Some(failed(&Diagnostics::unknown(reason)));
             }
         };
         for message in specified.warnings {
@@ -252,20 +273,19 @@ impl Work {
         };
         let acknowledgement = Envelope::of_acknowledgement(is_noop);
         let acknowledge = async || self.client.acknowledge(&id, &acknowledgement).await;
-        let Some(acknowledged) = self.persistently(acknowledge).await else { return Ok(None) };
-        let status = match acknowledged {
+        let status = match self.persistently(&record.command, acknowledge).await? {
             Ok(status) => status,
-            Err(error) => return Ok(Some(failed(&Diagnostics::unknown(chain(&error))))),
+            Err(error) => return Some(failed(&Diagnostics::unknown(chain(&error)))),
         };
         let Some(event) = event else {
             let message = format!("`{name}` is no command that this agent knows");
-            self.tell(&Notice::CommandRefused { command: id, reason: message.clone() });
-            return Ok(Some(match status {
+            self.tell(&Notice::CommandRefused { command: id, event: name.clone(), reason: message.clone() });
+            return Some(match status {
                 Some(CommandStatus::Succeeded | CommandStatus::Failed) => settled_by_service(),
                 Some(CommandStatus::Pending | CommandStatus::InProgress) | None => {
                     failed(&Diagnostics::unknown(message))
                 }
-            }));
+            });
         };
         let order = specified.order;
         let running = State::Running {
@@ -276,21 +296,21 @@ impl Work {
         match status {
             Some(CommandStatus::Pending | CommandStatus::InProgress) | None => {
                 record.state = running;
-                self.ledger.write(record)?;
-                Ok(self.run(&record.command, order, event, specified.github_token).await)
+                self.write_down(record);
+                self.run(&record.command, order, event, specified.github_token).await
             }
             // A no-op that the service takes for failed: it may be told better (AWS agent 1.8.1).
-            Some(CommandStatus::Failed) if is_noop => Ok(Some(State::Ended {
+            Some(CommandStatus::Failed) if is_noop => Some(State::Ended {
                 status: CommandStatus::Succeeded,
                 diagnostics: Diagnostics::succeeded("CompletedNoopCommand").to_json(),
-            })),
-            Some(CommandStatus::Failed) => Ok(Some(settled_by_service())),
+            }),
+            Some(CommandStatus::Failed) => Some(settled_by_service()),
             Some(CommandStatus::Succeeded) => {
                 // Over for the service. Our journal gets its line, and what comes is fetched early, all the same.
                 if is_noop && self.run(&record.command, order, event, specified.github_token).await.is_none() {
-                    return Ok(None);
+                    return None;
                 }
-                Ok(Some(settled_by_service()))
+                Some(settled_by_service())
             }
         }
     }
@@ -302,10 +322,14 @@ impl Work {
         let directory = self.shared.settings.layout.deployment(group, deployment);
         let progress = journal::read(&directory.journal()).ok().and_then(Progress::replay);
         match progress {
-            Some(Progress { order, prepared: Some(_), .. }) => {
-                self.run(&record.command, order, event.clone(), None).await
+            // What it needs was fetched, or it needs nothing.
+            Some(progress) if progress.plan_of(event).is_some() => {
+                self.run(&record.command, progress.order, event.clone(), None).await
             }
-            Some(_) | None => Some(State::Taken),
+            Some(_) | None => {
+                self.tracking.end(deployment);
+                Some(State::Taken)
+            }
         }
     }
 
@@ -321,9 +345,7 @@ impl Work {
         self.tracking.begin(&order.deployment, id);
         let deployment = order.deployment.clone();
         let access = Access { github_token, ..self.access.clone() };
-        let mut agent = self.shared.agent(access, None);
-        let variables = self.identity.hook_variables.iter();
-        agent.environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        let agent = self.shared.agent(access, None).telling(&self.identity.hook_variables);
         let mut ending = self.shared.ending.clone();
         let begun = Instant::now();
         let answer = loop {
@@ -351,22 +373,27 @@ impl Work {
     /// Has the engine carry an event out, and tells the service now and then that it still does.
     async fn ask(&self, agent: &Agent, order: &Order, event: &LifecycleEvent, id: &str) -> Answer {
         let (answers, mut answered) = oneshot::channel();
-        let (agent, order, event) = (agent.clone(), order.clone(), event.clone());
+        let (worker, order, event) = (agent.clone(), order.clone(), event.clone());
         let group = order.group.id.clone();
         let job = move || {
             // Whoever asked may be gone; the journal has it.
-            let _ = answers.send(drive::command(&agent, &order, &event));
+            let _ = answers.send(drive::command(&worker, &order, &event));
         };
         self.shared.desk.submit(group, Box::new(job));
+        let answer =
+            |answer: Result<Answer, RecvError>| answer.unwrap_or_else(|_| lost(agent.handover.load(Ordering::Relaxed)));
         let mut tells = true;
         loop {
             tokio::select! {
-                // The desk dropped it, because the daemon ends.
-                answer = &mut answered => return answer.unwrap_or(Answer::HandedOver),
+                answered = &mut answered => return answer(answered),
                 () = tokio::time::sleep(UPDATE), if tells => {
                     // AWS's agent never says it; a service that does not want to hear it is not told again.
                     let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + UPDATE;
-                    tells = self.client.update(id, Some(end.as_secs_f64()), None).await.is_ok();
+                    tells = tokio::select! {
+                        // A service that is slow to hear it keeps nobody from the result.
+                        answered = &mut answered => return answer(answered),
+                        told = self.client.update(id, Some(end.as_secs_f64()), None) => told.is_ok(),
+                    };
                 }
             }
         }
@@ -393,8 +420,8 @@ impl Work {
             Ok(()) => Some(settled()),
             Err(error) => {
                 // Said with the same words it will not be taken the next time either.
-                let command = record.command.host_command_identifier.clone();
-                self.tell(&Notice::ResultRefused { command, reason: with_hint(&error, error.hint()) });
+                let (command, event) = named(&record.command);
+                self.tell(&Notice::ResultRefused { command, event, reason: with_hint(&error, error.hint()) });
                 Some(settled())
             }
         }
@@ -408,16 +435,18 @@ impl Work {
     ) -> Option<Result<(), ServiceError>> {
         let diagnostics = Envelope { format: "JSON".to_owned(), payload: diagnostics.to_owned() };
         let id = &command.host_command_identifier;
-        self.persistently(async || self.client.complete(id, status, &diagnostics).await).await
+        self.persistently(command, async || self.client.complete(id, status, &diagnostics).await).await
     }
 
     /// Says something to the service until it answers, or says that it makes no sense. `None`: the daemon ends.
     async fn persistently<T>(
         &self,
+        command: &HostCommand,
         mut say: impl AsyncFnMut() -> Result<T, ServiceError>,
     ) -> Option<Result<T, ServiceError>> {
         let mut ending = self.shared.ending.clone();
         let mut backoff = Backoff::default();
+        let mut told = None;
         loop {
             let is_last = *ending.borrow();
             let said = tokio::select! {
@@ -431,7 +460,12 @@ impl Work {
                         return None;
                     }
                     let pause = backoff.pause();
-                    self.shared.source_lost(NAME, &with_hint(&error, error.hint()), pause.as_secs());
+                    let reason = with_hint(&error, error.hint());
+                    if told.as_ref() != Some(&reason) {
+                        let (command, event) = named(command);
+                        self.tell(&Notice::AnswerKept { command, event, reason: reason.clone() });
+                        told = Some(reason);
+                    }
                     sleep(pause, &mut ending).await;
                 }
                 said => return Some(said),
@@ -444,8 +478,24 @@ impl Work {
     }
 }
 
+/// Nobody answers for an event any more. The desk dropped it when the daemon ends; otherwise no thread could be had for it, or
+/// the one that it had broke down. Without a word the service would wait for it for an hour.
+fn lost(ends: bool) -> Answer {
+    if ends {
+        return Answer::HandedOver;
+    }
+    let message = "the agent lost the event: no thread could be had for it, or the agent has a defect";
+    let failure = Failure::new(Exit::Failed, message);
+    Answer::Failed { diagnostics: Diagnostics::unknown(message.to_owned()), failure }
+}
+
 fn failed(diagnostics: &Diagnostics) -> State {
     State::Ended { status: CommandStatus::Failed, diagnostics: diagnostics.to_json() }
+}
+
+/// A command's id, and its event.
+fn named(command: &HostCommand) -> (String, String) {
+    (command.host_command_identifier.clone(), command.command_name.clone())
 }
 
 fn settled_by_service() -> State {
@@ -471,4 +521,15 @@ async fn ended(ending: &mut watch::Receiver<bool>) {
     // The sender lives as long as the daemon.
     let _ = ending.wait_for(|ending| *ending).await;
     tokio::time::sleep(LAST_WORD).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_nobody_answers_for_has_failed_unless_the_daemon_ends() {
+        assert!(matches!(lost(true), Answer::HandedOver));
+        assert!(matches!(lost(false), Answer::Failed { diagnostics, .. } if diagnostics.error_code == 5));
+    }
 }

@@ -196,7 +196,7 @@ impl<'a> Follower<'a> {
             }
             Err(error) => {
                 let pause = self.backoff.get_or_insert(Backoff::new(self.follow.fast_poll, LONGEST)).pause();
-                self.shared.source_lost(self.source, &error.line(), pause.as_secs());
+                self.shared.source_lost(self.source, &error.line(), pause);
                 pause
             }
         }

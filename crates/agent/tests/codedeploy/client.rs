@@ -244,7 +244,7 @@ async fn each_fault_has_its_error_and_the_daemon_asks_again_itself() {
             &|_| {
                 "CodeDeploy's answer to `PollHostCommand` is not what was expected: EOF while parsing a value at line 1 column 15".to_owned()
             },
-            false,
+            true,
         ),
         (
             json(200, r#"{"HostCommand":{"HostCommandIdentifier":"c"}}"#),
@@ -263,7 +263,7 @@ async fn each_fault_has_its_error_and_the_daemon_asks_again_itself() {
             &|_| {
                 "the answer to `PollHostCommand` leads to `http://127.0.0.1:9/`, which CodeDeploy never does".to_owned()
             },
-            false,
+            true,
         ),
         (Reply::Silence, &|server| network(server, "operation timed out"), true),
         (

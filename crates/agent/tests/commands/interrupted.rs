@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use longshore_agent::deployment::answer::Answer;
 use longshore_agent::deployment::drive;
 use longshore_agent::deployment::order::{Order, Pace, Revision};
 use longshore_agent::layout::Layout;
 use longshore_agent::lock::Lock;
+use longshore_core::failure::Exit;
 
 use crate::fixture::{IN_PLACE, Told, agent, agent_at, all, ask, journal, order, standing};
 use crate::sandbox::{Sandbox, wait_until};
@@ -20,7 +22,7 @@ fn waiting(host: &Sandbox) -> PathBuf {
     let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: wait.sh\n    - location: after.sh\n  \
                    ApplicationStart:\n    - location: after.sh\n";
     let wait = "#!/bin/sh\necho waiting >> {trace}\nuntil [ -e {trace}.go ]; do sleep 0.05; done\necho said at the end\necho done >> {trace}\n";
-    let after = "#!/bin/sh\necho $LIFECYCLE_EVENT >> {trace}\n";
+    let after = "#!/bin/sh\necho $LIFECYCLE_EVENT$TOLD >> {trace}\n";
     host.revision("waiting", &[("appspec.yml", appspec), ("wait.sh", wait), ("after.sh", after)])
 }
 
@@ -111,6 +113,38 @@ fn resume_finishes_the_event_that_was_begun_and_no_other() {
     host.run(&["resume"]).succeeds().tells("nothing was left unfinished");
     all(&agent(&host), &one, &["AfterInstall", "ApplicationStart", "ValidateService"]);
     assert_eq!(host.trace(), "waiting\ndone\nAfterInstall\nApplicationStart\n");
+}
+
+#[test]
+fn an_event_that_is_gone_on_with_tells_its_scripts_what_it_would_have_told_them() {
+    let host = Sandbox::new();
+    let one = order("d-ONE", &waiting(&host));
+    hand_over(&host, &one);
+    fs::write(host.path().join("trace.go"), "").unwrap();
+    let told = [("TOLD".to_owned(), " as before".to_owned())];
+    assert!(drive::resume_telling(&agent(&host), &one.group.id, &told).unwrap());
+    assert_eq!(host.trace(), "waiting\ndone\nAfterInstall as before\n");
+}
+
+#[test]
+fn a_deployment_that_comes_while_an_earlier_ones_script_runs_can_be_asked_for_again() {
+    let host = Sandbox::new();
+    let one = order("d-ONE", &waiting(&host));
+    hand_over(&host, &one);
+    let agent = agent(&host);
+    let two = order("d-TWO", &host.traced("two", &[("index.html", "two")]));
+    let event = "ApplicationStop".parse().unwrap();
+    match drive::command(&agent, &two, &event) {
+        Answer::Failed { failure, .. } => assert_eq!(failure.exit, Exit::Busy, "{failure:?}"),
+        Answer::Succeeded | Answer::HandedOver => panic!("it began beside a script"),
+    }
+    assert!(!host.deployment("d-TWO").exists(), "nothing was begun, so nothing has failed");
+    fs::write(host.path().join("trace.go"), "").unwrap();
+    wait_until(|| host.trace() == "waiting\ndone\n");
+    wait_until(
+        || !matches!(drive::command(&agent, &two, &event), Answer::Failed { failure, .. } if failure.exit == Exit::Busy),
+    );
+    assert_eq!(ask(&agent, &two, "ApplicationStop"), "Succeeded");
 }
 
 #[test]
