@@ -61,6 +61,12 @@ impl Hosts {
             let earlier = before.remove(name);
             let host = match earlier {
                 Some(earlier) if settled(name) => Host { modified: listed.modified, ..earlier },
+                // Each host may write its own; none of them may keep people from seeing the others.
+                _ if listed.size > host_status::LIMIT => Host {
+                    modified: listed.modified,
+                    said: Err(StatusError::TooLarge(listed.size)),
+                    etag: String::new(),
+                },
                 earlier => match read(store, &listed.key, listed.modified, earlier).await? {
                     Some(host) => host,
                     // Somebody has removed it since.

@@ -11,6 +11,9 @@ use crate::pointer::Versioned;
 /// The version of the format.
 pub const FORMAT: u32 = 1;
 
+/// The largest object that is read, in bytes; what agents write is far smaller.
+pub const LIMIT: u64 = 64 << 10;
+
 /// Where all hosts of all groups stand, ending in `/`.
 pub const ROOT: &str = "status/";
 
@@ -103,6 +106,9 @@ pub enum StatusError {
     /// A later agent wrote it.
     #[error("what the host says has format {0}; this program reads format {FORMAT}")]
     Format(u64),
+    /// It is larger than what any host says.
+    #[error("what the host says has {0} bytes; {LIMIT} are the most that is read")]
+    TooLarge(u64),
 }
 
 impl HostStatus {

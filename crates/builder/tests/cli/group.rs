@@ -557,6 +557,18 @@ fn the_status_of_a_group_is_a_table_of_its_hosts() {
 }
 
 #[test]
+fn a_host_that_says_too_much_is_unreadable_and_the_others_are_seen() {
+    let sandbox = shop();
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    sandbox.host_at("web-1", "succeeded", &json!({}));
+    sandbox.host_at("web-2", "failed", &json!({"reason": "x".repeat(64 << 10)}));
+    let json = sandbox.on_store(&["status", "--group", "dev", "--output", "json"]).ok().json();
+    let hosts = json["groups"][0]["hosts"].as_array().unwrap();
+    let standings: Vec<_> = hosts.iter().map(|host| (&host["host"], &host["standing"])).collect();
+    assert_eq!(standings, [(&json!("web-1"), &json!("succeeded")), (&json!("web-2"), &json!("unreadable"))]);
+}
+
+#[test]
 fn a_host_that_is_gone_for_good_is_forgotten() {
     let sandbox = shop();
     sandbox.on_store(&["push", "--group", "dev"]).ok();
