@@ -19,6 +19,10 @@ use crate::settings::DEFAULT_SOCKET;
 /// Works with bundles of `longshore build` and with any zip, tar, tgz or folder that the AWS CodeDeploy agent takes.
 #[derive(Debug, Parser)]
 #[command(name = "longshore-agent", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 errors in a file, 4 conflict, 5 a script failed,\n\
+    6 installing failed, 7 not found, 8 bad bundle, 9 busy, 10 store, service or agent unavailable."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
