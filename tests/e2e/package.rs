@@ -19,10 +19,10 @@ fn packages() -> PathBuf {
     let _one_at_a_time = Flock::lock(File::create(dir.join("lock")).unwrap(), FlockArg::LockExclusive).unwrap();
     let time = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let mut sources = vec![bin("longshore-agent"), bin("longshore")];
-    for path in ["dev/package", "crates/agent/Cargo.toml", "crates/builder/Cargo.toml", "docs/guide"] {
+    for path in ["dev/package", "crates/agent/Cargo.toml", "crates/builder/Cargo.toml"] {
         sources.push(workspace_root().join(path));
     }
-    for path in ["crates/agent/packaging", "crates/agent/packaging/deb", "crates/agent/packaging/rpm"] {
+    for path in ["docs/guide", "crates/agent/packaging", "crates/agent/packaging/deb", "crates/agent/packaging/rpm"] {
         sources.extend(fs::read_dir(workspace_root().join(path)).unwrap().map(|entry| entry.unwrap().path()));
     }
     let made = dir.join("made");
