@@ -378,8 +378,9 @@ fn a_folder_that_hangs_holds_up_its_own_question_and_nothing_else() {
     fs::create_dir_all(&folder).unwrap();
     let lock = fs::File::create(folder.join(".longshore.lock")).unwrap();
     lock.lock().unwrap();
-    host.point(4, "d-ONE", &one);
     let agent = host.start();
+    agent.looks_again();
+    host.point(4, "d-ONE", &one);
     wait_until(|| host.site() == "one");
     assert_eq!(host.status(), json!(null), "the status waits");
     drop(lock);

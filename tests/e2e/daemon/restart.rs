@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use e2e::command_service::{Deployment, Fault, Keys, Operation, Revision};
+use e2e::command_service::{Course, Deployment, Fault, Keys, Operation, Revision, Status};
 use e2e::{ACCESS_KEY, SECRET_KEY, bin, services};
 
 use crate::course::assert_good;
@@ -204,4 +204,24 @@ fn what_is_over_for_long_is_forgotten_at_the_start_too() {
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 3600)).unwrap();
     host.start();
     eventually("it is forgotten", || (!torn.exists()).then_some(()));
+}
+
+#[test]
+fn an_event_that_needs_no_bundle_is_gone_on_with_while_the_service_says_nothing_of_its_deployment() {
+    let mut host = Host::new();
+    host.start();
+    host.deployed("d-ONE", &Release::new("one"));
+    host.close_gate("BeforeBlockTraffic");
+    let mut deployment = Deployment::of("d-TWO", Release::new("two").folder(host.path()));
+    deployment.course = Course::Original;
+    host.service.deploy(ARN, &deployment);
+    host.wait_for_script("one", "BeforeBlockTraffic");
+    host.kill();
+    host.service.inject(Operation::Specification, Fault::ServerError, 1000);
+    host.open_gate("BeforeBlockTraffic");
+    host.start();
+    host.service.wait_for_command("d-TWO", "BeforeBlockTraffic", |command| !command.completions.is_empty());
+    host.service.mend();
+    assert_eq!(host.ended("d-TWO").status, Status::Succeeded);
+    assert_eq!(host.trace(), ["one BeforeBlockTraffic", "one AfterBlockTraffic"]);
 }
