@@ -1,13 +1,14 @@
 //! What a host says when a deployment fails.
 
 use std::fs;
+use std::time::Duration;
 
-use e2e::command_service::{Deployment, Revision, Status};
+use e2e::command_service::{CommandService, Deployment, Operation, Pace, Revision, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::course::{GOOD, starts};
+use crate::course::{GOOD, assert_good, starts};
 use crate::host::{ARN, Host, eventually, told};
 use crate::release::Release;
 
@@ -193,4 +194,47 @@ fn a_release_with_a_script_for_an_event_that_the_service_does_not_know_is_refuse
     let message = diagnostics["message"].as_str().unwrap();
     assert!(message.contains("WarmUp"), "{message}");
     assert_eq!(host.trace(), [""; 0]);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_keeps_no_result_from_the_service() {
+    let mut host = Host::new();
+    host.start();
+    host.close_gate("AfterInstall");
+    host.begin("d-ONE", &Release::new("one"));
+    host.wait_for_script("one", "AfterInstall");
+    let (ledger, aside) = (host.root().join("host-commands"), host.root().join("aside"));
+    fs::rename(&ledger, &aside).unwrap();
+    fs::write(&ledger, "").unwrap();
+    host.open_gate("AfterInstall");
+    host.service.wait_for_command("d-ONE", "AfterInstall", |command| !command.completions.is_empty());
+    assert!(host.told().contains("cannot write"), "{}", host.told());
+    fs::remove_file(&ledger).unwrap();
+    fs::rename(&aside, &ledger).unwrap();
+    assert_good(&host, "d-ONE", "one");
+}
+
+#[test]
+fn a_ledger_that_cannot_be_opened_at_first_is_opened_later() {
+    let mut host = Host::new();
+    let ledger = host.root().join("host-commands");
+    fs::create_dir(host.root()).unwrap();
+    fs::write(&ledger, "").unwrap();
+    host.begin("d-ONE", &Release::new("one"));
+    host.start();
+    eventually("the agent says what is wrong", || host.told().contains("host-commands").then_some(()));
+    fs::remove_file(&ledger).unwrap();
+    assert_good(&host, "d-ONE", "one");
+}
+
+#[test]
+fn a_pause_holds_for_the_question_that_is_on_its_way() {
+    let pace = Pace { poll: Duration::from_secs(600), ..Pace::default() };
+    let mut host = Host::with(CommandService::with_pace(pace));
+    host.socket = host.path().join("socket").display().to_string();
+    host.start();
+    host.service.wait_for_calls(Operation::Poll, 1);
+    host.control("pause");
+    host.control("resume");
+    host.service.wait_for_calls(Operation::Poll, 2);
 }

@@ -30,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) arn: String,
     /// Further lines of `codedeployagent.yml`.
     pub(crate) aws_settings: String,
+    /// The control socket; empty: there is none.
+    pub(crate) socket: String,
     /// Further tables of `agent.toml`.
     pub(crate) own_settings: String,
     /// The on-premises file.
@@ -62,6 +64,7 @@ impl Host {
             service,
             arn: ARN.to_owned(),
             aws_settings: String::new(),
+            socket: String::new(),
             own_settings: String::new(),
             on_premises: format!(
                 "iam_user_arn: {ARN}\nregion: us-east-1\naws_access_key_id: {id}\naws_secret_access_key: {secret}\n"
@@ -103,6 +106,13 @@ impl Host {
         self.command().output().unwrap()
     }
 
+    /// Says something to the agent by its socket.
+    pub(crate) fn control(&self, word: &str) {
+        let mut command = Command::new(&self.program);
+        command.args(["control", "--socket", &self.socket, word]);
+        eventually(word, || command.output().unwrap().status.success().then_some(()));
+    }
+
     /// Writes the settings; what starts an agent with them.
     fn command(&self) -> Command {
         let path = self.path().to_owned();
@@ -123,9 +133,10 @@ impl Host {
             "agent.toml",
             format!(
                 "[codedeploy]\nenabled = true\nconfig_file = \"{host}/codedeployagent.yml\"\nwait_between_runs = 0.1\n\
-                 wait_after_throttle_error = 0.1\n{codedeploy}\n[control]\nsocket = \"\"\n{more}",
+                 wait_after_throttle_error = 0.1\n{codedeploy}\n[control]\nsocket = \"{socket}\"\n{more}",
                 host = path.display(),
                 codedeploy = self.codedeploy,
+                socket = self.socket,
                 more = self.own_settings,
             ),
         );

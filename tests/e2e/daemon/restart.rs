@@ -194,3 +194,14 @@ fn settings_with_an_error_and_a_second_agent_are_refused_and_the_one_that_runs_s
     host.begin("d-ONE", &Release::new("one"));
     assert_good(&host, "d-ONE", "one");
 }
+
+#[test]
+fn what_is_over_for_long_is_forgotten_at_the_start_too() {
+    let mut host = Host::new();
+    let torn = host.root().join("host-commands/.torn.longshore-1");
+    fs::create_dir_all(torn.parent().unwrap()).unwrap();
+    let file = fs::File::create(&torn).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 3600)).unwrap();
+    host.start();
+    eventually("it is forgotten", || (!torn.exists()).then_some(()));
+}

@@ -27,13 +27,11 @@ impl Desk {
         match busy.get_mut(&group) {
             Some(waiting) => waiting.push_back(job),
             None => {
-                busy.insert(group.clone(), VecDeque::new());
-                let inner = Arc::clone(&self.0);
-                let name = group.clone();
+                let (inner, name) = (Arc::clone(&self.0), group.clone());
                 // A thread lives as long as its group has work: an idle daemon has none. Where none can be had the job is
                 // dropped, of which its sender hears, and the group stays free.
-                if thread::Builder::new().spawn(move || inner.work(&name, job)).is_err() {
-                    busy.remove(&group);
+                if thread::Builder::new().spawn(move || inner.work(&name, job)).is_ok() {
+                    busy.insert(group, VecDeque::new());
                 }
             }
         }

@@ -85,6 +85,8 @@ pub async fn take(shared: Shared, settings: CodeDeploy, identity: Identity, clie
             return;
         }
     };
+    // Also on hosts that are never up for long.
+    ledger.forget_old();
     let tracking = Tracking::below(layout.root(), &settings.tracking);
     let active = RefCell::default();
     let work = Rc::new(Work { shared, settings, client, access, identity, ledger, tracking, active });
