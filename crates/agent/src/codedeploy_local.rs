@@ -30,7 +30,7 @@ use crate::deployment::agent::Agent;
 use crate::deployment::drive;
 use crate::fetch::access::{Access, environment_access};
 use crate::layout::{DEFAULT_ROOT, Layout};
-use crate::settings::Network;
+use crate::network::Network;
 
 /// The name under which this program is `codedeploy-local`.
 pub const NAME: &str = "codedeploy-local";

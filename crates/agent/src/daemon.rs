@@ -26,6 +26,7 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 use self::backoff::Backoff;
 use self::notice::{Listener, Notice};
 use self::shared::Shared;
+use crate::codedeploy::access::host_access;
 use crate::codedeploy::client::Client;
 use crate::control;
 use crate::deployment::agent::Agent;
@@ -203,7 +204,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
         match found {
             Ok((identity, client)) => {
                 let network = &shared.settings.network;
-                let access = access::s3_access(&identity, &settings, network, Handle::current());
+                let access = host_access(&identity, &settings, network, Handle::current());
                 return source::codedeploy::take(shared, settings, identity, client, access).await;
             }
             Err(failure) => {
@@ -219,9 +220,8 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
 }
 
 async fn introduce(shared: &Shared, settings: &CodeDeploy) -> Result<(Identity, Client), String> {
-    let network = &shared.settings.network;
-    let identity = Identity::find(settings, network).await.map_err(|error| notice::with_hint(&error, error.hint()))?;
-    let http = network::client(network).map_err(|error| chain(&error))?;
+    let identity = Identity::find(settings).await.map_err(|error| notice::with_hint(&error, error.hint()))?;
+    let http = network::client(&shared.settings.network).map_err(|error| chain(&error))?;
     let client = Client::new(&identity, settings, http).map_err(|error| chain(&error))?;
     Ok((identity, client))
 }

@@ -17,7 +17,7 @@ pub use credentials::Credentials;
 pub use error::{IdentityError, ImdsError};
 pub use imds::Imds;
 
-use crate::settings::{CodeDeploy, Network};
+use crate::settings::CodeDeploy;
 use credentials::Source;
 use on_premises::{Means, OnPremises};
 
@@ -42,9 +42,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Asks the on-premises file and the metadata service. Of the network nothing is used: the metadata service is never
-    /// behind a proxy.
-    pub async fn find(settings: &CodeDeploy, _network: &Network) -> Result<Identity, IdentityError> {
+    /// Asks the on-premises file and the metadata service, which is never behind a proxy.
+    pub async fn find(settings: &CodeDeploy) -> Result<Identity, IdentityError> {
         Identity::find_in(&settings.on_premises_file, settings.imds_v1, &|name| std::env::var(name).ok()).await
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Each client reads the authorities of the host anew, so a program keeps one.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::authorities::{Authorities, AuthoritiesError};
@@ -11,12 +13,26 @@ use longshore_core::store::S3Options;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, Url};
 
-use crate::settings::Network;
-
 /// How we name ourselves to servers.
 pub const USER_AGENT: &str = concat!("longshore-agent/", env!("CARGO_PKG_VERSION"));
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(15);
+
+/// The way to the services, for every connection of the agent's.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The proxy (AWS: `proxy_uri`); `None`: the standard variables.
+    pub proxy: Option<String>,
+    /// A file of further certificate authorities (`AWS_CA_BUNDLE`); `SSL_CERT_FILE` is known to the TLS library itself.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = self.proxy.as_deref().map(masked);
+        f.debug_struct("Network").field("proxy", &proxy).field("ca_bundle", &self.ca_bundle).finish()
+    }
+}
 
 /// Why there is no way to the services.
 #[derive(Debug, thiserror::Error)]
@@ -73,4 +89,31 @@ pub fn s3_options(network: &Network) -> Result<S3Options, InvalidProxy> {
 
 fn proxy(network: &Network) -> Result<Option<ProxyUrl>, InvalidProxy> {
     network.proxy.as_deref().filter(|proxy| !proxy.is_empty()).map(str::parse).transpose()
+}
+
+/// A URL without what is secret in it: what stands before `@`.
+pub fn masked(url: &str) -> String {
+    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_reads_the_password_of_a_proxy() {
+        for (url, shown) in [
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("http://anna:secret@proxy:3128/x", "http://***@proxy:3128/x"),
+            ("https://anna:p@ss@proxy", "https://***@proxy"),
+            ("anna:secret@proxy:3128", "***@proxy:3128"),
+            ("http://anna:p/s@proxy", "http://***@proxy"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
 }

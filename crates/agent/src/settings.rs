@@ -1,7 +1,6 @@
 //! What the daemon is told to do: the AWS agent's `codedeployagent.yml` as it is on the host, our own `agent.toml` beside
 //! it, and where each value comes from.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use crate::deployment::order::Policy;
 use crate::layout::Layout;
+use crate::network::Network;
 
 mod file;
 mod load;
@@ -95,22 +95,6 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
-}
-
-/// The way to the services, for every connection of the agent's.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Network {
-    /// The proxy (AWS: `proxy_uri`); `None`: the standard variables.
-    pub proxy: Option<String>,
-    /// A file of further certificate authorities (`AWS_CA_BUNDLE`); `SSL_CERT_FILE` is known to the TLS library itself.
-    pub ca_bundle: Option<PathBuf>,
-}
-
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let proxy = self.proxy.as_deref().map(word::masked);
-        f.debug_struct("Network").field("proxy", &proxy).field("ca_bundle", &self.ca_bundle).finish()
-    }
 }
 
 /// How orders are taken from the CodeDeploy service.

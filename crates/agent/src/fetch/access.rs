@@ -5,11 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use longshore_core::store::S3Options;
-use tokio::runtime::Handle;
 
-use crate::identity::Identity;
-use crate::network;
-use crate::settings::{CodeDeploy, Network};
+use crate::network::{self, Network};
 
 /// Finds the settings for S3 when they are needed: credentials may have been renewed since.
 type FindS3 = dyn Fn() -> Result<S3Options, Box<dyn Error + Send + Sync>> + Send + Sync;
@@ -44,21 +41,5 @@ impl fmt::Debug for Access {
 pub fn environment_access(network: &Network, endpoint: Option<String>, fips: bool) -> Access {
     let way = network.clone();
     let s3 = move || Ok(S3Options { endpoint: endpoint.clone(), fips, ..network::s3_options(&way)? });
-    Access { s3: Arc::new(s3), github_token: None, network: network.clone() }
-}
-
-/// How a host of CodeDeploy fetches: with its own credentials, which are asked for on `runtime` each time. To be used by the
-/// threads of deployments, never within a runtime: it would wait for itself.
-pub fn s3_access(identity: &Identity, settings: &CodeDeploy, network: &Network, runtime: Handle) -> Access {
-    let (credentials, region) = (identity.credentials.clone(), identity.region.clone());
-    let (endpoint, fips, way) = (settings.s3_endpoint.clone(), settings.fips, network.clone());
-    let s3 = move || {
-        if Handle::try_current().is_ok() {
-            return Err("the credentials of the host were asked for within a runtime".into());
-        }
-        let keys = runtime.block_on(credentials.keys())?;
-        let options = network::s3_options(&way)?;
-        Ok(S3Options { endpoint: endpoint.clone(), region: Some(region.clone()), fips, keys: Some(keys), ..options })
-    };
     Access { s3: Arc::new(s3), github_token: None, network: network.clone() }
 }

@@ -16,8 +16,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::access::Access;
 use crate::github::GitHub;
-use crate::network::{self, NetworkError, is_here};
-use crate::settings::Network;
+use crate::network::{self, Network, NetworkError, is_here};
 
 /// The API of github.com.
 const DEFAULT_API: &str = "https://api.github.com";

@@ -15,12 +15,13 @@ use longshore_core::store::StoreUrl;
 use serde_json::Value;
 
 use super::file::{BAD_VALUE, Field, Ours, TOGETHER};
-use super::word::{Authorities, Demand, absolute, masked, name, word};
-use super::{Control, DEFAULT_SOCKET, Network, Origin, Settings, Shown};
+use super::word::{Authorities, Demand, absolute, name, word};
+use super::{Control, DEFAULT_SOCKET, Origin, Settings, Shown};
 use crate::config::Config;
 use crate::deployment::order::{OnFailure, Policy};
 use crate::hook::policy::{HookEnvironment, HookPolicy, Leftovers};
 use crate::layout::{DEFAULT_ROOT, Layout};
+use crate::network::{Network, masked};
 
 /// Everything that may say something.
 pub(super) struct Inputs<'a> {

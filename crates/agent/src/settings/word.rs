@@ -49,30 +49,3 @@ pub(super) fn word<T: ValueEnum>(text: &str) -> Result<T, String> {
 pub(super) fn name<T: ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
-
-/// A URL without what is secret in it: what stands before `@`.
-pub(super) fn masked(url: &str) -> String {
-    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
-    match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}***@{host}"),
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_reads_the_password_of_a_proxy() {
-        for (url, shown) in [
-            ("http://proxy:3128", "http://proxy:3128"),
-            ("http://anna:secret@proxy:3128/x", "http://***@proxy:3128/x"),
-            ("https://anna:p@ss@proxy", "https://***@proxy"),
-            ("anna:secret@proxy:3128", "***@proxy:3128"),
-            ("http://anna:p/s@proxy", "http://***@proxy"),
-        ] {
-            assert_eq!(masked(url), shown);
-        }
-    }
-}

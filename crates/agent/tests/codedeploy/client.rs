@@ -251,12 +251,12 @@ async fn each_fault_has_its_error_and_the_daemon_asks_again_itself() {
             &|_| {
                 "CodeDeploy's answer to `PollHostCommand` is not what was expected: missing field `HostIdentifier` at line 1 column 44".to_owned()
             },
-            true,
+            false,
         ),
         (
             json(200, &" ".repeat(1024 * 1024 + 1)),
             &|_| "CodeDeploy's answer to `PollHostCommand` is larger than 1048576 bytes".to_owned(),
-            true,
+            false,
         ),
         (
             elsewhere,

@@ -5,13 +5,14 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use e2e::imds::{Imds, Instance};
+use longshore_agent::codedeploy::access::host_access;
 use longshore_agent::deployment::order::{Policy, Revision};
-use longshore_agent::fetch::access::{Access, environment_access, s3_access};
+use longshore_agent::fetch::access::{Access, environment_access};
 use longshore_agent::fetch::{self, Request};
 use longshore_agent::github::{Archive, GitHub};
 use longshore_agent::identity::{Credentials, Identity};
-use longshore_agent::network;
-use longshore_agent::settings::{CodeDeploy, Network, SignatureCheck};
+use longshore_agent::network::{self, Network};
+use longshore_agent::settings::{CodeDeploy, SignatureCheck};
 use longshore_core::bundle::Limits;
 use longshore_core::store::{Keys, S3Options, Store, StoreUrl};
 
@@ -181,7 +182,7 @@ fn a_deployment_fetches_with_the_credentials_that_the_host_has_at_that_moment() 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (done, ended) = tokio::sync::oneshot::channel::<()>();
     let host = runtime.block_on(Identity::find_in("/nowhere".as_ref(), false, &variable)).unwrap();
-    let access = s3_access(&host, &codedeploy(), &network(&internet), runtime.handle().clone());
+    let access = host_access(&host, &codedeploy(), &network(&internet), runtime.handle().clone());
     // As in the daemon: one thread drives the runtime, another one carries out the deployment.
     let deployment = thread::spawn(move || {
         let revision = Revision::Object("s3://bucket/shop.zip".to_owned());
@@ -213,7 +214,7 @@ fn a_host_without_credentials_says_so_for_the_object_that_it_cannot_fetch() {
     let variable = |name: &str| (name == "AWS_EC2_METADATA_SERVICE_ENDPOINT").then(|| imds.url.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let host = runtime.block_on(Identity::find_in("/nowhere".as_ref(), false, &variable)).unwrap();
-    let access = s3_access(&host, &codedeploy(), &Network::default(), runtime.handle().clone());
+    let access = host_access(&host, &codedeploy(), &Network::default(), runtime.handle().clone());
     let end = look(&Revision::Object("s3://bucket/shop.zip".to_owned()), &access);
     let expected = "cannot fetch `s3://bucket/shop.zip`: the metadata service does not say who this host is: this \
                     instance has no role (instance profile)";
@@ -232,7 +233,7 @@ fn a_bucket_in_another_region_is_followed_there() {
             .to_owned()
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let access = s3_access(&identity("eu-central-1"), &codedeploy(), &network(&internet), runtime.handle().clone());
+    let access = host_access(&identity("eu-central-1"), &codedeploy(), &network(&internet), runtime.handle().clone());
     let end = look(&Revision::Object("s3://bucket/shop.zip".to_owned()), &access);
     assert!(end.starts_with("cannot use bundle `s3://bucket/shop.zip`: "), "{end}");
     let asked = ["eu-central-1", "eu-west-1"].map(|region| format!("CONNECT bucket.s3.{region}.amazonaws.com:443"));

@@ -78,9 +78,9 @@ pub(super) struct Watcher {
 
 impl Reporter<Event> for Watcher {
     fn report(&self, envelope: &Envelope<'_, Event>) {
-        let event = match envelope.event {
-            Event::EventStarted { event } | Event::DeploymentResumed { during: Some(event), .. } => event,
-            _ => return,
+        let (Event::EventStarted { event } | Event::DeploymentResumed { during: Some(event), .. }) = envelope.event
+        else {
+            return;
         };
         // What brings the last good release back is a deployment of its own.
         if envelope.deployment == Some(self.deployment.as_str()) {
