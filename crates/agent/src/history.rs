@@ -101,7 +101,7 @@ pub struct GroupStatus {
     pub installed: Option<Release>,
     /// The last release that was good.
     pub good: Option<Release>,
-    /// The latest deployment of ours.
+    /// The latest deployment of ours. Not a restore that went well: the failure that it followed names it.
     pub last: Option<Past>,
     /// What of this cannot be told, because a record is damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -238,7 +238,8 @@ pub struct Found {
     pub has_journal: bool,
 }
 
-/// The deployment that is named, or else the latest one of ours, of the groups that are meant.
+/// The deployment that is named, or else the latest one of ours, of the groups that are meant. Not a
+/// restore that ended: what somebody wants to hear of is the failure that it followed.
 pub fn find(
     layout: &Layout,
     selection: Selection<'_>,
@@ -258,11 +259,24 @@ pub fn find(
         let Some(last) = past.last() else { continue };
         let is_later = latest.as_ref().is_none_or(|(started, _)| started.as_str() <= last.started());
         if selection.means(&group, last.order()) && is_later {
-            let found = Found { deployment: last.deployment().clone(), has_journal: true, group };
+            let asked = asked_for(&past, |_| true).unwrap_or(last);
+            let found = Found { deployment: asked.deployment().clone(), has_journal: true, group };
             latest = Some((last.started().to_owned(), found));
         }
     }
     Ok(latest.map(|(_, found)| found))
+}
+
+/// The latest deployment, or the failed one that it restored after, once it ended as `wanted`.
+fn asked_for(oldest_first: &[Past], wanted: fn(Outcome) -> bool) -> Option<&Past> {
+    let last = oldest_first.last()?;
+    let Past::Known(record) = last else { return Some(last) };
+    match &record.order.cause {
+        Cause::Restore { failed, .. } if record.outcome.is_some_and(wanted) => {
+            Some(oldest_first.iter().find(|past| past.deployment() == failed).unwrap_or(last))
+        }
+        Cause::Asked | Cause::Rollback { .. } | Cause::Restore { .. } => Some(last),
+    }
 }
 
 /// The names of the groups that have a deployment of ours.
@@ -357,7 +371,9 @@ pub fn status(layout: &Layout, group_id: GroupId) -> Result<GroupStatus, History
     };
     let installed = read(release::installed(layout, &group_id));
     let good = read(release::good(layout, &group_id));
-    Ok(GroupStatus { installed, good, last: past(layout, &group_id)?.pop(), damage, group_id })
+    let past = past(layout, &group_id)?;
+    let last = asked_for(&past, |outcome| outcome == Outcome::Succeeded).cloned();
+    Ok(GroupStatus { installed, good, last, damage, group_id })
 }
 
 /// The deployments of a group that were never closed, the one under way included.
@@ -442,12 +458,12 @@ fn record(lines: Vec<Line>) -> Option<Record> {
 fn link_restores(all: &mut [Past]) {
     let restores: Vec<(DeploymentId, DeploymentId)> = all
         .iter()
-        .filter_map(|past| {
-            let order = past.order()?;
-            match &order.cause {
-                Cause::Restore { failed, .. } => Some((failed.clone(), order.deployment.clone())),
+        .filter_map(|past| match past {
+            Past::Known(record) if record.outcome == Some(Outcome::Succeeded) => match &record.order.cause {
+                Cause::Restore { failed, .. } => Some((failed.clone(), record.order.deployment.clone())),
                 Cause::Asked | Cause::Rollback { .. } => None,
-            }
+            },
+            Past::Known(_) | Past::Damaged(_) => None,
         })
         .collect();
     for past in all {

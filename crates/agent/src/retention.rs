@@ -1,16 +1,23 @@
 //! Which old deployments go away: all but the newest few, never one that is still needed.
 //!
-//! A deployment that came to nothing goes before any that was good, and never pushes one out.
+//! What counts is releases to go back to: deployments that were good, of those of one and the same content only one. All others
+//! go before any of these, and never push one out; the last few that failed stay, so that they can be explained.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use longshore_core::bundle::BundlePath;
+use longshore_core::digest::Sha256;
 use longshore_core::ids::{DeploymentId, GroupId};
 
 use crate::deployment::journal::{self, Entry, Outcome};
+use crate::deployment::order::Cause;
 use crate::install::compat::Records;
 use crate::layout::Layout;
+
+/// How many of the last failed deployments stay, whatever else goes.
+const FAILED: usize = 3;
 
 /// How the names begin of folders that are being removed.
 const REMOVING: &str = ".longshore-removing-";
@@ -59,11 +66,11 @@ pub fn prune(layout: &Layout, group: &GroupId, keep: usize, protected: &[Deploym
         let metadata = entry.metadata().map_err(listed)?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<DeploymentId>().ok()) else { continue };
         if metadata.is_dir() {
-            let (number, end) = past(&layout.deployment(group, &id).journal());
+            let Past { number, end, restores } = past(&layout.deployment(group, &id).journal());
             let needed = protected.contains(&id) || most_recent.as_ref() == Some(&entry.path()) || end == End::Open;
             // The AWS agent's have no number; their age is their folder's time, as for that agent.
             let age = (number, metadata.modified().map_err(listed)?);
-            all.push((age, Deployment { id, needed, good: end == End::Good }));
+            all.push((age, Deployment { id, needed, end, restores }));
         }
     }
     all.sort_by(|(age, one), (other_age, other)| age.cmp(other_age).then_with(|| one.id.cmp(&other.id)));
@@ -98,48 +105,93 @@ struct Deployment {
     id: DeploymentId,
     /// Whether it must stay.
     needed: bool,
-    /// Whether it went well, as far as is known.
-    good: bool,
+    end: End,
+    /// Whether it only brought back what another deployment had brought.
+    restores: bool,
 }
 
 /// How a deployment ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
-    /// It went well, or is one of the AWS agent's, which does not say.
-    Good,
+    /// Its release was good, or it is one of the AWS agent's, which does not say.
+    Good(Option<Content>),
+    /// It went well and shows nothing of its release: it left events out.
+    Partial,
     /// It was refused, failed or was interrupted.
     Bad,
     /// It did not end, or its journal cannot be read.
     Open,
 }
 
-/// The number of a deployment, 0 when it has none, and how it ended.
-fn past(journal: &Path) -> (u64, End) {
+/// What makes two releases the same one to go back to: the digest of the content, and the appspec's name in it.
+type Content = (Sha256, Option<BundlePath>);
+
+/// What the journal of a deployment says.
+struct Past {
+    /// Its number, 0 when it has none.
+    number: u64,
+    end: End,
+    restores: bool,
+}
+
+fn past(journal: &Path) -> Past {
     if !journal.exists() {
-        return (0, End::Good);
+        return Past { number: 0, end: End::Good(None), restores: false };
     }
-    let Ok(lines) = journal::read(journal) else { return (0, End::Open) };
-    let number = match lines.first().map(|line| &line.entry) {
-        Some(Entry::Opened { order, .. }) => order.number,
-        Some(_) | None => 0,
+    let Ok(lines) = journal::read(journal) else { return Past { number: 0, end: End::Open, restores: false } };
+    let (number, restores) = match lines.first().map(|line| &line.entry) {
+        Some(Entry::Opened { order, .. }) => (order.number, matches!(order.cause, Cause::Restore { .. })),
+        Some(_) | None => (0, false),
     };
+    let (mut content, mut good) = (None, false);
+    for line in &lines {
+        match &line.entry {
+            Entry::Prepared { release, .. } => {
+                content = release.content_digest.map(|digest| (digest, release.appspec_name.clone()));
+            }
+            Entry::Closed { good: is_good, .. } => good = *is_good,
+            Entry::Opened { .. }
+            | Entry::Resumed { .. }
+            | Entry::Asked { .. }
+            | Entry::Planned { .. }
+            | Entry::Started { .. }
+            | Entry::Installing { .. }
+            | Entry::Finished { .. }
+            | Entry::Failed { .. }
+            | Entry::Restoring { .. } => {}
+        }
+    }
     let end = match journal::outcome(&lines) {
-        Some(Outcome::Succeeded) => End::Good,
+        Some(Outcome::Succeeded) if good => End::Good(content),
+        Some(Outcome::Succeeded) => End::Partial,
         Some(Outcome::Failed | Outcome::Refused | Outcome::Interrupted) => End::Bad,
         None => End::Open,
     };
-    (number, end)
+    Past { number, end, restores }
 }
 
-/// Which of `oldest_first` go away so that `keep` remain: first those that came to nothing, and of the good ones only as many
-/// as there are too many good ones.
+/// Which of `oldest_first` go away so that `keep` remain: first those that are no releases to go back to, without the last
+/// failed ones, and of the releases only as many as there are too many of them.
 fn superfluous(oldest_first: &[Deployment], keep: usize) -> Vec<&DeploymentId> {
     let keep = keep.max(1);
     let over = |count: usize| count.saturating_sub(keep);
-    let (good, bad): (Vec<&Deployment>, Vec<&Deployment>) = oldest_first.iter().partition(|one| one.good);
-    let first = bad.iter().filter(|one| !one.needed).take(over(oldest_first.len()));
-    let then = good.iter().filter(|one| !one.needed).take(over(good.len()));
-    first.chain(then).map(|one| &one.id).collect()
+    let all = || oldest_first.iter().enumerate();
+    // A restore stands for its release only when the deployment that brought it is gone.
+    let rank = |index: usize, one: &Deployment| (!one.restores, index);
+    let is_release = |index: usize, one: &Deployment| match &one.end {
+        End::Good(None) => true,
+        End::Good(Some(content)) => !all().any(|(other_index, other)| {
+            other.end == End::Good(Some(content.clone())) && rank(other_index, other) > rank(index, one)
+        }),
+        End::Partial | End::Bad | End::Open => false,
+    };
+    let (releases, others): (Vec<_>, Vec<_>) = all().partition(|(index, one)| is_release(*index, one));
+    let (failed, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, one)| one.end == End::Bad);
+    let last_failed = failed.len().saturating_sub(FAILED);
+    let first =
+        others.iter().chain(&failed[..last_failed]).filter(|(_, one)| !one.needed).take(over(oldest_first.len()));
+    let then = releases.iter().filter(|(_, one)| !one.needed).take(over(releases.len()));
+    first.chain(then).map(|(_, one)| &one.id).collect()
 }
 
 #[cfg(test)]
@@ -150,17 +202,25 @@ mod tests {
     use super::*;
     use crate::deployment::journal::Journal;
 
-    /// `+a` went well, `-b` did not; `!` is one that must stay.
+    /// `+a` was good, `-b` failed, `~c` left events out; `!` is one that must stay, `=d` restores. What stands after a colon
+    /// is its content.
     fn deployments(names: &[&str]) -> Vec<Deployment> {
         let deployment = |name: &&str| {
-            let id = name.trim_start_matches(['+', '-', '!']).parse().unwrap();
-            Deployment { id, needed: name.contains('!'), good: name.starts_with('+') }
+            let (id, content) = name.trim_start_matches(['+', '-', '~', '!', '=']).split_once(':').unzip();
+            let id = id.unwrap_or(name.trim_start_matches(['+', '-', '~', '!', '='])).parse().unwrap();
+            let content = content.map(|content| (Sha256::of(content.as_bytes()), None));
+            let end = match name.chars().next() {
+                Some('+') => End::Good(content),
+                Some('~') => End::Partial,
+                Some(_) | None => End::Bad,
+            };
+            Deployment { id, needed: name.contains('!'), end, restores: name.contains('=') }
         };
         names.iter().map(deployment).collect()
     }
 
     #[test]
-    fn what_came_to_nothing_goes_first_and_never_pushes_out_what_was_good() {
+    fn what_is_no_release_to_go_back_to_goes_first_and_never_pushes_one_out_and_the_last_three_failed_stay() {
         for (all, keep, gone) in [
             (&["+a", "+b", "+c"][..], 5, &[][..]),
             (&["+a", "+b", "+c"], 3, &[]),
@@ -168,12 +228,19 @@ mod tests {
             (&["+!a", "+b", "+c", "+d"], 2, &["b", "c"]),
             (&["+!a", "+b", "+c", "+!d"], 1, &["b", "c"]),
             (&["+a", "+b", "+!c"], 0, &["a", "b"]),
-            (&["-a", "+b", "-c", "+d"], 3, &["a"]),
-            (&["+a", "-b", "-c", "+d"], 2, &["b", "c"]),
-            (&["+a", "+b", "-!c"], 2, &[]),
-            (&["+a", "+b", "-c", "-!d"], 2, &["c"]),
+            (&["-a", "+b", "-c", "+d"], 1, &["b"]),
+            (&["+a", "~b", "~c", "+d"], 2, &["b", "c"]),
+            (&["-a", "+b", "-c", "-d", "-e", "+f"], 5, &["a"]),
+            (&["-a", "-b", "+c", "-d", "-e", "-!f"], 1, &["a", "b"]),
             (&["+a", "+b", "+c", "-!d"], 2, &["a"]),
-            (&["+!a", "-b", "-c", "-d", "-!e"], 2, &["b", "c", "d"]),
+            (&["+!a", "-b", "-c", "-d", "-!e"], 2, &["b"]),
+            // The same content again is no other release.
+            (&["+a:1", "+b:2", "+c:1", "+d:1"], 3, &["a"]),
+            (&["+a:1", "+b:2", "+c:1", "+d:1"], 2, &["a", "c"]),
+            (&["+a:1", "+b:2", "+c:1", "+d:1"], 1, &["a", "c", "b"]),
+            // Failures in a row, each with its restore, leave the good releases and the deployment that brought each.
+            (&["+a:1", "+b:2", "+c:4", "-d", "+=e:4", "-f", "+=g:4", "-h", "+=!i:4"], 5, &["e", "g"]),
+            (&["-a", "+=b:4", "-c", "-d", "-e", "+=f:4"], 2, &["b", "a"]),
         ] {
             let all = deployments(all);
             let found: Vec<&str> = superfluous(&all, keep).into_iter().map(DeploymentId::as_str).collect();
@@ -205,7 +272,9 @@ mod tests {
             if let Some(outcome) = journal {
                 let mut journal = Journal::create(directory.journal(), || "2026-11-21T00:00:00Z".to_owned()).unwrap();
                 if let Some(outcome) = *outcome {
-                    journal.append(Entry::Closed { outcome, good: false, reason: None }).unwrap();
+                    journal
+                        .append(Entry::Closed { outcome, good: outcome == Outcome::Succeeded, reason: None })
+                        .unwrap();
                 }
             }
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + age as u64);
@@ -222,11 +291,11 @@ mod tests {
             names
         };
         // Too many, but most of them are needed: the most recent one that was fetched failed.
-        records.write_most_recent_install(layout.deployment(&group, &"d-8".parse().unwrap()).path()).unwrap();
+        records.write_most_recent_install(layout.deployment(&group, &"d-6".parse().unwrap()).path()).unwrap();
         prune(&layout, &group, 4, &["d-9".parse().unwrap()]).unwrap();
-        assert_eq!(names(), ["d-1", "d-3", "d-5", "d-6", "d-8", "d-9", "not an id"]);
+        assert_eq!(names(), ["d-1", "d-2", "d-3", "d-4", "d-5", "d-6", "d-8", "d-9", "not an id"]);
         prune(&layout, &group, 2, &["d-1".parse().unwrap()]).unwrap();
-        assert_eq!(names(), ["d-1", "d-3", "d-5", "d-8", "not an id"]);
+        assert_eq!(names(), ["d-1", "d-2", "d-4", "d-5", "d-6", "d-8", "not an id"]);
         assert!(Path::new("/etc").exists());
     }
 }

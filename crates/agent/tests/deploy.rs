@@ -394,12 +394,12 @@ fn old_deployments_go_away_and_the_good_one_stays() {
     for number in 1..=4 {
         host.deploy(
             &bad,
-            &["--deployment-id", &format!("d-BAD{number}"), "--max-revisions", "3", "--on-failure", "leave"],
+            &["--deployment-id", &format!("d-BAD{number}"), "--max-revisions", "2", "--on-failure", "leave"],
         )
         .exits(5);
     }
     let kept: Vec<String> = host.history().into_iter().map(|(id, _)| id).collect();
-    assert_eq!(kept, ["d-BAD4", "d-BAD3", "d-GOOD"]);
+    assert_eq!(kept, ["d-BAD4", "d-BAD3", "d-BAD2", "d-GOOD"]);
     let status = host.run(&["status"]).succeeds();
     insta::assert_snapshot!(
         status

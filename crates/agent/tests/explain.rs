@@ -78,7 +78,14 @@ fn a_restore_that_followed_a_failure_is_told_with_it() {
     assert_eq!(failed["hooks"][0]["outcome"], "exited");
     assert_eq!(failed["hooks"][0]["status"], 126);
     insta::assert_snapshot!(stable(&host, &explain(&host, &[id]).succeeds().out));
-    insta::assert_snapshot!("the_restore_itself", stable(&host, &explain(&host, &[]).succeeds().out));
+    let restore = failed["restored_by"].as_str().unwrap();
+    insta::assert_snapshot!("the_restore_itself", stable(&host, &explain(&host, &[restore]).succeeds().out));
+    // Without an id it is the failure that is told, by each command.
+    assert_eq!(json(&host, &[])["deployment"], id);
+    assert_eq!(host.run(&["logs"]).succeeds().out, host.run(&["logs", id]).succeeds().out);
+    let status = host.run(&["status"]).succeeds().out;
+    assert!(status.contains(&format!("{id} failed at ")), "{status}");
+    assert!(status.contains(&format!("; {restore} restored the last good release")), "{status}");
 }
 
 #[test]

@@ -146,6 +146,31 @@ fn a_first_deployment_that_fails_has_nothing_to_come_back() {
 }
 
 #[test]
+fn failures_and_their_restores_push_out_no_good_release_and_the_last_three_failed_can_be_explained() {
+    let host = Sandbox::new();
+    for name in ["one", "two", "four"] {
+        let id = format!("d-{}", name.to_uppercase());
+        host.deploy(&release(&host, name, "", &[("index.html", name)]), &["--deployment-id", &id]).succeeds();
+    }
+    for number in 1..=4 {
+        let name = format!("bad{number}");
+        let id = format!("d-BAD{number}");
+        host.deploy(&release(&host, &name, "validate", &[("index.html", &name)]), &["--deployment-id", &id]).exits(5);
+    }
+    let list: serde_json::Value =
+        serde_json::from_str(&host.run(&["rollback", "--list", "--output", "json"]).succeeds().out).unwrap();
+    let list: Vec<&serde_json::Value> = list.as_array().unwrap().iter().map(|one| &one["deployment"]).collect();
+    let kept: Vec<String> = host.history().into_iter().map(|(id, _)| id).collect();
+    // The restore that is installed stands for what it restored.
+    assert_eq!(list, [&kept[0], "d-TWO", "d-ONE"]);
+    assert_eq!(kept[1..], ["d-BAD4", "d-BAD3", "d-BAD2", "d-FOUR", "d-TWO", "d-ONE"]);
+    host.run(&["explain", "d-BAD2"]).succeeds();
+    host.run(&["rollback", "--to", "d-FOUR"]).succeeds();
+    host.run(&["rollback", "--to", "d-ONE"]).succeeds();
+    assert_eq!(fs::read_to_string(host.www().join("index.html")).unwrap(), "one");
+}
+
+#[test]
 fn a_restore_that_fails_too_is_told_with_the_first_failure() {
     let host = Sandbox::new();
     let one = release(&host, "one", "", &[("index.html", "1")]);

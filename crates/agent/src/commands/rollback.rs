@@ -38,7 +38,7 @@ pub fn run(args: &RollbackArgs, layout: &Layout, output: Output) -> Result<(), F
     let installed = release::installed(layout, &group).map_err(internal)?;
     let candidates = candidates(&records, installed.as_ref(), layout, &group);
     if args.list {
-        return super::print(&candidates, output, |candidates| list(candidates));
+        return super::print(&distinct(&candidates), output, |candidates| list(candidates));
     }
     let chosen = choose(&candidates, &records, installed.as_ref(), args.to.as_ref())?;
     let agent = deploy::of_this_process(layout, output)?;
@@ -98,6 +98,22 @@ fn candidates(records: &[Record], installed: Option<&Release>, layout: &Layout, 
         })
     })
     .collect()
+}
+
+/// Of those that brought one and the same content, restores among them, only the newest.
+fn distinct(newest_first: &[Candidate]) -> Vec<&Candidate> {
+    let same = |one: &Release, other: &Release| {
+        one.content_digest.is_some()
+            && one.content_digest == other.content_digest
+            && one.appspec_name == other.appspec_name
+    };
+    let mut distinct: Vec<&Candidate> = Vec::new();
+    for candidate in newest_first {
+        if !distinct.iter().any(|newer| same(&newer.release, &candidate.release)) {
+            distinct.push(candidate);
+        }
+    }
+    distinct
 }
 
 /// The one that was asked for; else the newest whose contents are not those that are installed.
@@ -162,7 +178,7 @@ fn order(chosen: &Candidate, args: &RollbackArgs, revision: Revision) -> Result<
     })
 }
 
-fn list(candidates: &[Candidate]) -> String {
+fn list(candidates: &[&Candidate]) -> String {
     if candidates.is_empty() {
         return "no release of this group was good\n".to_owned();
     }

@@ -88,7 +88,10 @@ pub fn groups(groups: &[GroupStatus], asked: Option<&GroupName>, root: &Path) ->
             match &group.last {
                 Some(Past::Known(record)) => {
                     let word = standing(record);
-                    format!("{} {word} at {}{}", record.order.deployment, record.ended, cause(&record.order.cause))
+                    let mut text =
+                        format!("{} {word} at {}{}", record.order.deployment, record.ended, cause(&record.order.cause));
+                    restored(&mut text, record);
+                    text
                 }
                 Some(Past::Damaged(damaged)) => format!("{} unknown: {}", damaged.deployment, damaged.damage),
                 None if group.installed.is_some() => "by the AWS agent".to_owned(),
@@ -123,10 +126,15 @@ fn outcome(record: &Record) -> String {
         Some(reason) => format!("{word}: {}", reason.lines().next().unwrap_or_default()),
         None => word.to_owned(),
     };
+    restored(&mut text, record);
+    text
+}
+
+fn restored(text: &mut String, record: &Record) {
     if let Some(restore) = &record.restored_by {
+        // Writing to a String cannot fail.
         let _ = write!(text, "; {restore} restored the last good release");
     }
-    text
 }
 
 /// Why it was ordered, in parentheses, unless somebody just asked for it.

@@ -155,10 +155,11 @@ fn now(layout: &Layout, group: &GroupId, story: &Story) -> Result<Now, HistoryEr
             Past::Damaged(_) => None,
         },
     };
-    let restored_by = story.restoring.as_ref().map(|by| {
+    let restored_by = story.restoring.as_ref().and_then(|by| {
         let found = past.iter().find(|past| past.deployment() == by);
-        // Announced, and never begun: the crash was in between.
-        found.map_or(Link { deployment: by.clone(), outcome: None }, link)
+        // Announced, and never begun: the crash was in between. Where others followed, it is no longer kept.
+        let is_last = past.last().is_some_and(|last| *last.deployment() == story.order.deployment);
+        found.map(link).or_else(|| is_last.then(|| Link { deployment: by.clone(), outcome: None }))
     });
     let latest = past.last().filter(|past| *past.deployment() != story.order.deployment).map(link);
     Ok(Now { installed: status.installed, good: status.good, restored_by, latest, damage: status.damage })
