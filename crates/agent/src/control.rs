@@ -8,4 +8,4 @@ mod server;
 mod socket;
 
 pub use pause::{Paused, read_paused};
-pub use server::serve;
+pub use server::{Listening, listen, serve};

@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod desk;
 pub mod notice;
 pub mod shared;
+pub mod traced;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -62,7 +63,7 @@ enum DaemonError {
 }
 
 /// Runs until somebody asks it to end.
-pub fn run<L>(settings: Settings, log: L, notify: &Notify) -> Result<(), Failure>
+pub fn run<L>(settings: Settings, log: Arc<L>, notify: &Notify) -> Result<(), Failure>
 where
     L: Listener + Reporter<Event> + 'static,
 {
@@ -76,7 +77,7 @@ where
         .build()
         .map_err(|error| Failure::new(Exit::Failed, DaemonError::Runtime(error)))?;
     let local = LocalSet::new();
-    let ended = local.block_on(&runtime, live(settings, Arc::new(log), notify));
+    let ended = local.block_on(&runtime, live(settings, log, notify));
     // A look at a disk that hangs holds nobody up.
     runtime.shutdown_background();
     ended
@@ -97,7 +98,12 @@ where
     shared.listener.tell(&Notice::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sources: sources.clone() });
     go_on(&shared);
     let mut parts = JoinSet::new();
-    parts.spawn_local(serve(shared.clone()));
+    // Before anybody is told that the agent is ready: whoever was waiting for that may ask at once.
+    match control::listen(shared.clone()).await {
+        Ok(Some(listening)) => drop(parts.spawn_local(listening.serve())),
+        Ok(None) => {}
+        Err(error) => shared.listener.tell(&Notice::Warned { message: format!("no local control: {error}") }),
+    }
     for follow in shared.settings.follow.clone() {
         parts.spawn_local(source::store::follow(shared.clone(), follow));
     }
@@ -176,13 +182,6 @@ fn go_on(shared: &Shared) {
             }
         };
         shared.desk.submit(group, Box::new(job));
-    }
-}
-
-async fn serve(shared: Shared) {
-    let listener = Arc::clone(&shared.listener);
-    if let Err(error) = control::serve(shared).await {
-        listener.tell(&Notice::Warned { message: format!("no local control: {error}") });
     }
 }
 

@@ -45,8 +45,11 @@ use clap::{CommandFactory, FromArgMatches};
 use longshore_core::failure::{self, Exit, Failure};
 use longshore_core::problem;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use cli::{Cli, Command, Output};
+use daemon::traced::Traced;
 use layout::Layout;
 
 /// The whole program.
@@ -62,17 +65,28 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(said) => return without_command(&said),
     };
-    let filter =
-        EnvFilter::try_from_env("LONGSHORE_LOG").unwrap_or_else(|_| EnvFilter::new("error,longshore_agent=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let traced = trace(&cli.command);
     let output = cli.global.output;
-    match dispatch(cli) {
+    match dispatch(cli, &traced) {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {
             print(&failure, output);
             failure.exit.into()
         }
     }
+}
+
+/// Has warnings of libraries told: by the daemon as it tells its own, else on standard error, where the level can be chosen.
+fn trace(command: &Command) -> Traced {
+    let usual = || EnvFilter::new("error,longshore_agent=warn");
+    let traced = Traced::default();
+    if matches!(command, Command::Run(_)) && std::env::var_os("LONGSHORE_LOG").is_none() {
+        tracing_subscriber::registry().with(usual()).with(traced.clone()).init();
+    } else {
+        let filter = EnvFilter::try_from_env("LONGSHORE_LOG").unwrap_or_else(|_| usual());
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+    traced
 }
 
 /// The command line, and whether the root was given: what holds otherwise differs between commands.
@@ -84,7 +98,7 @@ fn parse() -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
+fn dispatch(cli: Cli, traced: &Traced) -> Result<(), Failure> {
     let layout = Layout::new(absolute(&cli.global.root)?);
     match cli.command {
         Command::Deploy(args) => commands::deploy::run(&args, &layout, cli.global.output),
@@ -93,7 +107,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Rollback(args) => commands::rollback::run(&args, &layout, cli.global.output),
         Command::Explain(args) => commands::explain::run(&args, &layout, cli.global.output),
         Command::Logs(args) => commands::logs::run(&args, &layout, cli.global.output),
-        Command::Run(args) => commands::run::run(&args, &cli.global),
+        Command::Run(args) => commands::run::run(&args, &cli.global, traced),
         Command::Config(args) => commands::config::run(&args, &cli.global),
         Command::Control(args) => commands::control::run(&args, cli.global.output),
         Command::InstallService(args) => commands::install_service::run(&args, &layout, cli.global.output),

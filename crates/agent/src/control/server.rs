@@ -42,10 +42,25 @@ const QUEUE: usize = 1024;
 /// How long clients have to hear that the agent ends.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Answers questions until the daemon ends.
+/// A socket that is listened on, and whoever connects waits for [`Listening::serve`].
+pub struct Listening {
+    server: Arc<Server>,
+    bound: Bound,
+    listener: UnixListener,
+}
+
+/// Listens, and answers questions until the daemon ends.
 pub async fn serve(shared: Shared) -> io::Result<()> {
+    if let Some(listening) = listen(shared).await? {
+        listening.serve().await;
+    }
+    Ok(())
+}
+
+/// Listens, if there is to be a socket.
+pub async fn listen(shared: Shared) -> io::Result<Option<Listening>> {
     let control = shared.settings.control.clone();
-    let Some(path) = control.socket else { return Ok(()) };
+    let Some(path) = control.socket else { return Ok(None) };
     let bound = spawn_blocking(move || Bound::listen(&path, control.group.as_deref())).await;
     let (bound, listener, warning) = bound.map_err(io::Error::other)??;
     listener.set_nonblocking(true)?;
@@ -53,32 +68,39 @@ pub async fn serve(shared: Shared) -> io::Result<()> {
     if let Some(message) = warning {
         shared.listener.tell(&Notice::Warned { message });
     }
-    let mut ending = shared.ending.clone();
     let since = (shared.agent.now)();
     let server = Arc::new(Server { shared, since, pausing: Mutex::default() });
-    let mut clients = JoinSet::new();
-    loop {
-        tokio::select! {
-            // That nobody can say it any more means the same.
-            _ = ending.wait_for(|is_ending| *is_ending) => break,
-            Some(_) = clients.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if clients.len() < MOST_CLIENTS => {
-                    let server = Arc::clone(&server);
-                    clients.spawn(async move { server.talk(stream).await });
-                }
-                Ok((stream, _)) => turn_away(&stream),
-                // Out of descriptors, most likely: whoever waits is accepted later.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            },
+    Ok(Some(Listening { server, bound, listener }))
+}
+
+impl Listening {
+    /// Answers questions until the daemon ends.
+    pub async fn serve(self) {
+        let Listening { server, bound, listener } = self;
+        let mut ending = server.shared.ending.clone();
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                // That nobody can say it any more means the same.
+                _ = ending.wait_for(|is_ending| *is_ending) => break,
+                Some(_) = clients.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) if clients.len() < MOST_CLIENTS => {
+                        let server = Arc::clone(&server);
+                        clients.spawn(async move { server.talk(stream).await });
+                    }
+                    Ok((stream, _)) => turn_away(&stream),
+                    // Out of descriptors, most likely: whoever waits is accepted later.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                },
+            }
         }
+        drop(listener);
+        let _ = timeout(GOODBYE, async { while clients.join_next().await.is_some() {} }).await;
+        clients.shutdown().await;
+        // The file system may be slow.
+        let _ = spawn_blocking(move || drop(bound)).await;
     }
-    drop(listener);
-    let _ = timeout(GOODBYE, async { while clients.join_next().await.is_some() {} }).await;
-    clients.shutdown().await;
-    // The file system may be slow.
-    let _ = spawn_blocking(move || drop(bound)).await;
-    Ok(())
 }
 
 fn turn_away(stream: &UnixStream) {
