@@ -100,6 +100,10 @@ pub enum PointerError {
 /// The last generation: every one has its place in the history.
 const LAST: u64 = 9_999_999_999;
 
+/// The highest generation that is believed of a host. Hosts may not move a pointer, and one that lies must not lead it to
+/// [`LAST`], from where it could not move any more.
+pub const LAST_OF_HOSTS: u64 = LAST / 2;
+
 /// The part of an object that every version of its format has.
 #[derive(Deserialize)]
 pub(crate) struct Versioned {

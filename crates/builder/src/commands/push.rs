@@ -97,7 +97,7 @@ async fn move_groups(
         let stands = Place { store: &store, application: &ours.application, group }.read().await?;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(&store, steps, &args.waiting, environment, screen).await
+    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
 }
 
 /// The artifact of the current commit.

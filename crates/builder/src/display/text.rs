@@ -70,7 +70,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
 }
 
 fn moved_text(moved: &Moved) -> String {
-    let Moved { pointer, before, how } = moved;
+    let Moved { pointer, before, how, .. } = moved;
     let was =
         before.as_ref().map(|before| format!(", which was at commit {}", before.commit.short())).unwrap_or_default();
     let how = match how {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn moved(how: How, before: Option<char>) -> Event {
-        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how }))
+        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how, hosts: 1 }))
     }
 
     fn seen(standing: Standing, event: Option<&str>) -> HostSeen {
