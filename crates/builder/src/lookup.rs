@@ -9,7 +9,7 @@ use longshore_core::ids::{ApplicationName, CommitHash};
 use longshore_core::pointer::PointedRevision;
 use longshore_core::store::{Store, StoreError, StoreUrl};
 
-use crate::succession::Candidate;
+use crate::succession::{Candidate, Stop};
 
 /// Why there is no artifact to point to.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +155,7 @@ pub(crate) async fn candidate(
         commit: manifest.commit,
         dirty: manifest.dirty,
         commit_time: manifest.time,
+        stop: Stop::default(),
     })
 }
 

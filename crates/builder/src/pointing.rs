@@ -255,7 +255,7 @@ impl Place<'_> {
         let (hosts, seen) = self.seen().await?;
         for attempt in 0..ATTEMPTS {
             let current = stands.as_ref().map(|stands| &stands.pointer);
-            if let Some(current) = current.filter(|current| attempt > 0 && ours.is_that_of(current)) {
+            if let Some(current) = current.filter(|current| attempt > 0 && ours.is_done_by(current)) {
                 return Ok(Moved { pointer: current.clone(), before: None, how: How::Theirs, hosts });
             }
             let how = succession::decide(current, ours, older);

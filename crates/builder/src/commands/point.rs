@@ -66,7 +66,8 @@ async fn move_groups(
             steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
         }
     }
-    for step in &steps {
+    for step in &mut steps {
+        step.ours.stop = args.moving.stop();
         group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), &args.moving)?;
     }
     group::carry_out(&store, to, steps, &args.waiting, environment, screen).await

@@ -47,6 +47,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Publishing { url, size: bytes } => ("Publishing", format!("{} to `{url}`", size(*bytes))),
         Event::Published { url, already: false } => ("Published", format!("`{url}`")),
         Event::Published { url, already: true } => ("Found", format!("`{url}`: already published, the same content")),
+        Event::CreatedStore(path) => ("Created", format!("the store `{}`, which did not exist", path.display())),
         Event::Wrote(path) => ("Wrote", path.clone()),
         Event::Kept(path) => ("Kept", format!("{path}, which exists")),
         Event::Moved(moved) => ("Moved", moved_text(moved)),

@@ -18,6 +18,7 @@ fn candidate(number: u8) -> Candidate {
         commit: format!("{number:02x}").repeat(20).parse().unwrap(),
         dirty: false,
         commit_time: 1_800_000_000 + i64::from(number),
+        stop: succession::Stop::default(),
     }
 }
 

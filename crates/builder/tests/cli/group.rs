@@ -197,6 +197,26 @@ fn the_newest_commit_wins_and_an_older_one_is_refused_with_who_and_when() {
 }
 
 #[test]
+fn a_fleet_gets_out_of_a_broken_stop_script_with_one_move() {
+    let sandbox = shop();
+    sandbox.on_store(&["push", "--group", "dev", "--skip", "ApplicationStop,AfterBlockTraffic"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((&pointer["skip"], pointer.get("stop_from")), (&json!(["ApplicationStop", "AfterBlockTraffic"]), None));
+    sandbox.on_store(&["point", "--group", "dev", "--generation", "1", "--stop-from", "new"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((pointer.get("skip"), &pointer["stop_from"]), (None, &json!("new")));
+    // It is said of one move alone.
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((pointer.get("skip"), pointer.get("stop_from")), (None, None));
+    for refused in
+        [&["--skip", "Install", "--group", "dev"][..], &["--skip", "Warm", "--group", "dev"], &["--stop-from", "new"]]
+    {
+        sandbox.on_store(&[&["push"], refused].concat()).exits(2);
+    }
+}
+
+#[test]
 fn the_same_commit_again_is_deployed_again() {
     let sandbox = shop();
     sandbox.on_store(&["push", "--group", "dev"]).ok();
