@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::pointer::StopFrom;
 use longshore_core::store::StoreUrl;
+
+use crate::succession::Stop;
 
 /// Turn a commit into one verified artifact and publish it
 ///
@@ -59,8 +63,8 @@ pub(crate) struct GenerateArgs {
 
 /// Write a working starter set into a repository
 ///
-/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore` and a `buildspec.yml` for AWS
-/// CodeBuild. A file that exists is left as it is and listed; there is no way to overwrite it.
+/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore`, `.gitignore` and a `buildspec.yml`
+/// for AWS CodeBuild. A file that exists is left as it is and listed; there is no way to overwrite it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longshore init && longshore check")]
 pub(crate) struct InitArgs {
@@ -150,6 +154,42 @@ pub(crate) struct MoveArgs {
     /// Move the group to an artifact of a work tree that differed from its commit
     #[arg(long, requires = "group")]
     pub(crate) allow_dirty: bool,
+    /// Hosts leave out the scripts of this event, in this deployment; may be given several times
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = scriptable, requires = "group")]
+    pub(crate) skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the old release, in this deployment; `new` is the way out of an installed one that cannot be stopped
+    #[arg(long, value_enum, value_name = "REVISION", requires = "group")]
+    pub(crate) stop_from: Option<StopFromArg>,
+}
+
+impl MoveArgs {
+    /// How hosts get rid of what they run.
+    pub(crate) fn stop(&self) -> Stop {
+        let from = self.stop_from.map(|from| match from {
+            StopFromArg::Installed => StopFrom::Installed,
+            StopFromArg::New => StopFrom::New,
+        });
+        Stop { skip: self.skip.clone(), from }
+    }
+}
+
+/// Whose scripts stop the old release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StopFromArg {
+    /// Those of the revision that is installed
+    Installed,
+    /// Those of the revision being deployed
+    New,
+}
+
+/// An event that runs scripts in a deployment to a group.
+fn scriptable(text: &str) -> Result<LifecycleEvent, String> {
+    let event = text.parse::<LifecycleEvent>().ok().filter(|event| event.is_built_in() && event.is_scriptable());
+    event.ok_or_else(|| {
+        let events: Vec<&str> =
+            LifecycleEvent::ALL.iter().filter(|event| event.is_scriptable()).map(LifecycleEvent::name).collect();
+        format!("the events with scripts are {}", events.join(", "))
+    })
 }
 
 /// Whether, how long and for whom is waited.

@@ -73,6 +73,7 @@ impl Screen {
             | Event::Warned(_)
             | Event::Replaced { .. }
             | Event::Verified { .. }
+            | Event::CreatedStore(_)
             | Event::Wrote(_)
             | Event::Kept(_) => {}
         }

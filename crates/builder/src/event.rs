@@ -83,6 +83,8 @@ pub(crate) enum Event {
         /// Whether it was there before.
         already: bool,
     },
+    /// The folder of a store was made.
+    CreatedStore(PathBuf),
     /// A starter file was written.
     Wrote(String),
     /// A starter file exists and was left alone.

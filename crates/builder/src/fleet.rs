@@ -114,6 +114,12 @@ pub(crate) fn verdict(standings: &[Standing], at_least: usize) -> Option<bool> {
     (count(|standing| standing == Standing::Ahead) == 0).then(|| count(|standing| standing == Standing::Failed) == 0)
 }
 
+/// Whether nobody will come further before somebody resumes a host: all that have not ended are paused.
+pub(crate) fn is_paused(standings: &[Standing]) -> bool {
+    let paused = |standing: &Standing| *standing == Standing::LeftOut(LeftOut::Paused);
+    standings.iter().any(paused) && standings.iter().all(|standing| standing.is_final() || paused(standing))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +184,23 @@ mod tests {
             assert_eq!(standing(&pointer(), Some(&status), age_s), expected, "{case}");
         }
         assert_eq!(standing(&pointer(), None, 0), Standing::LeftOut(LeftOut::Unreadable));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_when_all_that_have_not_ended_are_paused() {
+        use Standing::{Ahead, Deploying, LeftOut, Succeeded};
+        let (paused, stopped) = (LeftOut(super::LeftOut::Paused), LeftOut(super::LeftOut::Stopped));
+        for (standings, expected) in [
+            (&[][..], false),
+            (&[paused], true),
+            (&[paused, Succeeded], true),
+            (&[Succeeded], false),
+            (&[paused, Deploying], false),
+            (&[paused, Ahead], false),
+            (&[paused, stopped], false),
+        ] {
+            assert_eq!(is_paused(standings), expected, "{standings:?}");
+        }
     }
 
     #[test]

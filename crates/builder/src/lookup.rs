@@ -4,11 +4,12 @@ use std::io;
 
 use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::ids::{ApplicationName, CommitHash};
 use longshore_core::pointer::PointedRevision;
 use longshore_core::store::{Store, StoreError, StoreUrl};
 
-use crate::succession::Candidate;
+use crate::succession::{Candidate, Stop};
 
 /// Why there is no artifact to point to.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +77,9 @@ impl From<LookupError> for Failure {
             LookupError::NoCommit { dirty: Some(key), .. } => {
                 (Exit::NotFound, Some(format!("only a dirty build is there: `--key {key} --allow-dirty`")))
             }
-            LookupError::NoCommit { dirty: None, .. } => {
-                (Exit::NotFound, Some("publish it first: longshore build && longshore push".to_owned()))
+            LookupError::NoCommit { dirty: None, url, .. } => {
+                let to = quoted(url);
+                (Exit::NotFound, Some(format!("publish it first: longshore build && longshore push --to {to}")))
             }
             LookupError::Ambiguous { .. } => (Exit::Usage, Some("write more digits of it".to_owned())),
             LookupError::Refused { .. } | LookupError::NoManifest(_) => (Exit::BadBundle, None),
@@ -153,6 +155,7 @@ pub(crate) async fn candidate(
         commit: manifest.commit,
         dirty: manifest.dirty,
         commit_time: manifest.time,
+        stop: Stop::default(),
     })
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Moved {
     pub(crate) before: Option<Pointer>,
     /// How it came there.
     pub(crate) how: How,
+    /// How many hosts said something of themselves in the group.
+    pub(crate) hosts: usize,
 }
 
 /// How a pointer came to name our artifact.
@@ -195,7 +197,7 @@ impl Place<'_> {
     }
 
     /// Generations that the history holds, with their keys.
-    async fn generations(&self) -> Result<BTreeMap<u64, String>, PointError> {
+    pub(crate) async fn generations(&self) -> Result<BTreeMap<u64, String>, PointError> {
         let listed = self.store.list(&pointer::history(self.application, self.group)).await;
         let listed = listed.map_err(|source| self.failed(source))?;
         Ok(listed.into_iter().filter_map(|entry| Some((pointer::history_generation(&entry.key)?, entry.key))).collect())
@@ -250,10 +252,11 @@ impl Place<'_> {
         by: &str,
     ) -> Result<Moved, PointError> {
         let key = pointer::key(self.application, self.group);
+        let (hosts, seen) = self.seen().await?;
         for attempt in 0..ATTEMPTS {
             let current = stands.as_ref().map(|stands| &stands.pointer);
-            if let Some(current) = current.filter(|current| attempt > 0 && ours.is_that_of(current)) {
-                return Ok(Moved { pointer: current.clone(), before: None, how: How::Theirs });
+            if let Some(current) = current.filter(|current| attempt > 0 && ours.is_done_by(current)) {
+                return Ok(Moved { pointer: current.clone(), before: None, how: How::Theirs, hosts });
             }
             let how = succession::decide(current, ours, older);
             let (generation, etag, how) = match (&stands, how) {
@@ -263,10 +266,11 @@ impl Place<'_> {
                 }
                 (Some(stands), Some(how)) => {
                     self.keep(stands).await?;
-                    (pointer::generation_after(stands.pointer.generation), Some(stands.etag.as_str()), how)
+                    (stands.pointer.generation, Some(stands.etag.as_str()), how)
                 }
-                (None, _) => (self.first_generation().await?, None, Move::First),
+                (None, _) => (0, None, Move::First),
             };
+            let generation = pointer::generation_after(self.highest(generation).await?.max(seen));
             let signature = Signature {
                 deployment: new_deployment().map_err(PointError::Random)?,
                 at: format!("{:.0}", Timestamp::now()),
@@ -275,7 +279,7 @@ impl Place<'_> {
             let pointer = succession::pointer(self.group, generation, ours, how, signature);
             let replaced = self.store.replace_if(&key, &pointer.to_json(), etag).await;
             if replaced.map_err(|source| self.failed(source))?.is_some() {
-                return Ok(Moved { pointer, before: stands.map(|stands| stands.pointer), how: How::Ours(how) });
+                return Ok(Moved { pointer, before: stands.map(|stands| stands.pointer), how: How::Ours(how), hosts });
             }
             older = Older::Refused;
             pause(attempt).await;
@@ -291,17 +295,22 @@ impl Place<'_> {
         kept.map(drop).map_err(|source| self.failed(source))
     }
 
-    /// The generation of a pointer where there is none. Somebody may have removed it, and hosts never follow one that is lower than
-    /// what they have seen: the history ends one before the one that was removed, and hosts say which they have seen.
-    async fn first_generation(&self) -> Result<u64, PointError> {
-        let kept = self.generations().await?.into_keys().next_back().map_or(0, pointer::generation_after);
+    /// The highest generation that the pointer ever had, as far as the store knows; `current`: the one that it stands at, 0
+    /// when there is none. Somebody may have removed it or put an old one back, and hosts never follow one that is lower than
+    /// what they have seen. The history ends one before the one that was lost so.
+    async fn highest(&self, current: u64) -> Result<u64, PointError> {
+        let kept = self.generations().await?.into_keys().next_back();
+        let lost = kept.filter(|kept| *kept > current).map_or(0, pointer::generation_after);
+        Ok(lost.max(current))
+    }
+
+    /// How many hosts there are, and the highest generation that they say they have seen.
+    async fn seen(&self) -> Result<(usize, u64), PointError> {
         let mut hosts = Hosts::default();
-        hosts
-            .refresh(self.store, self.application, self.group, |_| false)
-            .await
-            .map_err(|source| self.failed(source))?;
-        let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation)).max();
-        Ok(pointer::generation_after(kept.max(seen.unwrap_or(0))))
+        let refreshed = hosts.refresh(self.store, self.application, self.group, |_| false).await;
+        refreshed.map_err(|source| self.failed(source))?;
+        let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation));
+        Ok((hosts.known().count(), seen.filter(|seen| *seen <= pointer::LAST_OF_HOSTS).max().unwrap_or(0)))
     }
 
     pub(crate) fn failed(&self, source: StoreError) -> PointError {

@@ -24,8 +24,11 @@ pub(crate) enum StarterKind {
     Program,
 }
 
+/// What git leaves out: the artifacts.
+pub(crate) const GIT_IGNORE: &str = ".gitignore";
+
 /// The whole set.
-pub(crate) const SET: [Starter; 12] = [
+pub(crate) const SET: [Starter; 13] = [
     text("appspec.yml", &["appspec.yaml"], include_str!("../../../appspec.example.yml")),
     program("scripts/application_stop.sh", include_str!("../../../scripts/application_stop.sh")),
     program("scripts/after_install.sh", include_str!("../../../scripts/after_install.sh")),
@@ -41,6 +44,7 @@ pub(crate) const SET: [Starter; 12] = [
     text("docker-compose.dev.yml", &["docker-compose.dev.yaml"], include_str!("starter/docker-compose.dev.yml")),
     text("longshore.toml", &[], include_str!("starter/longshore.toml")),
     text(".longshoreignore", &[], include_str!("starter/longshoreignore")),
+    text(GIT_IGNORE, &[], "# What `longshore build` makes.\n/dist/\n"),
     text("buildspec.yml", &["buildspec.yaml"], include_str!("../../../buildspec.example.yml")),
 ];
 

@@ -1,7 +1,8 @@
 //! Which pointer may follow which: the newest commit wins, and nothing goes back unless somebody wants it to. Pure.
 
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
-use longshore_core::pointer::{FORMAT, PointedRevision, Pointer};
+use longshore_core::lifecycle::LifecycleEvent;
+use longshore_core::pointer::{FORMAT, PointedRevision, Pointer, StopFrom};
 
 use crate::commit::ZIP_EPOCH;
 
@@ -18,6 +19,17 @@ pub(crate) struct Candidate {
     pub(crate) dirty: bool,
     /// The commit's time, seconds since 1970.
     pub(crate) commit_time: i64,
+    /// How its hosts get rid of what they run.
+    pub(crate) stop: Stop,
+}
+
+/// How hosts get rid of what they run. Said of one move: what is pointed at later begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Stop {
+    /// Events whose scripts are left out.
+    pub(crate) skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the old release, when somebody said so.
+    pub(crate) from: Option<StopFrom>,
 }
 
 /// Whether a pointer may go back.
@@ -54,6 +66,11 @@ impl Candidate {
             && pointer.revision.key == self.revision.key
             && pointer.revision.content_digest == self.revision.content_digest
     }
+
+    /// Whether a pointer makes hosts do just what ours would.
+    pub(crate) fn is_done_by(&self, pointer: &Pointer) -> bool {
+        self.is_that_of(pointer) && self.stop.skip == pointer.skip && self.stop.from == pointer.stop_from
+    }
 }
 
 impl From<&Pointer> for Candidate {
@@ -64,6 +81,7 @@ impl From<&Pointer> for Candidate {
             commit: pointer.commit.clone(),
             dirty: pointer.dirty,
             commit_time: pointer.commit_time,
+            stop: Stop::default(),
         }
     }
 }
@@ -112,6 +130,8 @@ pub(crate) fn pointer(
         older: how == Move::Back,
         at: signature.at,
         by: signature.by,
+        skip: ours.stop.skip.clone(),
+        stop_from: ours.stop.from,
     }
 }
 
@@ -139,6 +159,7 @@ mod tests {
             commit: commit.parse().unwrap(),
             dirty: false,
             commit_time,
+            stop: Stop::default(),
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) enum Ended {
     Failed,
     /// Time was up.
     TimedOut,
+    /// Every host that has not made it is paused, and too few have.
+    Paused,
     /// The pointer has moved on to another deployment.
     Superseded(Box<Pointer>),
     /// Somebody wants this process to end.
@@ -143,6 +145,7 @@ impl Watch<'_> {
         match fleet::verdict(&standings, at_least) {
             Some(true) => Ok(Some(Ended::Succeeded)),
             Some(false) => Ok(Some(Ended::Failed)),
+            None if fleet::is_paused(&standings) => Ok(Some(Ended::Paused)),
             None => Ok(self.successor().await?.map(|pointer| Ended::Superseded(Box::new(pointer)))),
         }
     }

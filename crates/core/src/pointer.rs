@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
+use crate::lifecycle::LifecycleEvent;
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -40,6 +41,23 @@ pub struct Pointer {
     pub at: String,
     /// Who moved it, `user@host` or what the CI system says of its job.
     pub by: String,
+    /// Events whose scripts hosts leave out. An agent that does not know the field ignores it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<LifecycleEvent>,
+    /// Whose scripts stop the old release; without it those of the installed one. An agent that does not know the field ignores
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_from: Option<StopFrom>,
+}
+
+/// Whose scripts run for the events that take the old release out of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopFrom {
+    /// Those of the revision that is installed.
+    Installed,
+    /// Those of the revision that the pointer names.
+    New,
 }
 
 /// The artifact that a pointer names.
@@ -99,6 +117,10 @@ pub enum PointerError {
 
 /// The last generation: every one has its place in the history.
 const LAST: u64 = 9_999_999_999;
+
+/// The highest generation that is believed of a host. Hosts may not move a pointer, and one that lies must not lead it to
+/// [`LAST`], from where it could not move any more.
+pub const LAST_OF_HOSTS: u64 = LAST / 2;
 
 /// The part of an object that every version of its format has.
 #[derive(Deserialize)]
@@ -218,6 +240,18 @@ mod tests {
         let pointer = parse(POINTER).unwrap();
         assert_eq!((pointer.generation, pointer.commit_time), (7, 1_767_323_046));
         assert_eq!(String::from_utf8(pointer.to_json()).unwrap(), POINTER);
+        let more = r#""somebody@example",
+  "skip": [
+    "ApplicationStop"
+  ],
+  "stop_from": "new""#;
+        let text = POINTER.replace("\"somebody@example\"", more);
+        let pointer = parse(&text).unwrap();
+        assert_eq!(
+            (&pointer.skip[..], pointer.stop_from),
+            (&[LifecycleEvent::ApplicationStop][..], Some(StopFrom::New))
+        );
+        assert_eq!(String::from_utf8(pointer.to_json()).unwrap(), text);
     }
 
     #[test]

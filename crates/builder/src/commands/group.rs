@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::{plural, quoted};
 use longshore_core::ids::{DeploymentId, GroupName};
 use longshore_core::pointer::Pointer;
@@ -16,7 +16,7 @@ use crate::cli::{MoveArgs, StoreArgs, WaitArgs};
 use crate::display::{Screen, sheet};
 use crate::environment::Environment;
 use crate::event::{Event, HostSeen};
-use crate::fleet::Standing;
+use crate::fleet::{LeftOut, Standing};
 use crate::pointing::{How, Moved, Place, PointError, Stands};
 use crate::signer;
 use crate::succession::{self, Candidate, Move, Older};
@@ -46,6 +46,12 @@ enum GroupError {
     /// Time was up.
     #[error("deployment {deployment} to `{group}` has not ended within {limit}: {why}")]
     TimedOut { deployment: DeploymentId, group: GroupName, limit: String, why: String },
+    /// Nobody is left who would make it.
+    #[error("deployment {deployment} to `{group}` waits for hosts that are paused: {hosts}")]
+    Paused { deployment: DeploymentId, group: GroupName, hosts: String },
+    /// Several groups did not end well.
+    #[error("{0}")]
+    Several(String),
     /// The pointer moved on.
     #[error(
         "deployment {deployment} to `{group}` was overtaken: {by} moved the group to commit {commit} at {at} (generation \
@@ -119,6 +125,7 @@ pub(crate) struct Done {
 /// Moves pointers one after the other, then waits for their hosts. Nothing moves when one of them may not.
 pub(crate) async fn carry_out(
     store: &Store,
+    to: &StoreUrl,
     steps: Vec<Step>,
     waiting: &WaitArgs,
     environment: &Environment,
@@ -138,6 +145,10 @@ pub(crate) async fn carry_out(
         match place.go_unless_stopped(stands, &ours, older, &by).await {
             Ok(moved) => {
                 screen.tell(&Event::Moved(Box::new(moved.clone())));
+                if moved.hosts == 0 {
+                    let text = format!("no host follows group `{group}` of `{}` yet", ours.application);
+                    screen.tell(&Event::Warned(text));
+                }
                 done.groups.push((moved, None));
             }
             Err(error) => {
@@ -149,25 +160,26 @@ pub(crate) async fn carry_out(
     if waiting.wait {
         let until = Instant::now() + waiting.timeout;
         let terms = Terms { limit: waiting.timeout, until, at_least: waiting.wait_hosts };
+        let mut failures = Vec::new();
         for (moved, waited) in &mut done.groups {
             let pointer = &moved.pointer;
             let place = Place { store, application: &pointer.application, group: &pointer.group };
             let ended = waiting::wait(place, pointer, &terms, screen).await;
-            let failure = failure(pointer, &ended, waiting);
+            failures.extend(failure(pointer, &ended, waiting, to));
             let interrupted = matches!(ended.ended, Ended::Interrupted);
             *waited = Some(ended);
-            // The first failure decides; all groups are waited for nevertheless.
-            done.failure = done.failure.take().or(failure);
+            // All groups are waited for, whatever became of the first one.
             if interrupted {
                 break;
             }
         }
+        done.failure = together(failures);
     }
     Ok(done)
 }
 
 impl Done {
-    /// For people: each group, and its hosts when they were waited for.
+    /// For people: each group, and its hosts when they were waited for. Why some failed was told when they did.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for (moved, waited) in &self.groups {
@@ -177,7 +189,7 @@ impl Done {
                 commit.short()
             ));
             if let Some(waited) = waited.as_ref().filter(|waited| !waited.hosts.is_empty()) {
-                text.push_str(&format!("\n{}\n", sheet::table(Some(&moved.pointer), &waited.hosts)));
+                text.push_str(&format!("\n{}\n", sheet::rows(Some(&moved.pointer), &waited.hosts)));
             }
         }
         text
@@ -210,6 +222,7 @@ fn waited_json(waited: &Waited) -> Value {
         Ended::Succeeded => "succeeded",
         Ended::Failed => "failed",
         Ended::TimedOut => "timed_out",
+        Ended::Paused => "paused",
         Ended::Superseded(_) => "superseded",
         Ended::Interrupted => "interrupted",
         Ended::Lost(_) => "lost",
@@ -217,14 +230,27 @@ fn waited_json(waited: &Waited) -> Value {
     json!({"ended": ended, "hosts": waited.hosts.iter().map(sheet::host_json).collect::<Vec<_>>()})
 }
 
-fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs) -> Option<Failure> {
+/// Failures of several groups as one; the first decides on the exit code.
+fn together(mut failures: Vec<Failure>) -> Option<Failure> {
+    if failures.len() < 2 {
+        return failures.pop();
+    }
+    let exit = failures.first()?.exit;
+    let all = failures.iter().map(|failure| chain(&*failure.error)).collect::<Vec<_>>().join("; ");
+    let mut hints: Vec<String> = failures.into_iter().flat_map(|failure| failure.hints).collect();
+    hints.dedup();
+    Some(Failure { hints, ..Failure::new(exit, GroupError::Several(all)) })
+}
+
+fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -> Option<Failure> {
     let Pointer { deployment, group, application, .. } = pointer;
     let (deployment, group) = (deployment.clone(), group.clone());
     let named = |is: fn(&HostSeen) -> bool| -> Vec<&str> {
         waited.hosts.iter().filter(|seen| is(seen)).map(|seen| seen.host.as_str()).collect()
     };
     let look = format!(
-        "`longshore status --group {} --application {}` shows how it goes on",
+        "`longshore status --to {} --group {} --application {}` shows how it goes on",
+        quoted(&to.to_string()),
         quoted(group.as_str()),
         quoted(application.as_str())
     );
@@ -239,8 +265,17 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs) -> Option<Failur
                 deployment: deployment.clone(),
                 group,
             };
-            Failure::new(Exit::DeploymentFailed, failed)
-                .hint(format!("on the host: longshore-agent explain {deployment}"))
+            let made = |seen: &HostSeen| {
+                let of = seen.status.as_ref().and_then(|status| status.deployment.as_ref());
+                seen.standing == Standing::Failed && of == Some(&deployment)
+            };
+            let failure = Failure::new(Exit::DeploymentFailed, failed);
+            // Who refused the pointer itself has made no deployment of it.
+            if waited.hosts.iter().any(made) {
+                failure.hint(format!("on the host: longshore-agent explain {deployment}"))
+            } else {
+                failure.hint(look)
+            }
         }
         Ended::TimedOut => {
             let hosts = named(|seen| seen.standing.is_under_way());
@@ -255,6 +290,12 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs) -> Option<Failur
             };
             let limit = sheet::span(args.timeout.as_secs());
             Failure::new(Exit::TimedOut, GroupError::TimedOut { deployment, group, limit, why }).hint(look)
+        }
+        Ended::Paused => {
+            let hosts = named(|seen| seen.standing == Standing::LeftOut(LeftOut::Paused)).join(", ");
+            Failure::new(Exit::TimedOut, GroupError::Paused { deployment, group, hosts })
+                .hint("on the host: longshore-agent control resume")
+                .hint(look)
         }
         Ended::Superseded(by) => {
             let Pointer { by, commit, at, generation, deployment: successor, .. } = by.as_ref();

@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::cli::InitArgs;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::starter::{SET, Starter, StarterKind};
+use crate::starter::{GIT_IGNORE, SET, Starter, StarterKind};
+use crate::text_file;
 
 /// Why the starter set could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,10 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
             Fate::Kept(path) => {
                 screen.tell(&Event::Kept(path.to_owned()));
                 kept.push(path);
+                if path == GIT_IGNORE && !ignores_artifacts(&dir) {
+                    let message = "git would take the artifacts: add a line `/dist/` to .gitignore".to_owned();
+                    screen.tell(&Event::Warned(message));
+                }
                 if path != starter.path && path.contains("compose") {
                     let message = format!(
                         "the sample hooks look for `{}`; rename `{path}`, or name it in scripts/project.sh",
@@ -60,6 +65,15 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
     }
     let text = "\nNext:\n  edit docker-compose*.yml and the top of buildspec.yml\n  git add . && git commit\n  longshore check\n";
     screen.result(text, &json!({"application": application, "written": written, "kept": kept}))
+}
+
+/// Whether the `.gitignore` that stands there leaves the artifacts out, as far as a line of it says so. What cannot be read is
+/// git's to complain about.
+fn ignores_artifacts(dir: &Path) -> bool {
+    let text = text_file::read(&dir.join(GIT_IGNORE)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines()
+        .any(|line| matches!(line.trim_end(), "dist" | "dist/" | "/dist" | "/dist/" | "*.zip" | "dist/*" | "/dist/*"))
 }
 
 /// The folder's name where it can be one.

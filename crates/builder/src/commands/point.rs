@@ -17,6 +17,9 @@ use crate::pointing::{Place, Stands};
 use crate::succession::{Candidate, Older};
 use crate::survey::Project;
 
+const KEY_HINT: &str =
+    "a key is relative to the store, like `shop/<commit>.zip`; `--commit` finds the artifact of a commit";
+
 /// Why a group cannot go where it was.
 #[derive(Debug, thiserror::Error)]
 enum BackError {
@@ -63,10 +66,11 @@ async fn move_groups(
             steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
         }
     }
-    for step in &steps {
+    for step in &mut steps {
+        step.ours.stop = args.moving.stop();
         group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), &args.moving)?;
     }
-    group::carry_out(&store, steps, &args.waiting, environment, screen).await
+    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
 }
 
 /// The artifact of a commit, or with a key.
@@ -85,7 +89,10 @@ async fn published(
         // The command line is refused without one of the four.
         (None, None) => return Err(Failure::new(Exit::Usage, "no artifact is named")),
     };
-    Ok(lookup::candidate(store, to, &key, wanted.as_ref()).await?)
+    lookup::candidate(store, to, &key, wanted.as_ref()).await.map_err(|error| match Failure::from(error) {
+        failure if failure.exit == Exit::NotFound && args.key.is_some() => failure.hint(KEY_HINT),
+        failure => failure,
+    })
 }
 
 /// What a group ran before.
@@ -97,7 +104,7 @@ async fn back(
     group: &GroupName,
 ) -> Result<Step, Failure> {
     let place = Place { store, application, group };
-    let (application, group) = (application.clone(), group.clone());
+    let (application, group) = (place.application.clone(), place.group.clone());
     let Some(stands) = place.read().await? else {
         return Err(Failure::new(Exit::NotFound, BackError::Nowhere { application, group }));
     };
@@ -108,15 +115,17 @@ async fn back(
         None => place.previous(current).await?,
     };
     let Some(earlier) = earlier else {
-        return Err(Failure::new(
-            Exit::NotFound,
-            match args.generation {
-                Some(generation) => {
-                    BackError::Generation { application, group, generation, current: current.generation }
-                }
-                None => BackError::NoOther { application, group },
-            },
-        ));
+        let Some(generation) = args.generation else {
+            return Err(Failure::new(Exit::NotFound, BackError::NoOther { application, group }));
+        };
+        let kept: Vec<u64> = place.generations().await?.into_keys().collect();
+        let missing = BackError::Generation { application, group, generation, current: current.generation };
+        let failure = Failure::new(Exit::NotFound, missing);
+        return Err(match kept.as_slice() {
+            [] => failure,
+            [only] => failure.hint(format!("its history holds generation {only}")),
+            [first, .., last] => failure.hint(format!("its history holds generations from {first} to {last}")),
+        });
     };
     lookup::check(store, to, &earlier.revision).await?;
     Ok(Step { group, ours: Candidate::from(&earlier), stands: Some(stands), older: Older::Allowed })

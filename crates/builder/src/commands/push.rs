@@ -57,7 +57,8 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
         let (text, json) = result(&artifact, &to, &published, None);
         return screen.result(&text, &json);
     }
-    let mut done = runtime.block_on(move_groups(args, &candidate(&artifact, &published), &to, environment, screen))?;
+    let mut done =
+        runtime.block_on(move_groups(args, &candidate(&artifact, &published, args), &to, environment, screen))?;
     let (text, json) = result(&artifact, &to, &published, Some(&done));
     match done.failure.take() {
         None => screen.result(&text, &json),
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
 }
 
 /// What groups should run.
-fn candidate(artifact: &Artifact, published: &Published) -> Candidate {
+fn candidate(artifact: &Artifact, published: &Published, args: &PushArgs) -> Candidate {
     let (manifest, info) = (&artifact.manifest, published.info());
     Candidate {
         application: manifest.application.clone(),
@@ -80,6 +81,7 @@ fn candidate(artifact: &Artifact, published: &Published) -> Candidate {
         commit: manifest.commit.clone(),
         dirty: manifest.dirty,
         commit_time: manifest.time,
+        stop: args.moving.stop(),
     }
 }
 
@@ -97,7 +99,7 @@ async fn move_groups(
         let stands = Place { store: &store, application: &ours.application, group }.read().await?;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(&store, steps, &args.waiting, environment, screen).await
+    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
 }
 
 /// The artifact of the current commit.
@@ -156,8 +158,15 @@ fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Scree
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
     screen.tell(&Event::Publishing { url: url.clone(), size });
+    let made = match to {
+        StoreUrl::Dir(folder) if !folder.exists() => Some(folder),
+        StoreUrl::Dir(_) | StoreUrl::S3 { .. } => None,
+    };
     let stored = |bytes| screen.tell(&Event::Stored(bytes));
     let published = runtime.block_on(publish::publish(artifact, to, &stored)).map_err(publish_failure)?;
+    if let Some(folder) = made {
+        screen.tell(&Event::CreatedStore(folder.clone()));
+    }
     screen.tell(&Event::Published { url, already: published.was_there() });
     Ok(published)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::host_status;
 use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::pointer::{self, Pointer};
@@ -24,6 +25,9 @@ use crate::waiting;
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 enum StatusError {
+    /// No such folder.
+    #[error("there is no store `{0}`: the folder does not exist")]
+    NoStore(String),
     /// No such group.
     #[error("there is no group `{group}`{of} in `{store}`")]
     NoGroup { group: GroupName, of: String, store: String },
@@ -54,6 +58,12 @@ pub(crate) fn run(args: &StatusArgs, environment: &Environment, screen: &Screen)
         None => Identity::application_of_variable(environment)?,
     };
     let runtime = group::runtime()?;
+    if let StoreUrl::Dir(folder) = &url
+        && !folder.is_dir()
+    {
+        let missing = StatusError::NoStore(url.to_string());
+        return Err(Failure::new(Exit::NotFound, missing).hint("the first `longshore push` makes it"));
+    }
     let store = runtime.block_on(Store::open(&url))?;
     let wanted = |application: &ApplicationName, group: &GroupName| {
         named.as_ref().is_none_or(|named| named == application)
@@ -67,8 +77,10 @@ pub(crate) fn run(args: &StatusArgs, environment: &Environment, screen: &Screen)
     }
     if let (Some(group), true) = (&args.group, groups.is_empty()) {
         let missing = StatusError::NoGroup { group: group.clone(), of, store: url.to_string() };
-        return Err(Failure::new(Exit::NotFound, missing)
-            .hint("a group begins with its first pointer: longshore push --group NAME"));
+        let push = format!("longshore push --to {} --group {group}", quoted(&url.to_string()));
+        return Err(
+            Failure::new(Exit::NotFound, missing).hint(format!("a group begins with its first pointer: {push}"))
+        );
     }
     let now = Timestamp::now();
     let (texts, json): (Vec<String>, Vec<Value>) =

@@ -74,9 +74,22 @@ fn note(pointer: Option<&Pointer>, status: &HostStatus, age_s: u64) -> String {
 
 /// All hosts, and below them why some failed.
 pub(crate) fn table(pointer: Option<&Pointer>, hosts: &[HostSeen]) -> String {
+    let mut text = rows(pointer, hosts);
+    let mut reasons = hosts.iter().filter_map(|seen| Some((one_line(&seen.host), why(seen.status.as_ref()?)?)));
+    if let Some(first) = reasons.next() {
+        for (host, why) in std::iter::once(first).chain(reasons) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{host}: {why}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// All hosts.
+pub(crate) fn rows(pointer: Option<&Pointer>, hosts: &[HostSeen]) -> String {
     let heading = ["HOST", "STATE", "EVENT", "COMMIT", "DEPLOYMENT", "AGE", "AGENT", ""].map(str::to_owned);
     let mut rows = vec![heading];
-    let mut reasons = String::new();
     for HostSeen { host, status, unreadable, age_s, .. } in hosts {
         let host = one_line(host);
         let dash = || "-".to_owned();
@@ -86,7 +99,7 @@ pub(crate) fn table(pointer: Option<&Pointer>, hosts: &[HostSeen]) -> String {
             continue;
         };
         rows.push([
-            host.clone(),
+            host,
             state(status).to_owned(),
             status.event.as_ref().map_or_else(dash, |event| event.name().to_owned()),
             status.commit.as_ref().map_or_else(dash, |commit| commit.short().to_owned()),
@@ -95,17 +108,8 @@ pub(crate) fn table(pointer: Option<&Pointer>, hosts: &[HostSeen]) -> String {
             one_line(&status.agent),
             note(pointer, status, *age_s),
         ]);
-        if let Some(why) = why(status) {
-            // Writing to a String cannot fail.
-            let _ = write!(reasons, "\n{host}: {why}");
-        }
     }
-    let mut text = columns(&rows);
-    if !reasons.is_empty() {
-        text.push_str(&reasons);
-        text.push('\n');
-    }
-    text
+    columns(&rows)
 }
 
 /// Why a host failed, with the last lines of its script, each on a line of its own.

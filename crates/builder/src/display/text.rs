@@ -47,6 +47,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Publishing { url, size: bytes } => ("Publishing", format!("{} to `{url}`", size(*bytes))),
         Event::Published { url, already: false } => ("Published", format!("`{url}`")),
         Event::Published { url, already: true } => ("Found", format!("`{url}`: already published, the same content")),
+        Event::CreatedStore(path) => ("Created", format!("the store `{}`, which did not exist", path.display())),
         Event::Wrote(path) => ("Wrote", path.clone()),
         Event::Kept(path) => ("Kept", format!("{path}, which exists")),
         Event::Moved(moved) => ("Moved", moved_text(moved)),
@@ -70,7 +71,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
 }
 
 fn moved_text(moved: &Moved) -> String {
-    let Moved { pointer, before, how } = moved;
+    let Moved { pointer, before, how, .. } = moved;
     let was =
         before.as_ref().map(|before| format!(", which was at commit {}", before.commit.short())).unwrap_or_default();
     let how = match how {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     fn moved(how: How, before: Option<char>) -> Event {
-        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how }))
+        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how, hosts: 1 }))
     }
 
     fn seen(standing: Standing, event: Option<&str>) -> HostSeen {

@@ -197,6 +197,26 @@ fn the_newest_commit_wins_and_an_older_one_is_refused_with_who_and_when() {
 }
 
 #[test]
+fn a_fleet_gets_out_of_a_broken_stop_script_with_one_move() {
+    let sandbox = shop();
+    sandbox.on_store(&["push", "--group", "dev", "--skip", "ApplicationStop,AfterBlockTraffic"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((&pointer["skip"], pointer.get("stop_from")), (&json!(["ApplicationStop", "AfterBlockTraffic"]), None));
+    sandbox.on_store(&["point", "--group", "dev", "--generation", "1", "--stop-from", "new"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((pointer.get("skip"), &pointer["stop_from"]), (None, &json!("new")));
+    // It is said of one move alone.
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    let pointer = sandbox.pointer("dev");
+    assert_eq!((pointer.get("skip"), pointer.get("stop_from")), (None, None));
+    for refused in
+        [&["--skip", "Install", "--group", "dev"][..], &["--skip", "Warm", "--group", "dev"], &["--stop-from", "new"]]
+    {
+        sandbox.on_store(&[&["push"], refused].concat()).exits(2);
+    }
+}
+
+#[test]
 fn the_same_commit_again_is_deployed_again() {
     let sandbox = shop();
     sandbox.on_store(&["push", "--group", "dev"]).ok();
@@ -233,7 +253,10 @@ fn a_group_goes_back_to_what_it_ran_before_and_to_any_generation() {
         assert_eq!((&pointer["generation"], &pointer["commit"]), (&json!(generation), &json!(commit)), "{arguments:?}");
     }
     let told = sandbox.on_store(&["point", "--group", "dev", "--generation", "9"]).exits(7).stderr;
-    assert_eq!(told, "error: group `dev` of `shop` has no generation 9 in its history; it is at 7\n");
+    assert_eq!(
+        told,
+        "error: group `dev` of `shop` has no generation 9 in its history; it is at 7\n\nhint: its history holds generations from 1 to 6\n"
+    );
     fs::remove_file(sandbox.outside(&format!("store/shop/{second}.zip"))).unwrap();
     let told = sandbox.on_store(&["point", "--group", "dev", "--previous"]).exits(7).stderr;
     assert!(told.ends_with(&format!("caused by: `file://[dir]/store/shop/{second}.zip` does not exist\n")), "{told}");
@@ -246,9 +269,12 @@ fn a_pointer_needs_an_artifact_that_is_there_and_good() {
     sandbox.on_store(&["push"]).ok();
     let told = sandbox.on_store(&["point", "--group", "dev", "--commit", "abcdef0"]).exits(7).stderr;
     let error = "error: no artifact of `shop` is published in `file://[dir]/store` for commit abcdef0\n\n\
-                 hint: publish it first: longshore build && longshore push\n";
+                 hint: publish it first: longshore build && longshore push --to file://[dir]/store\n";
     assert_eq!(told, error);
-    sandbox.on_store(&["point", "--group", "dev", "--key", "shop/no.zip"]).exits(7);
+    let told = sandbox.on_store(&["point", "--group", "dev", "--key", "shop/no.zip"]).exits(7).stderr;
+    let hint =
+        "hint: a key is relative to the store, like `shop/<commit>.zip`; `--commit` finds the artifact of a commit\n";
+    assert!(told.ends_with(hint), "{told}");
     fs::write(sandbox.outside("store/shop/bad.zip"), "no zip").unwrap();
     sandbox.on_store(&["point", "--group", "dev", "--key", "shop/bad.zip"]).exits(8);
     let key = format!("shop/{}.zip", sandbox.head());
@@ -329,6 +355,88 @@ fn a_pointer_that_was_removed_begins_above_what_hosts_have_seen() {
     sandbox.host("web-1", 0, &json!({"generation": 7}));
     sandbox.on_store(&["push", "--group", "dev"]).ok();
     assert_eq!(sandbox.pointer("dev")["generation"], 8);
+}
+
+#[test]
+fn a_pointer_that_went_back_moves_on_above_its_history_and_above_what_hosts_have_seen() {
+    let sandbox = shop();
+    let path = sandbox.outside("store/groups/shop/dev.json");
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    let old = fs::read(&path).unwrap();
+    for _ in 0..3 {
+        sandbox.on_store(&["push", "--group", "dev"]).ok();
+    }
+    fs::write(&path, &old).unwrap();
+    // The history knows of three; the fourth is lost, and a host may have seen it.
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    assert_eq!(sandbox.pointer("dev")["generation"], 5);
+    fs::write(&path, &old).unwrap();
+    sandbox.host("web-1", 0, &json!({"generation": 21}));
+    // A host that lies cannot take the generations away from those who move pointers.
+    sandbox.host("web-2", 0, &json!({"generation": 9_999_999_999_u64}));
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    assert_eq!(sandbox.pointer("dev")["generation"], 22);
+}
+
+#[test]
+fn a_host_that_refused_the_pointer_itself_has_no_deployment_to_explain() {
+    let sandbox = shop();
+    sandbox.host("web-1", 0, &json!({}));
+    let pushing = sandbox.pushing(&[]);
+    sandbox.host("web-1", 0, &json!({"generation": 1, "state": "refused", "reason": "its bundle is another one"}));
+    let (code, _, told) = pushing.ended();
+    assert_eq!(code, 11, "{told}");
+    let store = sandbox.store();
+    let hint = format!(" 1 host: web-1\n\nhint: `longshore status --to {store} --group dev --application shop` shows");
+    assert!(told.contains(&hint) && !told.contains("explain"), "{told}");
+}
+
+#[test]
+fn a_group_whose_only_host_is_paused_is_not_waited_for() {
+    let sandbox = shop();
+    sandbox.host("web-1", 0, &json!({"state": "paused"}));
+    let ran = sandbox.on_store(&["push", "--group", "dev", "--wait", "--timeout", "2h"]).exits(12);
+    let deployment = sandbox.pointer("dev")["deployment"].as_str().unwrap().to_owned();
+    let error = format!(
+        "     Warning web-1 is not waited for: it is paused\n\
+         error: deployment {deployment} to `dev` waits for hosts that are paused: web-1\n\n\
+         hint: on the host: longshore-agent control resume\n\
+         hint: `longshore status --to file://[dir]/store --group dev --application shop` shows how it goes on\n"
+    );
+    assert!(ran.stderr.ends_with(&error), "{}", ran.stderr);
+}
+
+#[test]
+fn of_several_groups_each_one_that_fails_is_named() {
+    let sandbox = shop();
+    let told = sandbox.on_store(&["push", "--group", "dev", "--group", "stg", "--wait", "--timeout", "0s"]);
+    let told = told.exits(12).stderr;
+    let of = |group: &str| {
+        let deployment = sandbox.pointer(group)["deployment"].as_str().unwrap().to_owned();
+        format!("deployment {deployment} to `{group}` has not ended within 0s: no host follows the group")
+    };
+    assert!(told.contains(&format!("error: {}; {}\n", of("dev"), of("stg"))), "{told}");
+    for group in ["dev", "stg"] {
+        assert!(told.contains(&format!("--group {group} --application shop` shows how it goes on\n")), "{told}");
+        let alone = format!("warning: no host follows group `{group}` of `shop` yet\n");
+        assert!(told.contains(&alone), "{told}");
+    }
+}
+
+#[test]
+fn why_a_host_failed_is_told_once() {
+    let sandbox = shop();
+    sandbox.on_store(&["push", "--group", "dev"]).ok();
+    let failed = json!({"reason": "`scripts/check.sh` exited with 3"});
+    sandbox.host("web-1", 0, &json!({}));
+    let ran = thread::scope(|scope| {
+        let push = scope.spawn(|| sandbox.on_store(&["push", "--group", "dev", "--wait"]));
+        until("the pointer moves", || sandbox.pointer("dev")["generation"] == 2);
+        sandbox.host_at("web-1", "failed", &failed);
+        push.join().unwrap().exits(11)
+    });
+    let told = format!("{}{}", ran.stderr, ran.stdout);
+    assert_eq!(told.matches("`scripts/check.sh` exited with 3").count(), 1, "{told}");
 }
 
 #[test]
@@ -469,7 +577,7 @@ fn who_does_not_end_in_time_is_named() {
         let deployment = sandbox.pointer("dev")["deployment"].as_str().unwrap().to_owned();
         let error = format!(
             "error: deployment {deployment} to `dev` has not ended within 1s: {why}\n\n\
-             hint: `longshore status --group dev --application shop` shows how it goes on\n"
+             hint: `longshore status --to file://[dir]/store --group dev --application shop` shows how it goes on\n"
         );
         assert!(ran.stderr.ends_with(&error), "{}", ran.stderr);
     }
@@ -527,6 +635,11 @@ fn who_stops_waiting_stops_no_deployment() {
 #[test]
 fn the_status_of_a_group_is_a_table_of_its_hosts() {
     let sandbox = shop();
+    let told = sandbox.on_store(&["status"]).exits(7).stderr;
+    let error = "error: there is no store `file://[dir]/store`: the folder does not exist\n\n\
+                 hint: the first `longshore push` makes it\n";
+    assert_eq!(told, error);
+    fs::create_dir(sandbox.outside("store")).unwrap();
     assert_eq!(sandbox.on_store(&["status"]).ok().stdout, "no group in file://[dir]/store\n");
     sandbox.on_store(&["status", "--group", "dev"]).exits(7);
     sandbox.host("web-1", 0, &json!({}));

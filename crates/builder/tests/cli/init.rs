@@ -41,7 +41,25 @@ fn what_exists_is_kept() {
     }
     assert!(!sandbox.path("appspec.yml").exists());
     let again = sandbox.run(&["init", "--output", "json"]).ok().json();
-    assert_eq!((again["written"].as_array().unwrap().len(), again["kept"].as_array().unwrap().len()), (0, 12));
+    assert_eq!((again["written"].as_array().unwrap().len(), again["kept"].as_array().unwrap().len()), (0, 13));
+}
+
+#[test]
+fn git_leaves_the_artifacts_out_or_a_line_says_how() {
+    let sandbox = Sandbox::empty();
+    sandbox.run(&["init"]).ok();
+    sandbox.commit();
+    sandbox.run(&["build"]).ok();
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+
+    let warning = "warning: git would take the artifacts: add a line `/dist/` to .gitignore\n";
+    for (ignored, warned) in [("/target/\n", true), ("/target/\ndist/\n", false)] {
+        let sandbox = Sandbox::empty();
+        sandbox.write(".gitignore", ignored);
+        let told = sandbox.run(&["init"]).ok().stderr;
+        assert_eq!(told.contains(warning), warned, "{told}");
+        assert_eq!(fs::read_to_string(sandbox.path(".gitignore")).unwrap(), ignored);
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ fn an_artifact_is_published_once_and_found_again() {
     let sandbox = Sandbox::shop();
     let to = store(&sandbox);
     sandbox.run(&["build"]).ok();
-    let first = sandbox.run(&["push", "--to", &to, "--output", "json"]).ok().json();
+    let first = sandbox.run(&["push", "--to", &to, "--output", "json"]).ok();
+    assert!(first.stderr.contains("     Created the store `[dir]/store`, which did not exist\n"), "{}", first.stderr);
+    let first = first.json();
     let key = format!("shop/{}.zip", sandbox.head());
     assert_eq!(first["url"], format!("file://[dir]/store/{key}"));
     assert_eq!(first["already_published"], false);
@@ -20,6 +22,7 @@ fn an_artifact_is_published_once_and_found_again() {
     let second = sandbox.run(&["push", "--to", &to, "--output", "json"]).ok().json();
     assert_eq!(second["already_published"], true);
     let again = sandbox.run(&["push", "--to", &to]).ok();
+    assert!(!again.stderr.contains("Created"), "{}", again.stderr);
     assert!(again.stderr.contains("already published, the same content"), "{}", again.stderr);
 }
 

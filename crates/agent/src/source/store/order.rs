@@ -3,7 +3,7 @@
 use longshore_core::appspec::FileExists;
 use longshore_core::ids::GroupId;
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
-use longshore_core::pointer::Pointer;
+use longshore_core::pointer::{self, Pointer};
 use longshore_core::store::ObjectUrl;
 
 use crate::deployment::order::{Cause, Group, Order, Pace, Revision, StopFrom};
@@ -23,8 +23,11 @@ pub(super) fn of(follow: &Follow, pointer: &Pointer) -> Order {
         group: Group { id: GroupId::of(&follow.application, &follow.group), name: follow.group.clone() },
         revision: Revision::Object(object.to_string()),
         events: LifecycleEvent::ALL.to_vec(),
-        skip: Vec::new(),
-        stop_from: StopFrom::Installed,
+        skip: pointer.skip.clone(),
+        stop_from: match pointer.stop_from {
+            None | Some(pointer::StopFrom::Installed) => StopFrom::Installed,
+            Some(pointer::StopFrom::New) => StopFrom::New,
+        },
         file_exists: FileExists::Disallow,
         cause: Cause::Asked,
         scripts_map: ScriptsMap::InPlace,
@@ -58,6 +61,20 @@ pub(super) mod tests {
             heartbeat: Duration::from_secs(300),
             host: "web-1".to_owned(),
             policy: crate::deployment::order::Policy::default(),
+        }
+    }
+
+    #[test]
+    fn what_the_pointer_says_of_stopping_holds_for_the_order() {
+        let skip = vec![LifecycleEvent::ApplicationStop];
+        for (said, ordered) in [
+            (None, StopFrom::Installed),
+            (Some(pointer::StopFrom::Installed), StopFrom::Installed),
+            (Some(pointer::StopFrom::New), StopFrom::New),
+        ] {
+            let pointer = Pointer { skip: skip.clone(), stop_from: said, ..pointer(7) };
+            let order = of(&follow("file:///srv/store"), &pointer);
+            assert_eq!((order.skip, order.stop_from), (skip.clone(), ordered));
         }
     }
 

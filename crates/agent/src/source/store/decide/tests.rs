@@ -26,6 +26,8 @@ pub(in super::super) fn pointer(generation: u64) -> Pointer {
         older: false,
         at: "2026-01-02T03:04:05Z".to_owned(),
         by: "ci".to_owned(),
+        skip: Vec::new(),
+        stop_from: None,
     }
 }
 
