@@ -51,7 +51,7 @@ pub struct Explanation {
     pub started: String,
     /// When its last line was written, RFC 3339.
     pub ended: String,
-    /// From the one to the other, milliseconds.
+    /// From the one to the other, or until now while it is under way, milliseconds.
     pub elapsed_ms: Option<u64>,
     /// How often another agent went on with it.
     pub resumed: usize,
@@ -89,10 +89,10 @@ pub enum Standing {
     },
     /// Somebody is at work on it.
     Running {
-        /// Who: process, and what for.
+        /// Who: the process.
         holder: String,
     },
-    /// Its agent died, and nobody went on with it.
+    /// Its agent was stopped or died, and nobody went on with it.
     Abandoned {
         /// The script that still runs, if one does.
         script: Option<String>,
@@ -200,14 +200,24 @@ pub struct Next {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
+    /// Start the agent, which goes on with it.
+    Start,
     /// Finish what was left unfinished.
     Resume,
     /// See what the script prints while it runs.
     Follow,
     /// Bring the last good release back.
     Rollback,
-    /// Deploy the same again.
+    /// Deploy the same again, when it is mended where it lies.
     Again,
+    /// Deploy a bundle with the fix.
+    Other,
+    /// Deploy the same again, because the cause was no fault of its own.
+    Same,
+    /// Publish the fix to those who follow the group.
+    Push,
+    /// Have those who follow the group go back.
+    Previous,
     /// Look for what else is wrong with the host.
     Doctor,
     /// See the deployment that restored the last good release.

@@ -224,6 +224,29 @@ fn download(
     Ok(source_of(object, info?))
 }
 
+/// The error for an object that does not exist, by the credentials of the environment; `None` when it does, or when nobody can
+/// tell.
+pub fn missing(url: &str) -> Option<FetchError> {
+    let object: ObjectUrl = url.parse().ok()?;
+    // A runtime cannot wait for another one.
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let found = runtime.block_on(async {
+        let store = Store::open_with(&object.store, &S3Options::default()).await?;
+        store.head(&object.key, None).await
+    });
+    runtime.shutdown_background();
+    match found {
+        Ok(None) => Some(FetchError::Store { url: url.to_owned(), source: StoreError::NotFound(object.to_string()) }),
+        Err(source @ (StoreError::NotFound(_) | StoreError::NoBucket { .. })) => {
+            Some(FetchError::Store { url: url.to_owned(), source })
+        }
+        Ok(Some(_)) | Err(_) => None,
+    }
+}
+
 async fn get(
     object: &ObjectUrl,
     options: &S3Options,

@@ -16,6 +16,7 @@ use crate::deployment::order::{Cause, Order};
 use crate::deployment::progress::Progress;
 use crate::hook::HookOutcome;
 use crate::layout::Layout;
+use crate::lock::Lock;
 use crate::release::{self, MarkError, Release};
 
 /// One deployment as its journal tells it.
@@ -103,6 +104,8 @@ pub struct GroupStatus {
     pub good: Option<Release>,
     /// The latest deployment of ours. Not a restore that went well: the failure that it followed names it.
     pub last: Option<Past>,
+    /// Whether somebody is at work on it.
+    pub under_way: bool,
     /// What of this cannot be told, because a record is damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<String>,
@@ -373,7 +376,8 @@ pub fn status(layout: &Layout, group_id: GroupId) -> Result<GroupStatus, History
     let good = read(release::good(layout, &group_id));
     let past = past(layout, &group_id)?;
     let last = asked_for(&past, |outcome| outcome == Outcome::Succeeded).cloned();
-    Ok(GroupStatus { installed, good, last, damage, group_id })
+    let under_way = Lock::holder(layout, &group_id).is_some();
+    Ok(GroupStatus { installed, good, last, under_way, damage, group_id })
 }
 
 /// The deployments of a group that were never closed, the one under way included.

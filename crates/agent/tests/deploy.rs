@@ -412,6 +412,18 @@ fn old_deployments_go_away_and_the_good_one_stays() {
     );
 }
 
+#[test]
+fn an_object_that_does_not_exist_is_not_found_whatever_its_name_says() {
+    let host = Sandbox::new();
+    let url = format!("file://{}/web/none.zip", host.path().display());
+    for command in ["deploy", "plan"] {
+        host.run(&[command, &url, "--group", "dev"]).exits(7).tells("none.zip` does not exist");
+    }
+    fs::create_dir(host.path().join("web")).unwrap();
+    fs::write(host.path().join("web/none.zip"), "").unwrap();
+    host.run(&["deploy", &url, "--group", "dev"]).exits(2).tells("does not say which application it is");
+}
+
 #[track_caller]
 #[test]
 fn a_before_install_script_may_change_what_is_installed() {

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sandbox::{Ran, Sandbox};
@@ -89,6 +89,40 @@ fn a_restore_that_followed_a_failure_is_told_with_it() {
 }
 
 #[test]
+fn the_fix_of_a_bundle_from_a_store_is_another_bundle_and_of_a_followed_group_another_push() {
+    let host = Sandbox::new();
+    let bad = with_hook(&host, "bad", "ApplicationStart", "#!/bin/sh\nexit 1\n");
+    let zip = host.path().join("bad.zip");
+    let zipped = Command::new("zip").args(["-qr", zip.to_str().unwrap(), "."]).current_dir(&bad).status().unwrap();
+    assert!(zipped.success());
+    let url = format!("file://{}", zip.display());
+    host.run(&["deploy", &url, "--group", "dev", "--application", "shop"]).exits(5);
+    let next = || {
+        let told = json(&host, &[]);
+        let all = told["next"].as_array().unwrap().iter();
+        all.map(|next| (next["purpose"].as_str().unwrap().to_owned(), next["command"].as_str().unwrap().to_owned()))
+            .filter(|(purpose, _)| purpose != "doctor")
+            .collect::<Vec<_>>()
+    };
+    let deploy = |what: &str| {
+        let root = host.root();
+        format!("longshore-agent deploy {what} --group dev --application shop --root {}", root.display())
+    };
+    assert_eq!(next(), [("other".to_owned(), deploy("BUNDLE")), ("same".to_owned(), deploy(&url))]);
+
+    // As an agent leaves it that follows the group.
+    let installed = json(&host, &[])["group_id"].as_str().unwrap().to_owned();
+    fs::write(host.root().join("groups").join(installed).join("pointer.json"), "{}").unwrap();
+    assert_eq!(
+        next(),
+        [
+            ("push".to_owned(), "longshore push --group dev".to_owned()),
+            ("previous".to_owned(), "longshore point --group dev --application shop --previous".to_owned())
+        ]
+    );
+}
+
+#[test]
 fn a_refusal_is_explained_with_all_of_its_reasons() {
     let host = Sandbox::new();
     let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\n  - source: dist\n    destination: \
@@ -152,13 +186,27 @@ fn a_deployment_under_way_is_told_from_one_whose_agent_died_and_from_one_that_wa
     wait_until("the script", || !host.trace().is_empty());
     let told = json(&host, &[]);
     assert_eq!(told["standing"]["standing"], "running");
+    let id = told["deployment"].as_str().unwrap().to_owned();
+    let text = explain(&host, &[]).succeeds().out;
+    assert_eq!(text.lines().next().unwrap(), format!("{id} is under way (process {})", agent.id()));
+    assert!(text.lines().any(|line| line.starts_with("When ") && line.ends_with("s so far")), "{text}");
+    let status = host.run(&["status"]).succeeds().out;
+    assert!(status.contains(&format!("{id} under way in AfterInstall, begun at ")), "{status}");
     assert_eq!(told["causes"], serde_json::json!([]));
     explain(&host, &[]).succeeds();
 
     agent.kill().unwrap();
     agent.wait().unwrap();
-    let id = host.history()[0].0.clone();
+    let status = host.run(&["status"]).succeeds().out;
+    assert!(status.contains(&format!("{id} unfinished in AfterInstall, begun at ")), "{status}");
     insta::assert_snapshot!("the_agent_died", stable(&host, &explain(&host, &[&id]).succeeds().out));
+
+    // Where an agent took orders below this root, its start is enough.
+    let lock = host.root().join("daemon.lock");
+    fs::write(&lock, "").unwrap();
+    explain(&host, &[&id]).succeeds();
+    assert_eq!(json(&host, &[&id])["next"][0]["command"], "systemctl start longshore-agent");
+    fs::remove_file(&lock).unwrap();
 
     // Its shim dies too, as in a reboot.
     let running = fs::read_to_string(host.deployment(&id).join("hooks/001/running.json")).unwrap();
@@ -273,6 +321,18 @@ fn what_does_not_exist_is_said_with_what_does() {
 }
 
 #[test]
+fn a_group_that_does_not_exist_is_not_found_by_every_command() {
+    let host = Sandbox::new();
+    host.deploy(&host.traced("one", &[("a", "1")]), &[]).succeeds();
+    for command in ["status", "resume", "explain", "logs", "rollback"] {
+        host.run(&[command, "--group", "nope"]).exits(7);
+    }
+    host.run(&["status", "--group", "nope"]).exits(7).tells("no group has the name `nope`");
+    host.run(&["resume", "--group", "nope"]).exits(7).tells("there are deployments of `dev`");
+    host.run(&["resume"]).succeeds();
+}
+
+#[test]
 fn a_group_of_the_aws_agent_has_its_status_too() {
     let host = Sandbox::new();
     let folder = host.root().join("2c8b0a64-0001/d-AWSAGENT1");
@@ -332,10 +392,13 @@ fn files_that_only_root_may_read_are_named_with_what_to_do() {
         if let Some(folder) = closed {
             mode(folder, 0o700);
         }
-        let output = host.agent(&["explain"]).current_dir("/").uid(65534).gid(65534).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.starts_with(&format!("error: {told}")), "{text}");
-        assert!(text.ends_with("\n  caused by: Permission denied (os error 13)\n\nhint: run it as root\n"), "{text}");
+        for command in ["explain", "status", "history"] {
+            let output = host.agent(&[command]).current_dir("/").uid(65534).gid(65534).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command}: {text}");
+            assert!(text.starts_with(&format!("error: {told}")), "{command}: {text}");
+            let end = "\n  caused by: Permission denied (os error 13)\n\nhint: run it as root\n";
+            assert!(text.ends_with(end), "{command}: {text}");
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! `history`: what was deployed, and how it ended.
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::Failure;
 
 use super::print;
 use crate::cli::{HistoryArgs, Output};
 use crate::display;
 use crate::history::{self, Past};
 use crate::layout::Layout;
+use crate::meant;
 
 /// Runs the command.
 pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
-    let failed = |error| Failure::new(Exit::Failed, error);
+    let failed = meant::unreadable;
     let groups = history::groups(layout).map_err(failed)?;
     let groups = groups.iter().map(|group| history::past(layout, group)).collect::<Result<_, _>>();
     let mut all = newest_first(groups.map_err(failed)?);
@@ -23,6 +24,7 @@ pub fn run(args: &HistoryArgs, layout: &Layout, output: Output) -> Result<(), Fa
         })
     });
     all.truncate(args.limit);
+    meant::check_readable(&all)?;
     print(&all, output, |all| {
         if all.is_empty() {
             display::past::none(layout.root(), args.group.as_ref(), args.application.as_ref(), &known)

@@ -1,6 +1,6 @@
 //! `resume`: finishes what an agent that was killed left unfinished.
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::Failure;
 
 use super::deploy;
 use crate::cli::{Output, ResumeArgs};
@@ -8,12 +8,16 @@ use crate::deployment::drive;
 use crate::display;
 use crate::history;
 use crate::layout::Layout;
+use crate::meant;
 
 /// Runs the command. One group's failure does not keep the others from being finished; the first is the one that is
 /// returned, and the others are told.
 pub fn run(args: &ResumeArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
     let agent = deploy::of_this_process(layout, output)?;
-    let groups = history::select(layout, args.group.selection()).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let groups = history::select(layout, args.group.selection()).map_err(meant::unreadable)?;
+    if groups.is_empty() && args.group.selection().is_narrow() {
+        return Err(meant::none(layout, args.group.selection()));
+    }
     let mut first = None;
     let mut resumed = 0;
     for (group, _) in groups {

@@ -15,6 +15,12 @@ use crate::fetch::{self, FetchError, Request};
 /// The application that a revision itself names; a failure where it names none.
 pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
     let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
+    if named.is_none()
+        && let Revision::Object(url) = revision
+        && let Some(missing) = fetch::missing(url)
+    {
+        return Err(refusal::fetch_failure(missing));
+    }
     named.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("`{revision}` does not say which application it is")).hint(match revision {
             Revision::Local(_) => "name it with `--application NAME`; bundles of `longshore build` say it themselves",

@@ -111,6 +111,10 @@ impl DaemonLog {
     fn write(&self, lines: &[(Level, String)], deployment: Option<&str>) {
         let now = (self.now)();
         let about = deployment.map(|id| format!("{id}: ")).unwrap_or_default();
+        // A message of more lines than one stays readable: each is a line of the log.
+        let lines = lines.iter().flat_map(|(level, text)| {
+            text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(move |line| (level, line))
+        });
         for (level, text) in lines {
             if *level == Level::Debug && !self.is_verbose {
                 continue;
@@ -173,7 +177,7 @@ fn is_journal() -> bool {
     named == format!("{}:{}", own.dev(), own.ino())
 }
 
-/// The lines for an event, each without a line break in it.
+/// The lines for an event.
 fn of_event(event: &Event, deployment: Option<&str>) -> Vec<(Level, String)> {
     let told = || {
         // `<verb> <rest>`, the verb moved to the right; further lines are warnings about the first.
@@ -218,7 +222,12 @@ fn of_event(event: &Event, deployment: Option<&str>) -> Vec<(Level, String)> {
                 Outcome::Succeeded => Level::Info,
                 Outcome::Failed | Outcome::Refused | Outcome::Interrupted => Level::Error,
             };
-            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = reason.as_deref().map(|reason| match outcome {
+                // The event's own lines have told the rest.
+                Outcome::Failed => reason.lines().next().unwrap_or_default(),
+                Outcome::Succeeded | Outcome::Refused | Outcome::Interrupted => reason,
+            });
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             told().into_iter().map(|line| (level, format!("{line}{reason}"))).collect()
         }
     }

@@ -31,7 +31,8 @@ pub fn explanation(it: &Explanation) -> String {
     let took = it.elapsed_ms.map(|elapsed| format!(", {}", duration(elapsed))).unwrap_or_default();
     let resumed =
         if it.resumed > 0 { format!(", taken up again {}", plural(it.resumed, "time")) } else { String::new() };
-    row(&mut text, "When", &format!("{}{took}{resumed}", it.started));
+    let so_far = if matches!(it.standing, Standing::Running { .. }) { " so far" } else { "" };
+    row(&mut text, "When", &format!("{}{took}{so_far}{resumed}", it.started));
     ran(&mut text, it);
     match (&it.failed, &it.reason) {
         (Some(failed), _) => output(&mut text, failed),
@@ -69,9 +70,9 @@ fn head(it: &Explanation) -> String {
         Standing::Ended { outcome: Outcome::Interrupted, .. } => format!("{id} was interrupted{because}"),
         Standing::Running { holder } => format!("{id} is under way ({holder})"),
         Standing::Abandoned { script: Some(script) } => {
-            format!("{id} is unfinished: its agent is gone, and its script `{script}` still runs")
+            format!("{id} is unfinished: its agent was stopped or died, and its script `{script}` still runs")
         }
-        Standing::Abandoned { script: None } => format!("{id} is unfinished: its agent is gone"),
+        Standing::Abandoned { script: None } => format!("{id} is unfinished: its agent was stopped or died"),
         Standing::Waiting => format!("{id} waits for its next event: all that it was asked for is done"),
         Standing::Unknown => format!("{id}: how it ended cannot be told, because its journal is damaged"),
     }
@@ -228,7 +229,11 @@ fn causes(text: &mut String, it: &Explanation) {
         Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Running { .. } | Standing::Waiting => false,
         Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Unknown => true,
     };
-    if !is_wrong || (it.causes.is_empty() && it.standing == Standing::Unknown) {
+    let is_known = match &it.standing {
+        Standing::Unknown | Standing::Abandoned { .. } => false,
+        Standing::Ended { .. } | Standing::Running { .. } | Standing::Waiting => true,
+    };
+    if !is_wrong || (it.causes.is_empty() && !is_known) {
         return;
     }
     if it.causes.is_empty() {
@@ -266,10 +271,15 @@ fn next(text: &mut String, next: &[Next]) {
     line(text, "\nNext");
     for Next { purpose, command } in next {
         let what = match purpose {
+            Purpose::Start => "start the agent, which goes on with it",
             Purpose::Resume => "finish it",
             Purpose::Follow => "watch it",
             Purpose::Rollback => "bring the last good release back",
             Purpose::Again => "deploy again when it is fixed",
+            Purpose::Other => "a fix is another bundle; deploy that one when it is published",
+            Purpose::Same => "deploy the same again, if the cause was on this host and is mended",
+            Purpose::Push => "a fix is another bundle; publish it, in the repository",
+            Purpose::Previous => "or send the group back to what it had before",
             Purpose::Doctor => "look for what else is wrong with this host",
             Purpose::Restore => "see why the last good release did not come back",
         };

@@ -87,9 +87,8 @@ pub fn groups(groups: &[GroupStatus], asked: Option<&GroupName>, root: &Path) ->
             },
             match &group.last {
                 Some(Past::Known(record)) => {
-                    let word = standing(record);
-                    let mut text =
-                        format!("{} {word} at {}{}", record.order.deployment, record.ended, cause(&record.order.cause));
+                    let mut text = format!("{} {}", record.order.deployment, since(record, group.under_way));
+                    text.push_str(&cause(&record.order.cause));
                     restored(&mut text, record);
                     text
                 }
@@ -110,6 +109,17 @@ pub fn groups(groups: &[GroupStatus], asked: Option<&GroupName>, root: &Path) ->
 
 fn unknown() -> String {
     "-".to_owned()
+}
+
+/// How it stands, and since when.
+fn since(record: &Record, under_way: bool) -> String {
+    let during = record.last_event.as_ref().map(|event| format!(" in {event}")).unwrap_or_default();
+    match record.outcome {
+        None if record.waiting => format!("{} since {}", standing(record), record.ended),
+        None if under_way => format!("under way{during}, begun at {}", record.started),
+        None => format!("unfinished{during}, begun at {}", record.started),
+        Some(_) => format!("{} at {}", standing(record), record.ended),
+    }
 }
 
 fn standing(record: &Record) -> &'static str {

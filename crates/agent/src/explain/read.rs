@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use longshore_core::figures::quoted;
 use longshore_core::ids::{DeploymentId, GroupId};
 
 use super::causes;
@@ -12,6 +13,7 @@ use super::remedy::{self, Remedy};
 use super::story::{EventRun, StepRun, StepState, Story};
 use super::{Explanation, Failed, FailedScript, Link, Logs, Next, Now, Purpose, Standing};
 use crate::deployment::journal::{Outcome, Step};
+use crate::deployment::order::Revision;
 use crate::history::{self, HistoryError, Past};
 use crate::hook::diagnostics::Diagnostics;
 use crate::hook::{HookOutcome, HookReport, watch};
@@ -81,8 +83,14 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
         }
     };
     let (started, ended) = (story.started.parse::<jiff::Timestamp>(), story.ended.parse::<jiff::Timestamp>());
-    let elapsed = started.and_then(|started| Ok(ended?.duration_since(started))).ok();
-    let next = next(&story, &standing, &now, layout.root());
+    let until = match &standing {
+        // What its journal tells last may be long ago.
+        Standing::Running { .. } => Ok(jiff::Timestamp::now()),
+        Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Waiting | Standing::Unknown => ended,
+    };
+    let elapsed = started.and_then(|started| Ok(until?.duration_since(started))).ok();
+    let host = Host { has_daemon: layout.daemon_lock().exists(), follows: layout.group(group).pointer().exists() };
+    let next = next(&story, &standing, &now, &host, layout.root());
     Ok(Explanation {
         deployment: deployment.clone(),
         application: story.order.application.clone(),
@@ -127,7 +135,10 @@ fn standing(
         return Ok(Standing::Unknown);
     }
     Ok(match Lock::holder(layout, group) {
-        Some(holder) => Standing::Running { holder },
+        // `process 12, deployment d-…`: which one is known.
+        Some(holder) => Standing::Running {
+            holder: holder.split_once(',').map_or(holder.clone(), |(process, _)| process.to_owned()),
+        },
         None if story.waiting => Standing::Waiting,
         None => Standing::Abandoned { script: running_script(story, directory) },
     })
@@ -259,8 +270,8 @@ fn seen<'a>(story: &'a Story, standing: &Standing, failed: Option<&'a Failed>) -
     Evidence {
         outcome: match standing {
             Standing::Ended { outcome, .. } => Some(*outcome),
-            Standing::Running { .. } | Standing::Waiting | Standing::Unknown => None,
-            Standing::Abandoned { .. } => Some(Outcome::Interrupted),
+            // Whether its agent was told to stop or died, nobody wrote down.
+            Standing::Running { .. } | Standing::Waiting | Standing::Unknown | Standing::Abandoned { .. } => None,
         },
         event: failed.map(|failed| &failed.event),
         hook: script.and_then(|script| script.outcome.as_ref()),
@@ -286,7 +297,15 @@ fn reason(outcome: &HookOutcome) -> Option<&str> {
     }
 }
 
-fn next(story: &Story, standing: &Standing, now: &Now, root: &Path) -> Vec<Next> {
+/// What the host has beside the deployment.
+struct Host {
+    /// Whether an agent took orders below this root.
+    has_daemon: bool,
+    /// Whether the group follows a store.
+    follows: bool,
+}
+
+fn next(story: &Story, standing: &Standing, now: &Now, host: &Host, root: &Path) -> Vec<Next> {
     let order = &story.order;
     let mut next = Vec::new();
     let mut add = |purpose, command| next.push(Next { purpose, command });
@@ -295,10 +314,31 @@ fn next(story: &Story, standing: &Standing, now: &Now, root: &Path) -> Vec<Next>
             let follow = remedy::on_deployment("logs", order.deployment.as_str(), root);
             add(Purpose::Follow, format!("{follow} --follow"));
         }
-        Standing::Abandoned { .. } => add(Purpose::Resume, remedy::on_group("resume", order, root)),
+        Standing::Abandoned { .. } => {
+            if host.has_daemon {
+                add(Purpose::Start, "systemctl start longshore-agent".to_owned());
+            }
+            add(Purpose::Resume, remedy::on_group("resume", order, root));
+        }
         Standing::Ended { outcome: Outcome::Succeeded, .. } | Standing::Waiting => {}
         Standing::Ended { .. } | Standing::Unknown => {
-            add(Purpose::Again, remedy::deploy(order, root));
+            match &order.revision {
+                Revision::Local(_) => add(Purpose::Again, remedy::deploy(order, root)),
+                Revision::Object(_) if host.follows => {
+                    let group = quoted(order.group.name.as_str());
+                    let application = quoted(order.application.as_str());
+                    add(Purpose::Push, format!("longshore push --group {group}"));
+                    add(
+                        Purpose::Previous,
+                        format!("longshore point --group {group} --application {application} --previous"),
+                    );
+                }
+                // What is there cannot be mended: the name is that of its content.
+                Revision::Object(_) | Revision::GitHub(_) => {
+                    add(Purpose::Other, remedy::deploy_other(order, "BUNDLE", root));
+                    add(Purpose::Same, remedy::deploy(order, root));
+                }
+            }
             let is_back =
                 now.installed.as_ref().map(|now| &now.deployment) == now.good.as_ref().map(|good| &good.deployment);
             if now.good.is_some() && !is_back {

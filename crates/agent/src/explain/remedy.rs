@@ -85,7 +85,12 @@ pub fn on_deployment(command: &str, deployment: &str, root: &Path) -> String {
 
 /// The same deployment again.
 pub fn deploy(order: &Order, root: &Path) -> String {
-    let mut words = vec!["deploy".to_owned(), order.revision.to_string()];
+    deploy_other(order, &order.revision.to_string(), root)
+}
+
+/// Another revision, deployed as this one was.
+pub fn deploy_other(order: &Order, revision: &str, root: &Path) -> String {
+    let mut words = vec!["deploy".to_owned(), revision.to_owned()];
     words.extend(["--group".to_owned(), order.group.name.to_string()]);
     words.extend(["--application".to_owned(), order.application.to_string()]);
     if order.group.id != GroupId::of(&order.application, &order.group.name) {

@@ -100,6 +100,31 @@ fn the_journal_gets_one_line_with_a_priority_for_each_thing() {
 }
 
 #[test]
+fn a_reason_of_more_lines_than_one_is_told_once_line_by_line() {
+    let (log, written) = log(Form::Journal, false);
+    let message = "2 files are in the way\n  - `/a` exists\n  - `/b` exists".to_owned();
+    let reason = Some(format!("Install: {message}"));
+    let failed = Event::EventFailed { event: LifecycleEvent::Install, message, script: None, code: 5 };
+    let finished = Event::DeploymentFinished {
+        outcome: Outcome::Failed,
+        cause: Cause::Asked,
+        reason,
+        installed: None,
+        restored: None,
+        elapsed_ms: 1200,
+    };
+    for (seq, event) in (1..).zip(&[failed, finished]) {
+        let at = "2026-01-31T12:00:00.000Z".to_owned();
+        log.report(&Envelope { v: 1, seq, at, deployment: Some("d-1"), event });
+    }
+    assert_eq!(
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap(),
+        "<3>d-1: Failed Install (code 5): 2 files are in the way\n<3>d-1:   - `/a` exists\n<3>d-1:   - `/b` exists\n<3>d-1: \
+         Failed after 1.2s; nothing is installed: Install: 2 files are in the way\n"
+    );
+}
+
+#[test]
 fn every_detail_is_told_when_it_is_wanted() {
     insta::assert_snapshot!(told(Form::Plain, true));
 }
