@@ -138,11 +138,12 @@ async fn of_racing_pushes_to_a_bucket_each_success_is_one_generation_and_the_new
         match output.status.code() {
             Some(0) => moved += 1,
             code => {
-                let told = told(&output);
-                assert_eq!(code, Some(4), "{told}");
+                let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+                let error = json["error"]["message"].as_str().unwrap();
+                assert_eq!(code, Some(4), "{error}");
                 assert!(
-                    told.contains("error: group `dev` of `shop` stands") && told.contains(", moved there at "),
-                    "{told}"
+                    error.starts_with("group `dev` of `shop` stands") && error.contains(", moved there at "),
+                    "{error}"
                 );
             }
         }

@@ -22,9 +22,9 @@ use crate::succession::Stop;
     8 bad bundle, 10 store unavailable, 11 a deployment failed on a host, 12 hosts did not end in time.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
 )]
 pub(crate) struct Cli {
-    /// How the result is written to stdout; talk goes to stderr
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
-    pub(crate) output: Output,
+    /// How the result is written to stdout; talk goes to stderr [env: LONGSHORE_OUTPUT] [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -110,14 +110,15 @@ impl Screen {
         }
     }
 
-    /// Shows why the command failed: its problems first. With `--output json` also one document with `error` and
-    /// `problems` on stdout.
+    /// Shows why the command failed, once: for people its problems, then the error, on stderr; for programs one document with
+    /// `error` and `problems` on stdout.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.end_bar();
-        self.problems(&failure.problems);
-        self.talk(&failure.to_text());
         match self.output {
-            Output::Text => {}
+            Output::Text => {
+                self.problems(&failure.problems);
+                self.talk(&failure.to_text());
+            }
             Output::Json => {
                 let mut json = failure.to_json();
                 json["problems"] = failure.problems.iter().map(Problem::to_json).collect();
@@ -125,8 +126,10 @@ impl Screen {
                 for (name, value) in partial.iter().filter_map(Value::as_object).flatten() {
                     json[name] = value.clone();
                 }
-                // There is an exit code to tell of it already.
-                let _ = print(&document(&json));
+                // Where stdout takes nothing, people have to be told.
+                if printed(print(&document(&json))).is_err() {
+                    self.talk(&failure.to_text());
+                }
             }
         }
     }

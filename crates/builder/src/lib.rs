@@ -55,12 +55,15 @@ mod waiting;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Parser as _, ValueEnum as _};
 use longshore_core::failure::{self, Exit, Failure};
 
 use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
 use crate::environment::Environment;
+
+/// The variable that stands in for `--output`.
+const OUTPUT_VARIABLE: &str = "LONGSHORE_OUTPUT";
 
 /// Runs the program: command line in, exit code out.
 pub fn run() -> ExitCode {
@@ -69,7 +72,14 @@ pub fn run() -> ExitCode {
         Err(error) => return without_command(&error),
     };
     let environment = Environment::of_process();
-    let screen = Screen::new(cli.output, &environment);
+    let output = match output(cli.output, &environment) {
+        Ok(output) => output,
+        Err(failure) => {
+            Screen::new(Output::Text, &environment).failure(&failure);
+            return failure.exit.into();
+        }
+    };
+    let screen = Screen::new(output, &environment);
     let ended = match &cli.command {
         Command::Init(args) => commands::init::run(args, &screen),
         Command::Check(args) => commands::check::run(args, &environment, &screen),
@@ -87,6 +97,16 @@ pub fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The form of the result: what the command line says, else the environment.
+fn output(asked: Option<Output>, environment: &Environment) -> Result<Output, Failure> {
+    let Some(text) = environment.get(OUTPUT_VARIABLE).filter(|_| asked.is_none()) else {
+        return Ok(asked.unwrap_or(Output::Text));
+    };
+    Output::from_str(text, false).map_err(|_| {
+        Failure::new(Exit::Usage, format!("`{OUTPUT_VARIABLE}` holds `{text}`")).hint("set it to `text` or `json`")
+    })
 }
 
 /// A wrong command line, but also `--help` and `--version`; clap knows which stream and which code.
@@ -107,8 +127,12 @@ fn without_command(said: &clap::Error) -> ExitCode {
     u8::try_from(said.exit_code()).map_or(Exit::Failed.into(), ExitCode::from)
 }
 
-/// Whether a command line that cannot be parsed asks for JSON.
+/// Whether a command line that cannot be parsed asks for JSON. What stands last counts; else the environment.
 fn asks_for_json() -> bool {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    words.windows(2).any(|pair| pair == ["--output", "json"]) || words.iter().any(|word| word == "--output=json")
+    let asked = words.iter().enumerate().rev().find_map(|(index, word)| match word.as_str() {
+        "--output" => words.get(index + 1).map(String::as_str),
+        word => word.strip_prefix("--output="),
+    });
+    asked.or(Environment::of_process().get(OUTPUT_VARIABLE)) == Some("json")
 }

@@ -384,11 +384,11 @@ fn a_host_that_refused_the_pointer_itself_has_no_deployment_to_explain() {
     sandbox.host("web-1", 0, &json!({}));
     let pushing = sandbox.pushing(&[]);
     sandbox.host("web-1", 0, &json!({"generation": 1, "state": "refused", "reason": "its bundle is another one"}));
-    let (code, _, told) = pushing.ended();
+    let (code, json, told) = pushing.ended();
     assert_eq!(code, 11, "{told}");
     let store = sandbox.store();
-    let hint = format!(" 1 host: web-1\n\nhint: `longshore status --to {store} --group dev --application shop` shows");
-    assert!(told.contains(&hint) && !told.contains("explain"), "{told}");
+    let hint = format!("`longshore status --to {store} --group dev --application shop` shows how it goes on");
+    assert_eq!(json["error"]["hints"], json!([hint]));
 }
 
 #[test]
@@ -467,8 +467,10 @@ fn of_racing_pushes_each_generation_is_one_and_the_newest_commit_stands_at_the_e
     let moved = ran.iter().filter(|ran| ran.code == 0).count();
     for lost in ran.iter().filter(|ran| ran.code != 0) {
         assert_eq!(lost.code, 4, "{}", lost.stderr);
-        assert!(lost.stderr.contains("error: group `dev` of `shop` stands"), "{}", lost.stderr);
-        assert!(lost.stderr.contains(" by ") && lost.stderr.contains("hint: "), "{}", lost.stderr);
+        let error = &lost.json()["error"];
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with("group `dev` of `shop` stands") && message.contains(" by "), "{message}");
+        assert!(!error["hints"].as_array().unwrap().is_empty(), "{error}");
     }
     let pointer = repositories[0].pointer("dev");
     assert_eq!(pointer["generation"], json!(moved));
@@ -551,15 +553,17 @@ fn a_host_that_fails_is_told_with_its_last_lines_when_all_others_are_done() {
     assert_eq!(code, 11, "{told}");
     assert_eq!(standings(&json), [("web-1".into(), "succeeded".into()), ("web-2".into(), "failed".into())]);
     assert_eq!(json["groups"][0]["waited"]["ended"], "failed");
-    assert_eq!(json["error"]["exit_code"], 11);
     assert_eq!(json["commit"], json!(sandbox.head()));
     let failed = "      Failed web-2 in ValidateService: `scripts/check.sh` exited with 3\n    asking\n    gave up\n";
     assert!(told.contains(failed), "{told}");
-    let error = format!(
-        "error: deployment {deployment} to `dev` failed on 1 of 2 hosts: web-2\n\n\
-         hint: on the host: longshore-agent explain {deployment}\n"
-    );
-    assert!(told.ends_with(&error), "{told}");
+    let error = json!({
+        "message": format!("deployment {deployment} to `dev` failed on 1 of 2 hosts: web-2"),
+        "causes": [],
+        "hints": [format!("on the host: longshore-agent explain {deployment}")],
+        "exit_code": 11,
+    });
+    assert_eq!(json["error"], error);
+    assert!(!told.contains("error:"), "{told}");
 }
 
 #[test]
@@ -603,14 +607,14 @@ fn a_deployment_that_is_overtaken_is_not_waited_for() {
     let after = sandbox.pointer("dev");
     assert_eq!((code, &json["groups"][0]["waited"]["ended"]), (4, &json!("superseded")), "{told}");
     let overtaken = format!(
-        "error: deployment {} to `dev` was overtaken: {} moved the group to commit {} at {} (generation 2, {})\n",
+        "deployment {} to `dev` was overtaken: {} moved the group to commit {} at {} (generation 2, {})",
         before["deployment"].as_str().unwrap(),
         after["by"].as_str().unwrap(),
         &sandbox.head()[..12],
         after["at"].as_str().unwrap(),
         after["deployment"].as_str().unwrap()
     );
-    assert!(told.contains(&overtaken), "{told}");
+    assert_eq!(json["error"]["message"], overtaken);
 }
 
 #[test]
@@ -626,9 +630,8 @@ fn who_stops_waiting_stops_no_deployment() {
         let (code, json, told) = pushing.ended();
         let pointer = sandbox.pointer("dev");
         assert_eq!((code, &json["groups"][0]["waited"]["ended"]), (1, &json!("interrupted")), "{told}");
-        let goes_on =
-            format!("error: interrupted; deployment {} to `dev` goes on\n", pointer["deployment"].as_str().unwrap());
-        assert!(told.contains(&goes_on), "{told}");
+        let goes_on = format!("interrupted; deployment {} to `dev` goes on", pointer["deployment"].as_str().unwrap());
+        assert_eq!(json["error"]["message"], goes_on);
     }
 }
 
