@@ -191,6 +191,7 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
         host.put_pointer(contents.as_bytes());
         wait_until(|| host.status()["reason"] == why);
         agent.warns(why);
+        wait_until(|| agent.trouble().as_deref() == Some(why));
         host.says("succeeded", "d-1");
     }
     fs::remove_file(host.pointer()).unwrap();
@@ -199,6 +200,7 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
     host.point(2, "d-2", &one);
     host.says("succeeded", "d-2");
     assert_eq!(host.status()["reason"], json!(null));
+    wait_until(|| agent.trouble().is_none());
 }
 
 /// Writes `waiting`, waits until somebody writes `trace.go`, and writes `done`.
