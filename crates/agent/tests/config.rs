@@ -115,7 +115,7 @@ fn every_mistake_in_the_settings_is_shown_at_once_with_its_place() {
 
 #[test]
 fn what_cannot_be_read_is_not_said_to_be_missing_too() {
-    assert_eq!(messages("[[follow]\n"), [":1:10: unclosed array table, expected `]]`"]);
+    assert_eq!(messages("[[follow]\n"), [":1:10: unclosed array table, expected `]`"]);
     assert_eq!(messages("[[follow]]\n").len(), 3, "of a whole table it is said what is missing");
 }
 
