@@ -23,6 +23,7 @@ use longshore_agent::daemon::shared::Shared;
 use longshore_agent::deployment::agent::Agent;
 use longshore_agent::deployment::order::{OnFailure, Policy};
 use longshore_agent::event::Event;
+use longshore_agent::hook::watch::Shim;
 use longshore_agent::layout::Layout;
 use longshore_agent::settings::{Control, Follow, Network, Settings};
 use longshore_core::report::{Envelope, Reporter};
@@ -86,7 +87,12 @@ impl Daemon {
             control: Control { socket: Some(socket.clone()), group: group.map(str::to_owned) },
             policy: Policy { on_failure: OnFailure::Leave, keep: 7, ..Policy::default() },
         };
-        let agent = Agent { cwd: host.path().to_owned(), ..Agent::quiet(layout.clone(), Arc::new(Nobody)).unwrap() };
+        let agent = Agent {
+            cwd: host.path().to_owned(),
+            // This program is no shim.
+            shim: Shim { exe: env!("CARGO_BIN_EXE_longshore-agent").into() },
+            ..Agent::quiet(layout.clone(), Arc::new(Nobody)).unwrap()
+        };
         let (end, ending) = watch::channel(false);
         let heard = Arc::new(Heard::default());
         let is_paused = read_paused(&layout).is_some();

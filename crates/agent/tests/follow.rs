@@ -157,7 +157,8 @@ fn a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back() 
     host.point(2, "d-2", &two);
     host.says("succeeded", "d-2");
     let source = format!("shop/dev in file://{}", host.store().display());
-    let reason = format!("folder `{}` does not exist; mount or make it, or mend `store` in agent.toml", host.store().display());
+    let reason =
+        format!("folder `{}` does not exist; mount or make it, or mend `store` in agent.toml", host.store().display());
     // A status may have been on its way in that moment.
     let mut notices = agent.notices.all();
     notices
