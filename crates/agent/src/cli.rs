@@ -357,7 +357,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Clone, Args)]
 pub struct ControlArgs {
     /// The agent's socket
-    #[arg(long, env = "LONGSHORE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    #[arg(long, global = true, env = "LONGSHORE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
     /// What.
     #[command(subcommand)]
@@ -386,8 +386,8 @@ pub enum ControlCommand {
     Resume,
     /// Deploy a bundle, and show how it goes
     ///
-    /// The agent deploys, with its own settings, credentials and environment; after the deployment that its group works on, if
-    /// there is one. Ctrl-C ends the view, and not the deployment. Exits as `deploy` does.
+    /// The agent deploys, with its own settings, credentials and environment. It refuses (9) while the group is worked on.
+    /// Ctrl-C ends the view, and not the deployment. Exits as `deploy` does.
     #[command(
         after_help = "Example:\n  longshore-agent control deploy s3://releases/bundles/shop/0f3c…9a.zip --group dev"
     )]

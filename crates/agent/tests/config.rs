@@ -114,6 +114,42 @@ fn every_mistake_in_the_settings_is_shown_at_once_with_its_place() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_said_to_be_missing_too() {
+    assert_eq!(messages("[[follow]\n"), [":1:10: unclosed array table, expected `]`"]);
+    assert_eq!(messages("[[follow]]\n").len(), 3, "of a whole table it is said what is missing");
+}
+
+#[test]
+fn a_fast_pause_is_not_longer_than_the_usual_one_even_when_the_file_does_not_say_that() {
+    assert_eq!(messages(&format!("{FOLLOW}fast_poll_s = 30\n")), [""; 0]);
+    assert_eq!(
+        messages(&format!("{FOLLOW}fast_poll_s = 60\n")),
+        [
+            ":5:15: follow[0].fast_poll_s: must not be longer than `poll_s`, the pause while nothing moves (30 without it)"
+        ]
+    );
+    assert_eq!(messages(&format!("{FOLLOW}fast_poll_s = 60\npoll_s = \"x\"\n")).len(), 1, "one mistake, one message");
+}
+
+#[test]
+fn every_value_of_a_source_is_shown_with_its_place_also_what_comes_from_the_environment_and_what_is_off() {
+    let host = Sandbox::new();
+    let file = write(&host, "agent.toml", FOLLOW);
+    let variable = BTreeMap::from([("LONGSHORE_ON_FAILURE".into(), "leave".into())]);
+    let loaded = settings::load(Some(&file), None, &variable).unwrap();
+    let origin = |key: &str| {
+        let shown = loaded.origins.iter().find(|shown| shown.key == key).unwrap();
+        format!("{} {:?}", shown.value, shown.origin)
+    };
+    let said = "\"leave\" Variable { name: \"LONGSHORE_ON_FAILURE\" }";
+    for key in ["hooks.on_failure", "follow[0].on_failure", "codedeploy.on_failure"] {
+        assert_eq!(origin(key), said, "{key}");
+    }
+    assert_eq!((loaded.settings.codedeploy, origin("codedeploy.enabled")), (None, "false Default".to_owned()));
+    assert_eq!(origin("codedeploy.wait_between_runs"), "30 Default");
+}
+
+#[test]
 fn an_unknown_key_is_a_warning_and_the_daemon_starts() {
     let host = Sandbox::new();
     let file = write(&host, "agent.toml", "[control]\ngruop = \"ops\"\n");
@@ -132,7 +168,8 @@ fn a_file_that_was_asked_for_has_to_be_there() {
         let path = host.path().join(name);
         let failure = load(&path).unwrap_err();
         let text = format!(
-            "error: cannot read the settings in `{}`\n  caused by: No such file or directory (os error 2)\n",
+            "error: cannot read the settings in `{}`\n  caused by: No such file or directory (os error 2)\n\nhint: name another \
+             file with `--config`; without it (and without `LONGSHORE_CONFIG`) `/etc/longshore/agent.toml` is read\n",
             path.display()
         );
         assert_eq!((failure.exit as u8, failure.to_text()), (7, text));

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,9 +23,10 @@ use longshore_agent::daemon::shared::Shared;
 use longshore_agent::deployment::agent::Agent;
 use longshore_agent::deployment::order::{OnFailure, Policy};
 use longshore_agent::event::Event;
+use longshore_agent::hook::watch::Shim;
 use longshore_agent::layout::Layout;
 use longshore_agent::network::Network;
-use longshore_agent::settings::{Control, Settings};
+use longshore_agent::settings::{Control, Follow, Settings};
 use longshore_core::report::{Envelope, Reporter};
 use sandbox::{Ran, Sandbox, wait_until};
 use serde_json::{Value, json};
@@ -69,6 +71,10 @@ impl Daemon {
     }
 
     fn prepare(host: &Sandbox, group: Option<&str>) -> Daemon {
+        Daemon::with(host, group, Vec::new())
+    }
+
+    fn with(host: &Sandbox, group: Option<&str>, follow: Vec<Follow>) -> Daemon {
         let socket = host.path().join("run/agent.sock");
         let layout = Layout::new(host.root());
         let settings = Settings {
@@ -78,11 +84,16 @@ impl Daemon {
             verbose: false,
             network: Network::default(),
             codedeploy: None,
-            follow: Vec::new(),
+            follow,
             control: Control { socket: Some(socket.clone()), group: group.map(str::to_owned) },
             policy: Policy { on_failure: OnFailure::Leave, keep: 7, ..Policy::default() },
         };
-        let agent = Agent { cwd: host.path().to_owned(), ..Agent::quiet(layout.clone(), Arc::new(Nobody)).unwrap() };
+        let agent = Agent {
+            cwd: host.path().to_owned(),
+            // This program is no shim.
+            shim: Shim { exe: env!("CARGO_BIN_EXE_longshore-agent").into() },
+            ..Agent::quiet(layout.clone(), Arc::new(Nobody)).unwrap()
+        };
         let (end, ending) = watch::channel(false);
         let heard = Arc::new(Heard::default());
         let is_paused = read_paused(&layout).is_some();
@@ -149,12 +160,16 @@ fn status_tells_sources_groups_and_what_is_worked_on_in_text_and_json() {
     let daemon = Daemon::start(&host);
     daemon.shared.source_answered("CodeDeploy");
     daemon.shared.source_lost("group `dev` in s3://releases", "no route to host", Duration::from_secs(30));
+    daemon.shared.source_answered("shop/dev in file:///store");
+    daemon.shared.source_trouble("shop/dev in file:///store", Some("there is no pointer".to_owned()));
     let (let_go, wait) = mpsc::channel::<()>();
     daemon.shared.desk.submit("shop~dev".parse().unwrap(), Box::new(move || wait.recv().unwrap()));
     let text = daemon.asked(&host, &["status"]).succeeds().out;
     let status: Value =
         serde_json::from_str(&daemon.asked(&host, &["status", "--output", "json"]).succeeds().out).unwrap();
     let_go.send(()).unwrap();
+    let followed = daemon.shared.sources()["shop/dev in file:///store"].answered.clone().unwrap();
+    let text = text.replace(&followed, "{answered}");
     let answered = daemon.shared.sources()["CodeDeploy"].answered.clone().unwrap();
     let at = status["groups"][0]["last"]["ended"].as_str().unwrap();
     let text = text
@@ -165,10 +180,42 @@ fn status_tells_sources_groups_and_what_is_worked_on_in_text_and_json() {
         .replace(at, "{at}");
     insta::assert_snapshot!("status", host.stable(&text));
     assert_eq!(status["busy"], json!(["shop~dev"]));
-    assert_eq!(status["sources"]["CodeDeploy"], json!({"answered": answered, "lost": null}));
+    assert_eq!(status["sources"]["CodeDeploy"], json!({"answered": answered, "lost": null, "trouble": null}));
     assert_eq!(status["paused"], Value::Null);
     assert_eq!(status["groups"][0]["group_id"], "shop~dev");
     assert_eq!(status["groups_text"], Value::Null);
+}
+
+#[test]
+fn a_source_that_has_not_answered_is_shown_and_so_is_that_there_is_none() {
+    let host = Sandbox::new();
+    let none = Daemon::start(&host);
+    let text = none.asked(&host, &["status"]).succeeds().out;
+    assert_eq!(
+        text.lines().nth(2),
+        Some("no source of orders is configured: only `longshore-agent control deploy` has it deploy")
+    );
+    drop(none);
+    let follow = Follow {
+        store: "file:///store".parse().unwrap(),
+        application: "shop".parse().unwrap(),
+        group: "dev".parse().unwrap(),
+        poll: Duration::from_secs(30),
+        fast_poll: Duration::from_secs(2),
+        heartbeat: Duration::from_secs(900),
+        host: "web-1".to_owned(),
+        policy: Policy::default(),
+    };
+    let one = Daemon::with(&host, None, vec![follow]);
+    wait_until(|| UnixStream::connect(&one.socket).is_ok());
+    let text = one.asked(&host, &["status"]).succeeds().out;
+    assert_eq!(
+        text.lines().skip(2).take(2).collect::<Vec<_>>(),
+        [
+            "SOURCE                     LAST ANSWER  STATE",
+            "shop/dev in file:///store  never        asked for the first time"
+        ]
+    );
 }
 
 #[test]
@@ -265,26 +312,40 @@ fn what_the_agent_refuses_ends_as_deploy_itself_would() {
     assert!(ran.told.contains("appspec.yml:4:8"), "the places of the problems are shown: {}", ran.told);
 }
 
+/// A release whose script waits for `trace.go`.
+fn waiting(host: &Sandbox, name: &str) -> PathBuf {
+    let appspec = "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: run.sh\n      timeout: 60\n";
+    let script = "#!/bin/sh\necho {name} >> {trace}\nwhile [ ! -e {trace}.go ]; do sleep 0.02; done\n";
+    host.revision(name, &[("appspec.yml", appspec), ("run.sh", script)])
+}
+
 #[test]
-fn the_end_of_the_client_does_not_end_the_deployment_and_a_group_has_one_at_a_time() {
+fn the_end_of_the_client_does_not_end_the_deployment_and_another_of_its_group_is_refused_meanwhile() {
     let host = Sandbox::new();
     let daemon = Daemon::start(&host);
-    let (let_go, wait) = mpsc::channel::<()>();
-    daemon.shared.desk.submit("shop~dev".parse().unwrap(), Box::new(move || wait.recv().unwrap()));
-    let revision = site(&host, "one");
+    let revision = waiting(&host, "one");
     let question = json!({"request": "deploy", "revision": {"local": revision}, "group": "dev", "application": "shop"});
     let stream = UnixStream::connect(&daemon.socket).unwrap();
     writeln!(&stream, "{question}").unwrap();
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();
     let accepted: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!([&accepted["answer"], &accepted["waits"]], [&json!("accepted"), &json!(true)]);
+    assert_eq!(accepted, json!({"answer": "accepted", "deployment": accepted["deployment"]}));
     drop(stream);
-    assert!(!host.www().exists());
-    let_go.send(()).unwrap();
+    wait_until(|| !host.trace().is_empty());
+    let two = site(&host, "two");
+    let second = ["deploy", two.to_str().unwrap(), "--group", "dev", "--application", "shop"];
+    let refused = daemon.asked(&host, &second).exits(9);
+    assert_eq!(
+        refused.told,
+        "error: the agent works on group `shop~dev` already\n\nhint: try again when its deployment has ended; \
+         `longshore-agent control logs --follow` shows how it goes\n"
+    );
+    assert_eq!(daemon.heard().len(), 1, "what was refused was not ordered");
+    fs::write(host.path().join("trace.go"), "").unwrap();
     wait_until(|| daemon.shared.desk.busy().is_empty());
-    assert_eq!(fs::read_to_string(host.www().join("index.html")).unwrap(), "one");
     assert_eq!(host.history(), [(accepted["deployment"].as_str().unwrap().to_owned(), "succeeded".to_owned())]);
+    daemon.asked(&host, &second).succeeds();
 }
 
 #[test]
@@ -324,44 +385,48 @@ fn a_log_is_followed_to_the_end_of_its_deployment() {
 }
 
 #[test]
-fn an_agent_that_ends_tells_who_follows_and_removes_its_socket() {
+fn an_agent_that_ends_tells_who_waits_that_the_next_one_goes_on_and_removes_its_socket() {
     let host = Sandbox::new();
     let mut daemon = Daemon::start(&host);
-    let (let_go, wait) = mpsc::channel::<()>();
-    daemon.shared.desk.submit("shop~dev".parse().unwrap(), Box::new(move || wait.recv().unwrap()));
-    let revision = site(&host, "one");
-    let arguments = [
-        "deploy",
-        revision.to_str().unwrap(),
-        "--group",
-        "dev",
-        "--application",
-        "shop",
-        "--deployment-id",
-        "d-000000001",
-    ];
+    let revision = waiting(&host, "one");
+    let id = "d-000000001";
+    let arguments =
+        ["deploy", revision.to_str().unwrap(), "--group", "dev", "--application", "shop", "--deployment-id", id];
     let client = daemon.command(&host, &arguments).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    wait_until(|| !daemon.heard().is_empty());
+    wait_until(|| !host.trace().is_empty());
+    // As the daemon does it at TERM: what runs is handed over first, and then nobody answers any more.
+    daemon.shared.agent.handover.store(true, Ordering::Relaxed);
+    daemon.shared.desk.close();
     daemon.stop().unwrap();
     let ran = Ran::of(client.wait_with_output().unwrap()).exits(10);
-    assert_eq!(
-        ran.told.lines().skip(1).collect::<Vec<_>>(),
-        [
-            "error: the agent is ending; the next one goes on with d-000000001",
-            "",
-            "hint: longshore-agent control logs --follow d-000000001"
-        ]
-    );
+    let end = "error: the agent is ending; the next one goes on with d-000000001\n\nhint: longshore-agent control logs \
+               --follow d-000000001\n";
+    assert!(ran.told.ends_with(end), "{}", ran.told);
     assert!(!daemon.socket.exists());
-    let_go.send(()).unwrap();
-    wait_until(|| daemon.shared.desk.busy().is_empty());
+    fs::write(host.path().join("trace.go"), "").unwrap();
+    host.run(&["resume"]).succeeds();
+    assert_eq!(host.history(), [(id.to_owned(), "succeeded".to_owned())]);
+}
+
+#[test]
+fn an_order_that_comes_when_the_agent_ends_is_said_to_be_none() {
+    let host = Sandbox::new();
+    let daemon = Daemon::start(&host);
+    daemon.shared.agent.handover.store(true, Ordering::Relaxed);
+    let one = site(&host, "one");
+    let ran = daemon.asked(&host, &["deploy", one.to_str().unwrap(), "--group", "dev", "--application", "shop"]);
+    assert_eq!(
+        ran.exits(10).told,
+        "error: the agent is ending, and takes no orders\n\nhint: order it again when the next agent runs\n"
+    );
+    assert_eq!((host.history(), daemon.heard()), (Vec::new(), Vec::new()));
 }
 
 #[test]
 fn who_finds_no_agent_is_told_what_to_type() {
     let host = Sandbox::new();
     let path = host.path().join("agent.sock");
-    let ask = || host.run(&["control", "--socket", path.to_str().unwrap(), "status"]).exits(10);
+    let ask = || host.run(&["control", "status", "--socket", path.to_str().unwrap()]).exits(10);
     let text = |why: &str| {
         format!(
             "error: no agent listens on `{}`\n  caused by: {why}\n\nhint: `systemctl status longshore-agent` tells whether it \

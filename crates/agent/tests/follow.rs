@@ -157,7 +157,8 @@ fn a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back() 
     host.point(2, "d-2", &two);
     host.says("succeeded", "d-2");
     let source = format!("shop/dev in file://{}", host.store().display());
-    let reason = format!("folder `{}` does not exist", host.store().display());
+    let reason =
+        format!("folder `{}` does not exist; mount or make it, or mend `store` in agent.toml", host.store().display());
     // A status may have been on its way in that moment.
     let mut notices = agent.notices.all();
     notices
@@ -191,6 +192,7 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
         host.put_pointer(contents.as_bytes());
         wait_until(|| host.status()["reason"] == why);
         agent.warns(why);
+        wait_until(|| agent.trouble().as_deref() == Some(why));
         host.says("succeeded", "d-1");
     }
     fs::remove_file(host.pointer()).unwrap();
@@ -199,6 +201,7 @@ fn a_pointer_that_is_missing_or_cannot_be_read_leaves_what_is_installed() {
     host.point(2, "d-2", &one);
     host.says("succeeded", "d-2");
     assert_eq!(host.status()["reason"], json!(null));
+    wait_until(|| agent.trouble().is_none());
 }
 
 /// Writes `waiting`, waits until somebody writes `trace.go`, and writes `done`.

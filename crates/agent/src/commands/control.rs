@@ -107,9 +107,9 @@ fn order(args: &ControlDeployArgs, socket: &Path, output: Output) -> Result<(), 
     let mut accepted = None;
     loop {
         match client.answer()? {
-            Answer::Accepted { deployment, waits } => {
+            Answer::Accepted { deployment } => {
                 match output {
-                    Output::Text => display::control::accepted(&deployment, waits),
+                    Output::Text => display::control::accepted(&deployment),
                     Output::Json => {}
                 }
                 accepted = Some(deployment);
@@ -126,7 +126,8 @@ fn order(args: &ControlDeployArgs, socket: &Path, output: Output) -> Result<(), 
             Answer::Ending => {
                 return Err(match &accepted {
                     Some(deployment) => ending(deployment),
-                    None => Failure::new(Exit::Unavailable, "the agent is ending, and takes no orders"),
+                    None => Failure::new(Exit::Unavailable, "the agent is ending, and takes no orders")
+                        .hint("order it again when the next agent runs"),
                 });
             }
             answer => return Err(unexpected(&answer)),

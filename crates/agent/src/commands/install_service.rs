@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use longshore_core::failure::{Exit, Failure, printed};
 use serde_json::json;
 
-use super::write;
+use super::{print, write};
 use crate::cli::{InstallServiceArgs, Output};
 use crate::display;
 use crate::layout::Layout;
 use crate::service::act::{self, ActError};
-use crate::service::host::{Host, Prefix};
+use crate::service::host::{Host, OWN_UNIT, Prefix};
 use crate::service::plan::{self, Refusal, Wish};
 use crate::service::unit::Start;
 use crate::service::{Step, UNIT};
@@ -21,7 +21,9 @@ use crate::settings;
 pub fn run(args: &InstallServiceArgs, layout: &Layout, output: Output) -> Result<(), Failure> {
     let start = start(args, layout)?;
     if args.print {
-        return printed(write(start.unit().as_bytes()));
+        let unit = start.unit();
+        let (path, text) = (OWN_UNIT, unit.as_str());
+        return print(&json!({ "path": path, "text": text }), output, |_| unit.clone());
     }
     let prefix = Prefix(args.prefix.clone());
     act::possible(&prefix).map_err(failed)?;

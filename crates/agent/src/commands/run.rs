@@ -20,7 +20,7 @@ pub fn run(args: &RunArgs, global: &Global, traced: &Traced) -> Result<(), Failu
     let environment: BTreeMap<_, _> = std::env::vars_os().collect();
     let loaded = settings::load(args.config.as_deref(), global.explicit_root.as_deref(), &environment)?;
     let log = Arc::new(DaemonLog::new(&loaded.settings, global.output));
-    traced.connect(Arc::clone(&log) as Arc<dyn Listener>);
+    traced.connect(&(Arc::clone(&log) as Arc<dyn Listener>));
     for problem in &loaded.problems {
         log.tell(&Notice::Warned { message: problem.to_string() });
     }

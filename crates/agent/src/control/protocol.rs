@@ -31,7 +31,7 @@ pub enum Request {
     Pause,
     /// Take new orders again: [`Answer::Resumed`].
     Resume,
-    /// Deploy: [`Answer::Accepted`], [`Answer::Event`]…, [`Answer::Done`].
+    /// Deploy, unless the group is worked on: [`Answer::Accepted`], [`Answer::Event`]…, [`Answer::Done`].
     Deploy(Box<Deploy>),
 }
 
@@ -124,8 +124,6 @@ pub enum Answer {
     Accepted {
         /// The deployment.
         deployment: DeploymentId,
-        /// Whether its group works on another one first.
-        waits: bool,
     },
     /// Something happened in it.
     Event {

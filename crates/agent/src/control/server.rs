@@ -1,10 +1,13 @@
 //! Answers on the socket. Files are read and written by other threads: nothing here keeps the daemon waiting.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::{DeploymentId, GroupId};
 use longshore_core::problem::Look;
 use longshore_core::report::{Envelope, Reporter};
 use nix::unistd::{Uid, User};
@@ -19,8 +22,9 @@ use super::ordered;
 use super::pause::{Paused, read_paused, remove_paused, write_paused};
 use super::protocol::{Answer, Deploy, Logs, Refusal, Request, Status};
 use super::socket::Bound;
+use crate::daemon::desk::Untaken;
 use crate::daemon::notice::Notice;
-use crate::daemon::shared::Shared;
+use crate::daemon::shared::{Shared, SourceState};
 use crate::deployment::drive;
 use crate::display;
 use crate::event::Event;
@@ -28,6 +32,7 @@ use crate::history::{self, Selection};
 use crate::layout::Layout;
 use crate::meant::one;
 use crate::printed::{self, LOOK_AGAIN};
+use crate::source;
 
 /// How many may be connected.
 const MOST_CLIENTS: usize = 32;
@@ -233,7 +238,7 @@ impl Server {
             since: self.since.clone(),
             root: self.shared.settings.layout.root().display().to_string(),
             paused: mark.filter(|_| self.shared.is_paused()),
-            sources: self.shared.sources(),
+            sources: sources(&self.shared),
             busy: self.shared.desk.busy(),
             groups,
             groups_text: Some(text),
@@ -281,14 +286,14 @@ impl Server {
                 let _ = answers.blocking_send(Answer::Failed(Refusal::from(&failure)));
             }
         });
-        let passed = self.pass_on(client, queue).await;
+        let passed = self.pass_on(client, queue, || Answer::Ending).await;
         // It looks often enough whether somebody still listens.
         let _ = reading.await;
         passed
     }
 
     async fn deploy(&self, client: &mut Client, asked: Deploy) -> Result<(), Gone> {
-        if *self.shared.ending.borrow() {
+        if *self.shared.ending.borrow() || self.shared.agent.handover.load(Ordering::Relaxed) {
             return client.say(&Answer::Ending).await;
         }
         let (settings, uid) = (Arc::clone(&self.shared.settings), client.uid);
@@ -299,44 +304,76 @@ impl Server {
         };
         let (deployment, group) = (order.deployment.clone(), order.group.id.clone());
         let revision = order.revision.to_string();
-        self.shared.listener.tell(&Notice::Ordered { by, deployment: deployment.to_string(), revision });
-        let waits = self.shared.desk.busy().contains(&group);
+        let ordered = Notice::Ordered { by, deployment: deployment.to_string(), revision };
         let (answers, queue) = mpsc::channel(QUEUE);
         // The last place is for how it ended: that is told even when nobody has read for long.
         let Ok(end) = answers.clone().try_reserve_owned() else { return Err(Gone) };
         let reader = Arc::new(Passing(answers));
         let agent = self.shared.agent(self.shared.agent.access.clone(), Some(reader));
-        self.shared.desk.submit(
-            group,
+        let listener = Arc::clone(&self.shared.listener);
+        let begun = self.shared.desk.begin_at_once(
+            group.clone(),
             Box::new(move || {
+                listener.tell(&ordered);
                 let ended = match drive::deploy(&agent, &order) {
                     Ok(()) => Answer::Done,
+                    Err(failure) if drive::is_handover(&failure) => {
+                        left(&agent.layout, &order.group.id, &order.deployment)
+                    }
                     Err(failure) => Answer::Failed(Refusal::from(&failure)),
                 };
                 end.send(ended);
             }),
         );
-        client.say(&Answer::Accepted { deployment, waits }).await?;
-        self.pass_on(client, queue).await
+        // It would be kept nowhere but here, and lost with this process.
+        match begun {
+            Ok(()) => {}
+            Err(error @ Untaken::Busy(_)) => {
+                let failure = Failure::new(Exit::Busy, error).hint(
+                    "try again when its deployment has ended; `longshore-agent control logs --follow` shows how it goes",
+                );
+                return client.fail(&failure).await;
+            }
+            Err(error @ Untaken::Thread(_)) => return client.fail(&Failure::new(Exit::Failed, error)).await,
+        }
+        client.say(&Answer::Accepted { deployment: deployment.clone() }).await?;
+        let layout = &self.shared.settings.layout;
+        self.pass_on(client, queue, || left(layout, &group, &deployment)).await
     }
 
     /// Says what comes, until all was said, the client leaves or the daemon ends.
-    async fn pass_on(&self, client: &mut Client, mut queue: mpsc::Receiver<Answer>) -> Result<(), Gone> {
+    async fn pass_on(
+        &self,
+        client: &mut Client,
+        mut queue: mpsc::Receiver<Answer>,
+        at_end: impl Fn() -> Answer,
+    ) -> Result<(), Gone> {
         let mut ending = self.shared.ending.clone();
         loop {
-            let answer = tokio::select! {
+            let (answer, is_last) = tokio::select! {
                 biased;
-                answer = queue.recv() => answer,
+                answer = queue.recv() => match answer {
+                    Some(answer) => (answer, false),
+                    None => return Ok(()),
+                },
                 () = client.left() => return Err(Gone),
-                _ = ending.wait_for(|is_ending| *is_ending) => Some(Answer::Ending),
+                _ = ending.wait_for(|is_ending| *is_ending) => (at_end(), true),
             };
-            let Some(answer) = answer else { return Ok(()) };
             client.say(&answer).await?;
-            if answer == Answer::Ending {
+            if is_last {
                 return Ok(());
             }
         }
     }
+}
+
+/// What is left of an order when the agent ends.
+fn left(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> Answer {
+    if layout.deployment(group, deployment).journal().exists() {
+        return Answer::Ending;
+    }
+    let failure = Failure::new(Exit::Unavailable, format!("the agent is ending; nothing of {deployment} was begun"));
+    Answer::Failed(Refusal::from(&failure.hint("order it again when the next agent runs")))
 }
 
 /// Passes events on to a client; a deployment never waits for one.
@@ -396,6 +433,16 @@ fn read_log(layout: &Layout, asked: &Logs, answers: &mpsc::Sender<Answer>) -> Re
 /// Runs what waits for files on another thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, error)))
+}
+
+/// How each source is, those that have not answered yet included.
+fn sources(shared: &Shared) -> BTreeMap<String, SourceState> {
+    let settings = &shared.settings;
+    let codedeploy = settings.codedeploy.iter().map(|_| source::codedeploy::NAME.to_owned());
+    let names = codedeploy.chain(settings.follow.iter().map(source::store::name));
+    let mut sources: BTreeMap<_, _> = names.map(|name| (name, SourceState::default())).collect();
+    sources.extend(shared.sources());
+    sources
 }
 
 /// Who asks, for people. Blocks: names may come from another host.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::{io, thread};
 
 use longshore_core::ids::GroupId;
 
@@ -20,21 +20,44 @@ struct Inner {
     idle: Condvar,
 }
 
+/// Why a job was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Untaken {
+    /// Another one of its group is under way.
+    #[error("the agent works on group `{0}` already")]
+    Busy(GroupId),
+    /// There is nobody to do it.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
 impl Desk {
-    /// Takes a job in. Returns at once.
+    /// Takes a job in, behind those of its group. Returns at once. For orders that stand somewhere: what waits is lost when the
+    /// daemon ends.
     pub fn submit(&self, group: GroupId, job: Job) {
         let mut busy = self.0.busy();
         match busy.get_mut(&group) {
             Some(waiting) => waiting.push_back(job),
-            None => {
-                let (inner, name) = (Arc::clone(&self.0), group.clone());
-                // A thread lives as long as its group has work: an idle daemon has none. Where none can be had the job is
-                // dropped, of which its sender hears, and the group stays free.
-                if thread::Builder::new().spawn(move || inner.work(&name, job)).is_ok() {
-                    busy.insert(group, VecDeque::new());
-                }
-            }
+            // Where no thread can be had the job is dropped, of which its sender hears, and the group stays free.
+            None => drop(self.begin(&mut busy, group, job)),
         }
+    }
+
+    /// Begins a job at once, or not at all.
+    pub fn begin_at_once(&self, group: GroupId, job: Job) -> Result<(), Untaken> {
+        let mut busy = self.0.busy();
+        if busy.contains_key(&group) {
+            return Err(Untaken::Busy(group));
+        }
+        self.begin(&mut busy, group, job).map_err(Untaken::Thread)
+    }
+
+    /// A thread lives as long as its group has work: an idle daemon has none.
+    fn begin(&self, busy: &mut BTreeMap<GroupId, VecDeque<Job>>, group: GroupId, job: Job) -> io::Result<()> {
+        let (inner, name) = (Arc::clone(&self.0), group.clone());
+        thread::Builder::new().spawn(move || inner.work(&name, job))?;
+        busy.insert(group, VecDeque::new());
+        Ok(())
     }
 
     /// The groups that are worked on.
@@ -98,6 +121,8 @@ mod tests {
         desk.submit("a".parse().unwrap(), say("a2"));
         desk.submit("b".parse().unwrap(), say("b1"));
         assert_eq!(order.recv().unwrap(), "b1", "another group does not wait");
+        let refused = desk.begin_at_once("a".parse().unwrap(), say("a3")).unwrap_err();
+        assert_eq!(refused.to_string(), "the agent works on group `a` already");
         assert_eq!(desk.busy().first().map(ToString::to_string).as_deref(), Some("a"));
         let_go.send(()).unwrap();
         assert_eq!([order.recv().unwrap(), order.recv().unwrap()], ["a1", "a2"]);

@@ -48,6 +48,9 @@ pub struct SourceState {
     pub answered: Option<String>,
     /// Why it cannot be reached or refuses, if that is so.
     pub lost: Option<String>,
+    /// Why what it says is not followed, if that is so.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 impl Shared {
@@ -96,6 +99,11 @@ impl Shared {
             drop(sources);
             self.listener.tell(&Notice::SourceBack { source: source.to_owned() });
         }
+    }
+
+    /// What a source says is not followed, for a reason; or it is.
+    pub fn source_trouble(&self, source: &str, trouble: Option<String>) {
+        self.lock().entry(source.to_owned()).or_default().trouble = trouble;
     }
 
     /// A source could not be reached or refused. `reason` with its causes, one line.

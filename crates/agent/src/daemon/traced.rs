@@ -28,9 +28,9 @@ struct State {
 
 impl Traced {
     /// Tells a listener from now on.
-    pub fn connect(&self, listener: Arc<dyn Listener>) {
+    pub fn connect(&self, listener: &Arc<dyn Listener>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.listener = Some(Arc::clone(&listener));
+        state.listener = Some(Arc::clone(listener));
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(|message| listener.tell(&Notice::Warned { message }));
@@ -106,7 +106,7 @@ mod tests {
         let (traced, heard) = (Traced::default(), Arc::new(Heard::default()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(traced.clone()), || {
             tracing::warn!(file = %"/a", "everybody may read it");
-            traced.connect(Arc::clone(&heard) as Arc<dyn Listener>);
+            traced.connect(&(Arc::clone(&heard) as Arc<dyn Listener>));
             for status in [401, 401, 403] {
                 tracing::warn!("no token (HTTP status {status})");
             }

@@ -25,13 +25,18 @@ pub fn status(status: &Status) -> String {
     }
     text.push('\n');
     if sources.is_empty() {
-        text.push_str("no source of orders has answered yet\n");
+        text.push_str("no source of orders is configured: only `longshore-agent control deploy` has it deploy\n");
     } else {
         let mut rows = vec![["SOURCE", "LAST ANSWER", "STATE"].map(str::to_owned)];
         rows.extend(sources.iter().map(|(name, state)| {
             let answered = state.answered.clone().unwrap_or_else(|| "never".to_owned());
-            let lost = state.lost.as_ref().map_or_else(|| "ok".to_owned(), |reason| format!("lost: {reason}"));
-            [name.clone(), answered, lost]
+            let how = match (&state.lost, &state.trouble) {
+                (Some(reason), _) => format!("lost: {reason}"),
+                (None, Some(reason)) => format!("not followed: {reason}"),
+                (None, None) if state.answered.is_none() => "asked for the first time".to_owned(),
+                (None, None) => "ok".to_owned(),
+            };
+            [name.clone(), answered, how]
         }));
         text.push_str(&super::table(&rows));
     }
@@ -57,9 +62,8 @@ pub fn resumed(already: bool) -> String {
 }
 
 /// The agent took an order.
-pub fn accepted(deployment: &DeploymentId, waits: bool) {
-    let waits = if waits { ", after the deployment that its group works on" } else { "" };
-    bottom::print(&verb_line("Ordered", &format!("{deployment}{waits}"), look()));
+pub fn accepted(deployment: &DeploymentId) {
+    bottom::print(&verb_line("Ordered", deployment.as_str(), look()));
 }
 
 /// What the agent says of an event.

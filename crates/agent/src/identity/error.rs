@@ -137,15 +137,26 @@ impl ImdsError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             ImdsError::Unreachable { .. } => Some(
-                "outside EC2 a host is registered, which leaves an on-premises file \
-                 (`/etc/codedeploy-agent/conf/codedeploy.onpremises.yml`); in a container the instance's \
-                 `HttpPutResponseHopLimit` has to be 2",
+                "a host outside EC2 needs an on-premises file \
+                 (`/etc/codedeploy-agent/conf/codedeploy.onpremises.yml`), which `aws deploy register` makes; in a \
+                 container the instance's `HttpPutResponseHopLimit` has to be 2; one that takes no orders of CodeDeploy \
+                 follows a group: `[[follow]]` in agent.toml",
             ),
-            ImdsError::NoToken(_) => Some("allow its second protocol, or leave out `disable_imds_v1`"),
+            ImdsError::NoToken(_) => Some(
+                "allow the instance its metadata (`aws ec2 modify-instance-metadata-options --http-endpoint enabled`), or \
+                 leave out `disable_imds_v1`",
+            ),
             ImdsError::NoRole | ImdsError::NoCredentials { .. } => {
                 Some("give the instance a profile with a role that EC2 may assume")
             }
-            ImdsError::Disabled => Some("unset it, or register the host as an on-premises one"),
+            ImdsError::Status { status: 401 | 403, .. } => Some(
+                "allow the instance its metadata (`aws ec2 modify-instance-metadata-options --http-endpoint enabled`), and \
+                 see that no firewall or proxy answers for 169.254.169.254",
+            ),
+            ImdsError::Disabled => Some(
+                "unset it, register the host (`aws deploy register` makes \
+                 `/etc/codedeploy-agent/conf/codedeploy.onpremises.yml`), or follow a group: `[[follow]]` in agent.toml",
+            ),
             ImdsError::Endpoint(_)
             | ImdsError::Mode(_)
             | ImdsError::Client(_)

@@ -28,6 +28,8 @@ pub(super) const TOGETHER: &str = "LS514";
 
 /// A day: a longer pause is a mistake.
 pub(super) const DAY: f64 = 86_400.0;
+/// The pause between two looks at a pointer while nothing moves.
+pub(super) const POLL: Duration = Duration::from_secs(30);
 /// The longest path that a socket can have.
 const SOCKET_PATH: usize = 107;
 
@@ -285,15 +287,20 @@ impl Reader<'_> {
                 _ => self.unknown(key, &format!("follow[{index}]."), &KNOWN),
             }
         }
+        // What cannot be read at all says more than what is missing for it.
+        let is_whole = !self.problems.iter().any(|problem| problem.code == SYNTAX);
         for must in ["store", "application", "group"] {
-            if !table.iter().any(|(key, _)| key.get_ref() == must) {
+            if is_whole && !table.iter().any(|(key, _)| key.get_ref() == must) {
                 self.bad(span.clone(), &format!("follow[{index}]"), &format!("`{must}` is missing"));
             }
         }
-        if let (Some(poll), Some(fast)) = (&follow.poll, &follow.fast_poll)
-            && fast.value > poll.value
+        let says_poll = table.iter().any(|(key, _)| key.get_ref() == "poll_s");
+        let poll = follow.poll.as_ref().map(|poll| poll.value).or_else(|| (!says_poll).then_some(POLL));
+        if let (Some(poll), Some(fast)) = (poll, &follow.fast_poll)
+            && fast.value > poll
         {
-            let message = "must not be longer than `poll_s`, the pause while nothing moves";
+            let usual = if says_poll { String::new() } else { format!(" ({} without it)", POLL.as_secs()) };
+            let message = format!("must not be longer than `poll_s`, the pause while nothing moves{usual}");
             let problem = Problem::error(TOGETHER, self.source, Some(fast.span.clone()), message);
             self.problems.push(problem.at_path(format!("follow[{index}].fast_poll_s")));
         }

@@ -107,7 +107,17 @@ fn parse_aws(source: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> (Config, 
 }
 
 fn asked_for(path: &Path) -> Result<Arc<SourceFile>, Failure> {
-    read(path).map_err(|error| unreadable(path, error))
+    read(path).map_err(|error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let failure = unreadable(path, error);
+        if is_missing {
+            failure.hint(format!(
+                "name another file with `--config`; without it (and without `LONGSHORE_CONFIG`) `{DEFAULT_PATH}` is read"
+            ))
+        } else {
+            failure
+        }
+    })
 }
 
 /// A file that need not be there.

@@ -70,7 +70,7 @@ impl Merge<'_> {
         let network = self.network();
         let (policy, on_failure) = self.policy(&layout, &program_name, keep);
         let codedeploy = self.codedeploy(&policy, on_failure.as_ref());
-        let follow = self.follow(&policy);
+        let follow = self.follow(&policy, on_failure.as_ref());
         let control = self.control();
         if codedeploy.is_none() && ours.follow.is_empty() {
             let message = "takes orders from nobody but `longshore-agent control deploy`: CodeDeploy is off and no \

@@ -22,9 +22,8 @@ impl Merge<'_> {
         let ours = &self.inputs.ours.1.codedeploy;
         let usual = Config::default();
         let enabled = [self.ours(&ours.enabled)];
-        if !self.choose("codedeploy.enabled", enabled, self.inputs.ours.1.follow.is_empty()) {
-            return None;
-        }
+        let is_on = self.choose("codedeploy.enabled", enabled, self.inputs.ours.1.follow.is_empty());
+        let problems = self.problems.len();
         let asked = self.inputs.aws_asked;
         let asked = asked.map(|path| (path.to_owned(), self.asked("LONGSHORE_CONFIG", "--config", path)));
         self.choose("codedeploy.config_file", [asked, self.ours(&ours.config_file)], DEFAULT_PATH.into());
@@ -52,7 +51,7 @@ impl Merge<'_> {
             self.aws_pause("wait_after_throttle_error", [0.1, DAY], |c| c.wait_after_throttle_error),
         ];
         let on_failure = [self.ours(&ours.on_failure), on_failure.cloned()];
-        Some(CodeDeploy {
+        let codedeploy = CodeDeploy {
             endpoint: self.choose("codedeploy.deploy_control_endpoint", endpoint.map(some), None),
             s3_endpoint: self.choose("codedeploy.s3_endpoint_override", s3_endpoint.map(some), None),
             fips: self.choose("codedeploy.use_fips_mode", fips, usual.use_fips_mode),
@@ -81,7 +80,12 @@ impl Merge<'_> {
                 on_failure: self.choose("codedeploy.on_failure", on_failure, OnFailure::Leave),
                 ..policy.clone()
             },
-        })
+        };
+        if !is_on {
+            // What is wrong with values that nobody uses is nobody's concern; the values are shown all the same.
+            self.problems.truncate(problems);
+        }
+        is_on.then_some(codedeploy)
     }
 
     fn signature(&mut self) -> SignatureCheck {
@@ -128,13 +132,19 @@ impl Merge<'_> {
     }
 
     /// The groups that are followed; what is incomplete is a problem already, and left out.
-    pub(super) fn follow(&mut self, policy: &Policy) -> Vec<Follow> {
+    pub(super) fn follow(&mut self, policy: &Policy, on_failure: Option<&(OnFailure, Origin)>) -> Vec<Follow> {
         let given = &self.inputs.ours.1.follow;
         self.twice(given);
-        given.iter().enumerate().filter_map(|(index, given)| self.one(index, given, policy)).collect()
+        given.iter().enumerate().filter_map(|(index, given)| self.one(index, given, policy, on_failure)).collect()
     }
 
-    fn one(&mut self, index: usize, given: &file::Follow, policy: &Policy) -> Option<Follow> {
+    fn one(
+        &mut self,
+        index: usize,
+        given: &file::Follow,
+        policy: &Policy,
+        on_failure: Option<&(OnFailure, Origin)>,
+    ) -> Option<Follow> {
         let (Some(store), Some(application), Some(group)) = (&given.store, &given.application, &given.group) else {
             return None;
         };
@@ -142,14 +152,14 @@ impl Merge<'_> {
         self.show(&key("store"), self.ours(&given.store));
         self.show(&key("application"), self.ours(&given.application));
         self.show(&key("group"), self.ours(&given.group));
-        let poll = self.choose(&key("poll_s"), [self.ours(&given.poll)], Duration::from_secs(30));
+        let poll = self.choose(&key("poll_s"), [self.ours(&given.poll)], file::POLL);
         // Not slower than while nothing moves.
         let fast_poll =
             self.choose(&key("fast_poll_s"), [self.ours(&given.fast_poll)], Duration::from_secs(2).min(poll));
         let heartbeat = self.choose(&key("heartbeat_s"), [self.ours(&given.heartbeat)], Duration::from_secs(900));
         let host = self.choose(&key("host"), [self.ours(&given.host)], self.inputs.host.clone());
-        let on_failure = self.ours(&given.on_failure);
-        let on_failure = self.choose(&key("on_failure"), [on_failure], policy.on_failure);
+        let on_failure = [self.ours(&given.on_failure), on_failure.cloned()];
+        let on_failure = self.choose(&key("on_failure"), on_failure, policy.on_failure);
         Some(Follow {
             store: store.value.clone(),
             application: application.value.clone(),

@@ -49,10 +49,15 @@ const MOVING: Duration = Duration::from_secs(120);
 /// The longest pause while a store fails.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// A source, as people know it.
+pub fn name(follow: &Follow) -> String {
+    format!("{}/{} in {}", follow.application, follow.group, follow.store)
+}
+
 /// Follows a pointer until the daemon ends.
 pub async fn follow(shared: Shared, follow: Follow) {
     let place = Place::new(&shared, &follow.store);
-    let source = format!("{}/{} in {}", follow.application, follow.group, follow.store);
+    let source = name(&follow);
     let mut follower = Follower::new(&shared, &follow, &place, &source);
     let mut report = Report::new(&shared, &place, &source, &follower.told.borrow());
     let changes = follower.told.subscribe();
@@ -189,6 +194,8 @@ impl<'a> Follower<'a> {
             Ok(()) => {
                 self.backoff = None;
                 self.shared.source_answered(self.source);
+                let trouble = self.trouble.as_ref().map(|trouble| trouble.reason.clone());
+                self.shared.source_trouble(self.source, trouble);
                 let moving = self.moved.is_some_and(|moved| moved.elapsed() < MOVING);
                 let fast = moving || self.is_taken || self.job.is_some();
                 let pause = if fast { self.follow.fast_poll.min(self.follow.poll) } else { self.follow.poll };

@@ -224,6 +224,11 @@ impl Running {
         }
     }
 
+    /// Why the agent does not follow the pointer, as `control status` has it.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.shared.sources().into_values().next()?.trouble
+    }
+
     /// Waits until the store was asked several times more.
     #[track_caller]
     pub(crate) fn looks_again(&self) {

@@ -41,9 +41,12 @@ impl PlaceError {
     /// The error with its causes and its remedy, one line.
     pub(super) fn line(&self) -> String {
         let mut line = chain(self);
-        if let PlaceError::Store(error) = self
-            && let Some(hint) = error.hint()
-        {
+        let hint = match self {
+            PlaceError::Store(error) => error.hint(),
+            PlaceError::Gone(_) => Some("mount or make it, or mend `store` in agent.toml".into()),
+            PlaceError::Settings(_) | PlaceError::Thread(_) => None,
+        };
+        if let Some(hint) = hint {
             line.push_str("; ");
             line.push_str(&hint);
         }
