@@ -163,7 +163,7 @@ fn a_store_that_is_gone_changes_nothing_and_is_followed_again_when_it_is_back() 
     let mut notices = agent.notices.all();
     notices
         .retain(|notice| !matches!(notice, Notice::Warned { message } if message.contains("cannot write this host's")));
-    let lost = Notice::SourceLost { source: source.clone(), reason, retry_s: 0 };
+    let lost = Notice::SourceLost { source: source.clone(), reason, retry_s: 1 };
     assert_eq!(notices, [lost, Notice::SourceBack { source }]);
     // A fresh agent finds no store, and stays.
     agent.stop();
