@@ -373,10 +373,10 @@ async fn a_pointer_is_replaced_only_by_who_knows_it() {
 #[tokio::test]
 async fn of_an_object_that_has_not_changed_no_byte_is_sent() {
     let bench = Bench::new("conditional").await;
-    let contents = noise(3 * MIB);
+    let contents = noise(192 << 10);
     let etag = bench.store.replace_if("p", &contents, None).await.unwrap().unwrap();
-    // Breaks the first answer that is longer than a megabyte.
-    let proxy = Proxy::start(&services().s3().url, Cut { connections: 1, after: 1 << 20 });
+    // Breaks the first answer that is longer than 64 KiB.
+    let proxy = Proxy::start(&services().s3().url, Cut { connections: 1, after: 64 << 10 });
     let store = bench.store_by(&proxy.url).await;
     assert_eq!(store.read_if_changed("p", Some(&etag)).await.unwrap(), Changed::Same);
     assert_eq!(store.read_if_changed("gone", Some(&etag)).await.unwrap(), Changed::Missing);

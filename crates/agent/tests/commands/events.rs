@@ -25,7 +25,7 @@ fn the_events_of_a_deployment_run_as_they_are_asked_for_and_between_them_it_wait
         standing(&host),
         ("waits for its next event".to_owned(), serde_json::Value::Null, serde_json::Value::Bool(true))
     );
-    assert!(host.run(&["status"]).succeeds().out.contains("d-ONE waits for its next event at "));
+    assert!(host.run(&["status"]).succeeds().out.contains("d-ONE waits for its next event since "));
     let explained = host.run(&["explain"]).succeeds().out;
     assert!(explained.contains("d-ONE waits for its next event: all that it was asked for is done"), "{explained}");
     host.run(&["resume"]).succeeds().tells("nothing was left unfinished");
