@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, LocalSet};
 
-use self::backoff::Backoff;
+use self::backoff::{Backoff, rest};
 use self::notice::{Listener, Notice};
 use self::shared::Shared;
 use crate::codedeploy::access::host_access;
@@ -195,7 +195,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
     }
     let mut ending = shared.ending.clone();
     let mut backoff = Backoff::default();
-    loop {
+    while !*ending.borrow() {
         let found = tokio::select! {
             found = introduce(&shared, &settings) => found,
             _ = ending.changed() => return,
@@ -209,10 +209,7 @@ async fn obey(shared: Shared, settings: CodeDeploy) {
             Err(failure) => {
                 let pause = backoff.pause();
                 shared.source_lost(source::codedeploy::NAME, &failure, pause);
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    _ = ending.changed() => return,
-                }
+                rest(pause, &mut ending).await;
             }
         }
     }

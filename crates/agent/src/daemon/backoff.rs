@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::chance;
+use tokio::sync::watch;
 
 /// Longer from time to time, and never the same on two hosts. The default begins with a second and ends with 90, the AWS
 /// agent 1.8.1's longest pause.
@@ -29,6 +30,17 @@ impl Backoff {
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.most);
         chance::between(due / 2, due)
+    }
+}
+
+/// Waits, but not longer than until the daemon is asked to end.
+pub async fn rest(pause: Duration, ending: &mut watch::Receiver<bool>) {
+    if *ending.borrow() {
+        return;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        _ = ending.changed() => {}
     }
 }
 

@@ -1,7 +1,6 @@
 //! What every part of the daemon works with.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,11 +120,6 @@ impl Shared {
     /// How each source is, by its name.
     pub fn sources(&self) -> BTreeMap<String, SourceState> {
         self.lock().clone()
-    }
-
-    /// Where it is written down that new orders are left where they are.
-    pub fn pause_mark(&self) -> PathBuf {
-        self.settings.layout.paused()
     }
 
     /// Whether new orders are left where they are.

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::codedeploy::client::{Client, ServiceError};
 use crate::codedeploy::command::{CommandStatus, Envelope, HostCommand};
 use crate::codedeploy::specification;
-use crate::daemon::backoff::Backoff;
+use crate::daemon::backoff::{Backoff, rest};
 use crate::daemon::notice::{Notice, with_hint};
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
@@ -78,7 +78,7 @@ pub async fn take(shared: Shared, settings: CodeDeploy, identity: Identity, clie
             Err(error) => {
                 let pause = backoff.pause();
                 shared.source_lost(NAME, &chain(&error), pause);
-                sleep(pause, &mut ending).await;
+                rest(pause, &mut ending).await;
             }
         }
         if *ending.borrow() {
@@ -137,7 +137,7 @@ impl Work {
                     pause
                 }
             };
-            sleep(pause, &mut ending).await;
+            rest(pause, &mut ending).await;
         }
     }
 
@@ -356,7 +356,7 @@ impl Work {
                 Answer::Failed { failure: Failure { exit: Exit::Busy, .. }, .. }
                     if begun.elapsed() < BUSY && !*ending.borrow() =>
                 {
-                    sleep(Duration::from_secs(2), &mut ending).await;
+                    rest(Duration::from_secs(2), &mut ending).await;
                 }
                 Answer::Succeeded | Answer::Failed { .. } | Answer::HandedOver => break answer,
             }
@@ -468,7 +468,7 @@ impl Work {
                         self.tell(&Notice::AnswerKept { command, event, reason: reason.clone() });
                         told = Some(reason);
                     }
-                    sleep(pause, &mut ending).await;
+                    rest(pause, &mut ending).await;
                 }
                 said => return Some(said),
             }
@@ -502,17 +502,6 @@ fn named(command: &HostCommand) -> (String, String) {
 
 fn settled_by_service() -> State {
     State::Settled { status: None, diagnostics: String::new() }
-}
-
-/// Waits, but not longer than until the daemon is asked to end.
-async fn sleep(pause: Duration, ending: &mut watch::Receiver<bool>) {
-    if *ending.borrow() {
-        return;
-    }
-    tokio::select! {
-        () = tokio::time::sleep(pause) => {}
-        _ = ending.changed() => {}
-    }
 }
 
 /// How long the service may take for its last answer.
