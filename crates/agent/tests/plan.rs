@@ -46,6 +46,7 @@ fn sign(revision: &Path, commit: &str) {
         dirty: false,
         time: 0,
         content_digest: content_digest(&files),
+        images: Vec::new(),
         files,
     };
     fs::create_dir(revision.join(".longshore")).unwrap();

@@ -1,5 +1,8 @@
 //! The command line: names, values and help. Holds no rules of its own.
 
+mod deploying;
+mod trust;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +14,11 @@ use longshore_core::store::StoreUrl;
 
 use crate::succession::Stop;
 
+pub(crate) use deploying::{
+    CodeDeployArgs, DeployArgs, DeployWaitArgs, DeploymentsArgs, OnInterrupt, RollbackArgs, StopArgs, TargetArgs,
+};
+pub(crate) use trust::{KeygenArgs, PruneArgs, SignArgs, SignCommandArgs, VerifyArgs};
+
 /// Turn a commit into one verified artifact and publish it
 ///
 /// Checks the appspec, its scripts and the compose files, packs what a deployment needs into one zip file named by the
@@ -19,7 +27,8 @@ use crate::succession::Stop;
 #[command(name = "longshore", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 errors in a file, 4 conflict, 7 not found,\n\
-    8 bad bundle, 10 store unavailable, 11 a deployment failed on a host, 12 hosts did not end in time.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
+    8 bad bundle, 10 store unavailable, 11 a deployment failed on a host, 12 hosts did not end in time, 13 a deployment\n\
+    failed and was rolled back, 14 a deployment was stopped.\n\nExample:\n  longshore build && longshore push --to s3://artifacts/releases"
 )]
 pub(crate) struct Cli {
     /// How the result is written to stdout; talk goes to stderr [env: LONGSHORE_OUTPUT] [default: text]
@@ -48,7 +57,16 @@ pub(crate) enum Command {
     Push(PushArgs),
     Point(PointArgs),
     Status(StatusArgs),
+    Deploy(DeployArgs),
+    Deployments(DeploymentsArgs),
+    Rollback(RollbackArgs),
+    Stop(StopArgs),
     Inspect(InspectArgs),
+    Keygen(KeygenArgs),
+    Sign(SignCommandArgs),
+    Verify(VerifyArgs),
+    Prune(PruneArgs),
+    Config(ConfigArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
@@ -135,12 +153,85 @@ pub(crate) struct BuildArgs {
     /// Refuse on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) contents: ContentsArgs,
+    /// Sign the artifact, into `<artifact>.minisig` beside it
+    #[arg(long)]
+    pub(crate) sign: bool,
+    #[command(flatten)]
+    pub(crate) signing: SignArgs,
+    /// Write an in-toto statement with SLSA provenance into `<artifact>.intoto.json` beside the artifact
+    #[arg(long)]
+    pub(crate) provenance: bool,
+}
+
+/// What goes into an artifact beside what the settings say.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContentsArgs {
+    /// Take the file list from the `artifacts` section of this buildspec, below the source folder [env: LONGSHORE_BUILD_BUILDSPEC]
+    /// [default: `build.buildspec` of longshore.toml, else the appspec says what goes in]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "buildspec.yml")]
+    pub(crate) from_buildspec: Option<String>,
+    /// The secondary artifact of the buildspec that is meant
+    #[arg(long, value_name = "NAME", requires = "from_buildspec")]
+    pub(crate) secondary_artifact: Option<String>,
+    /// Pack this file although it looks like a secret; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allow_secret: Vec<String>,
+    /// Look up the digest of every image that a group runs, and record it
+    #[arg(long)]
+    pub(crate) pin_images: bool,
+    /// Also write `docker-compose.<group>.lock.yml` into the artifact, with which those very images run
+    #[arg(long, requires = "pin_images")]
+    pub(crate) lock_images: bool,
+    /// Build the images with compose and push them first, with COMMIT_HASH set
+    #[arg(long)]
+    pub(crate) push_images: bool,
+}
+
+/// Show every setting that holds, and where it comes from
+///
+/// The file and line, the variable or the option. Secrets are not shown. Ends with exit code 3 when longshore.toml has errors.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  longshore config --group prod")]
+pub(crate) struct ConfigArgs {
+    /// What holds for this group [default: for all groups of longshore.toml]
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<GroupName>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// How S3 keeps what is stored. Without effect in a folder.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of S3")]
+pub(crate) struct UploadArgs {
+    /// Encryption at rest: AES256, aws:kms or aws:kms:dsse [env: LONGSHORE_UPLOAD_ENCRYPTION] [default: as the bucket says]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) sse: Option<String>,
+    /// The id, ARN or alias of the KMS key [env: LONGSHORE_UPLOAD_KMS_KEY]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sse_kms_key: Option<String>,
+    /// The storage class [env: LONGSHORE_UPLOAD_STORAGE_CLASS] [default: STANDARD]
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) storage_class: Option<String>,
+    /// A tag; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) tag: Vec<String>,
+    /// Metadata; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) metadata: Vec<String>,
 }
 
 /// The store.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: `s3://bucket/prefix` or `file:///folder` [env: LONGSHORE_STORE]
+    /// The store: `s3://bucket/prefix` or `file:///folder` [env: LONGSHORE_STORE] [default: `store` of
+    /// longshore.toml]
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<StoreUrl>,
 }
@@ -244,10 +335,25 @@ pub(crate) struct PushArgs {
     pub(crate) moving: MoveArgs,
     #[command(flatten)]
     pub(crate) waiting: WaitArgs,
+    /// Build the artifact first, as `build` does, and store it while it is packed
+    #[arg(long, conflicts_with = "bundle")]
+    pub(crate) build: bool,
+    #[command(flatten)]
+    pub(crate) upload: UploadArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) contents: ContentsArgs,
+    /// With `--build`: sign the artifact
+    #[arg(long, requires = "build")]
+    pub(crate) sign: bool,
+    #[command(flatten)]
+    pub(crate) signing: SignArgs,
+    /// With `--build`: write and publish provenance too
+    #[arg(long, requires = "build")]
+    pub(crate) provenance: bool,
 }
 
 /// Move a group to an artifact that is already published

@@ -27,6 +27,7 @@
 //! | `event`, `display` | what happened, and how it is said |
 
 mod cli;
+mod codedeploy;
 mod commands;
 mod commit;
 mod compose;
@@ -37,17 +38,22 @@ mod fleet;
 mod git;
 mod hosts;
 mod identity;
+mod images;
 mod interrupt;
 mod lint;
 mod listing;
 mod lookup;
+mod outputs;
 mod plan;
 mod pointing;
 mod publish;
 mod recipe;
 mod rules;
+mod settings;
 mod signer;
+mod signing;
 mod starter;
+mod stored;
 mod succession;
 mod survey;
 mod text_file;
@@ -88,6 +94,15 @@ pub fn run() -> ExitCode {
         Command::Generate(args) => commands::generate::run(args),
         Command::Point(args) => commands::point::run(args, &environment, &screen),
         Command::Status(args) => commands::status::run(args, &environment, &screen),
+        Command::Deploy(args) => commands::deploy::run(args, &environment, &screen),
+        Command::Deployments(args) => commands::deployments::run(args, &environment, &screen),
+        Command::Rollback(args) => commands::rollback::run(args, &environment, &screen),
+        Command::Stop(args) => commands::stop::run(args, &environment, &screen),
+        Command::Keygen(args) => commands::keygen::run(args, &environment, &screen),
+        Command::Sign(args) => commands::sign::run(args, &environment, &screen),
+        Command::Verify(args) => commands::verify::run(args, &environment, &screen),
+        Command::Prune(args) => commands::prune::run(args, &environment, &screen),
+        Command::Config(args) => commands::config::run(args, &environment, &screen),
         Command::Inspect(args) => commands::inspect::run(args, &screen),
     };
     match ended {

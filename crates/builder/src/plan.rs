@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::appspec::Source;
 use longshore_core::bundle::BundlePath;
-use longshore_core::problem::{Problem, SourceFile, Span};
+use longshore_core::problem::{Problem, SourceFile, Span, nearest};
 
 use crate::listing::{Kind, Listing};
-use crate::recipe::{Recipe, nearest};
+use crate::recipe::Recipe;
 use crate::rules::{Rule, Verdict};
 
 /// What will be packed.

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use longshore_core::appspec;
 use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::problem::{Problem, SourceFile, has_errors};
+use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
 use crate::cli::SourceArgs;
 use crate::compose;
 use crate::lint;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
-use crate::recipe::{Recipe, SETTINGS_FILE, Settings, nearest};
+use crate::recipe::Recipe;
+use crate::settings::{SETTINGS_FILE, Settings};
 use crate::text_file;
 
 /// The folder for artifacts when nothing names one.

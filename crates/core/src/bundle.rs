@@ -7,7 +7,7 @@ pub mod open;
 pub mod pack;
 mod path;
 
-pub use manifest::{FileKind, Manifest, ManifestError, ManifestFile, content_digest};
+pub use manifest::{FileKind, Manifest, ManifestError, ManifestFile, ManifestImage, content_digest};
 pub use open::{Bundle, Entry, EntryKind, Format, Limits, OpenError};
 pub use pack::{PackError, PackFile, PackOptions, Packed, pack};
 pub use path::{BundlePath, InvalidPath};

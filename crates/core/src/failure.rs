@@ -40,6 +40,10 @@ pub enum Exit {
     DeploymentFailed = 11,
     /// What was waited for did not end in time.
     TimedOut = 12,
+    /// A deployment that was waited for failed, and the revision before it was deployed again.
+    RolledBack = 13,
+    /// A deployment that was waited for was stopped by somebody.
+    Stopped = 14,
 }
 
 impl From<Exit> for ExitCode {

@@ -100,6 +100,23 @@ pub struct S3Options {
     pub proxy: Option<ProxyUrl>,
     /// A file of further certificate authorities, instead of the one that `AWS_CA_BUNDLE` names.
     pub ca_bundle: Option<PathBuf>,
+    /// How what is stored is kept.
+    pub upload: S3Upload,
+}
+
+/// How S3 keeps what is stored. Without effect in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct S3Upload {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`: encryption at rest, instead of what the bucket says.
+    pub encryption: Option<String>,
+    /// The id, ARN or alias of the KMS key.
+    pub kms_key: Option<String>,
+    /// For example `STANDARD_IA`.
+    pub storage_class: Option<String>,
+    /// Tags, 10 at most.
+    pub tags: Vec<(String, String)>,
+    /// Metadata (`x-amz-meta-…`) beside ours.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// Credentials of AWS. Their secrets are not in the debug output.

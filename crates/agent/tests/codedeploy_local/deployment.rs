@@ -310,7 +310,8 @@ fn a_bundle_of_longshore_needs_no_application_name() {
     let files =
         ["appspec.yml", "env.sh"].map(|name| PackFile { path: name.parse().unwrap(), from: revision.join(name) });
     let (application, commit_hash) = ("shop".parse().unwrap(), commit.parse().unwrap());
-    let options = PackOptions { application, commit: commit_hash, dirty: false, time: 0, threads: 1 };
+    let options =
+        PackOptions { application, commit: commit_hash, dirty: false, time: 0, images: Vec::new(), threads: 1 };
     pack(files.to_vec(), &options, &host.path().join("shop.zip"), &|_| ()).unwrap();
     assert_eq!(host.deploy(&["-l", "shop.zip", "-t", "zip"]), finished(&host.group()));
     assert_eq!(host.trace(), format!("shop.zip {commit}\n"));

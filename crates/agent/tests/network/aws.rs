@@ -163,6 +163,7 @@ async fn s3_of_each_region_is_asked_at_its_own_endpoint_by_the_proxy() {
             keys: Some(keys()),
             proxy: Some(internet.proxy.replace("http://", "http://ann:hush@").parse().unwrap()),
             ca_bundle: Some(internet.authority()),
+            ..S3Options::default()
         };
         let store = Store::open_with(&"s3://bucket".parse::<StoreUrl>().unwrap(), &options).await.unwrap();
         let read = tokio::time::timeout(Duration::from_secs(20), store.read("key")).await.unwrap();

@@ -98,6 +98,7 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
         commit: identity.chosen.commit.clone(),
         dirty,
         time: identity.time(environment)?,
+        images: Vec::new(),
         // One thread is always there; the number changes the speed alone.
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     })

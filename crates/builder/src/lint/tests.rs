@@ -3,7 +3,8 @@ use longshore_core::problem::{Look, render};
 
 use super::*;
 use crate::plan::Planned;
-use crate::recipe::{Recipe, Settings};
+use crate::recipe::Recipe;
+use crate::settings::Settings;
 
 fn lint_script(os: &str, bytes: &[u8], executable: bool) -> Vec<Problem> {
     let text =

@@ -2,7 +2,7 @@ use longshore_core::appspec;
 use longshore_core::problem::{Look, render};
 
 use super::*;
-use crate::recipe::Settings;
+use crate::settings::Settings;
 
 const FILE: Kind = Kind::File { size: 10, executable: false };
 

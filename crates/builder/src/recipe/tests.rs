@@ -1,4 +1,6 @@
-use longshore_core::problem::{Look, render};
+use longshore_core::problem::{Look, Problem, render};
+
+use crate::settings::SETTINGS_FILE;
 
 use super::*;
 

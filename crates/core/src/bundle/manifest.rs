@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BundlePath, MANIFEST_PATH};
 use crate::digest::{Hasher, Sha256};
-use crate::ids::{ApplicationName, CommitHash};
+use crate::ids::{ApplicationName, CommitHash, GroupName};
 
 /// The version of the manifest that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -30,8 +30,25 @@ pub struct Manifest {
     pub time: i64,
     /// The content digest: see [`content_digest`].
     pub content_digest: Sha256,
+    /// The images that each group runs, sorted by group and service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ManifestImage>,
     /// Every file and link, sorted by path, this file excepted.
     pub files: Vec<ManifestFile>,
+}
+
+/// An image that a service of a group runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestImage {
+    /// The deployment group.
+    pub group: GroupName,
+    /// The service in its compose files.
+    pub service: String,
+    /// The image as the compose files name it, variables filled in.
+    pub image: String,
+    /// What it was when the bundle was built: `sha256:` and 64 hex digits. Without it nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A tool and its version.
@@ -225,6 +242,7 @@ mod tests {
             dirty: false,
             time: 315_532_800,
             content_digest: content_digest(&files),
+            images: Vec::new(),
             files,
         }
     }

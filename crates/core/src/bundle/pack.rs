@@ -16,7 +16,7 @@ use self::source::{Source, SourceKind};
 use self::zip_header::{Header, Method, Width};
 use self::zip_writer::{OpenEntry, ZipWriter};
 use super::manifest::{FORMAT, Tool};
-use super::{BundlePath, MANIFEST_PATH, Manifest, ManifestFile, content_digest, dos_time};
+use super::{BundlePath, MANIFEST_PATH, Manifest, ManifestFile, ManifestImage, content_digest, dos_time};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
 use crate::ids::{ApplicationName, CommitHash};
@@ -41,6 +41,8 @@ pub struct PackOptions {
     pub dirty: bool,
     /// The time stamp of every entry, seconds since 1970, rounded down to two seconds; before 1980 means 1980-01-01.
     pub time: i64,
+    /// The images that the manifest lists.
+    pub images: Vec<ManifestImage>,
     /// How many threads compress, 8 at most; the bytes do not depend on it.
     pub threads: usize,
 }
@@ -156,6 +158,7 @@ pub fn pack(
         dirty: options.dirty,
         time: dos_time::representable(options.time),
         content_digest: content_digest(&files),
+        images: options.images.clone(),
         files,
     };
     archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;

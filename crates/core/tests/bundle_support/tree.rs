@@ -53,6 +53,7 @@ pub(crate) fn options(threads: usize) -> PackOptions {
         commit: COMMIT.parse().unwrap(),
         dirty: false,
         time: 1_795_228_867,
+        images: Vec::new(),
         threads,
     }
 }

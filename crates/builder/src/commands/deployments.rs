@@ -1,0 +1,18 @@
+//! `longshore deployments`.
+
+use longshore_core::failure::Failure;
+
+use crate::cli::DeploymentsArgs;
+use crate::codedeploy;
+use crate::display::Screen;
+use crate::environment::Environment;
+use crate::settings::With;
+use crate::stored;
+
+/// Runs the command with whoever deploys to the group.
+pub(crate) fn run(args: &DeploymentsArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    match With::Codedeploy {
+        With::Codedeploy => codedeploy::deployments(args, environment, screen),
+        With::Store => stored::deployments(args, environment, screen),
+    }
+}

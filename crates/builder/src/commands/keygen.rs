@@ -1,0 +1,12 @@
+//! `longshore keygen`.
+
+use longshore_core::failure::{Exit, Failure};
+
+use crate::cli::KeygenArgs;
+use crate::display::Screen;
+use crate::environment::Environment;
+
+/// Runs the command.
+pub(crate) fn run(_args: &KeygenArgs, _environment: &Environment, _screen: &Screen) -> Result<(), Failure> {
+    Err(Failure::new(Exit::Failed, "not written yet"))
+}

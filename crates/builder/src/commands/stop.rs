@@ -1,0 +1,18 @@
+//! `longshore stop`.
+
+use longshore_core::failure::Failure;
+
+use crate::cli::StopArgs;
+use crate::codedeploy;
+use crate::display::Screen;
+use crate::environment::Environment;
+use crate::settings::With;
+use crate::stored;
+
+/// Runs the command with whoever deploys to the group.
+pub(crate) fn run(args: &StopArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    match With::Codedeploy {
+        With::Codedeploy => codedeploy::stop(args, environment, screen),
+        With::Store => stored::stop(args, environment, screen),
+    }
+}

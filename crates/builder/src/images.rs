@@ -1,0 +1,1 @@
+//! The digests of images, asked of a Docker daemon or of their registries.
