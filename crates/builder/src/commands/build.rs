@@ -52,7 +52,8 @@ struct Built {
 
 /// Builds an artifact.
 pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
+    let survey =
+        Survey::of(&args.source, &args.contents.list, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&check::checked(&survey));
     let settings = survey.recipe.settings.application.as_ref();

@@ -41,7 +41,7 @@ enum PushError {
 
 /// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment)?;
+    let to = group::store_url(&args.store, environment, &args.source, &args.group)?;
     let path = match &args.bundle {
         Some(path) => path.clone(),
         None => built(args, environment, screen)?,
@@ -104,7 +104,7 @@ async fn move_groups(
 
 /// The artifact of the current commit.
 fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
-    let project = Project::open(&args.source)?.accept()?;
+    let project = Project::open(&args.source, environment)?.accept()?;
     let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
     let chosen = &identity.chosen;
     screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
