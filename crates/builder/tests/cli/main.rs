@@ -9,6 +9,7 @@ mod documentation;
 mod group;
 mod init;
 mod inspect;
+mod lints;
 mod output;
 mod push;
 mod sandbox;
