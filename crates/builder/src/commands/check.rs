@@ -10,14 +10,19 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::survey::{Strictness, Survey};
+use crate::shellcheck::Shellcheck;
+use crate::silence::Silenced;
+use crate::survey::{Lenience, Strictness, Survey};
 
 /// Checks a source folder.
 pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
+    let lenience =
+        Lenience { allow: &args.lints.allow, secrets: &args.allow_secret, no_shellcheck: args.lints.no_shellcheck };
+    let survey = Survey::of(&args.source, lenience)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&checked(&survey));
-    let warnings = of_commit(&survey, environment);
+    let mut warnings = of_commit(&survey, environment);
+    warnings.extend(without_shellcheck(&survey));
     for warning in &warnings {
         screen.tell(&Event::Warned(warning.clone()));
     }
@@ -30,6 +35,8 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
             "bytes": survey.plan.bytes(),
             "files": files,
             "problems": problems,
+            "silenced": survey.silenced.iter().map(Silenced::to_json).collect::<Vec<_>>(),
+            "shellcheck": survey.shellcheck.to_string(),
             "warnings": warnings,
         }),
     )
@@ -54,6 +61,14 @@ fn of_commit(survey: &Survey, environment: &Environment) -> Vec<String> {
         Err(failure) => warnings.push(failure.error.to_string()),
     }
     warnings
+}
+
+/// That shellcheck is there and gave no answer.
+pub(crate) fn without_shellcheck(survey: &Survey) -> Option<String> {
+    match &survey.shellcheck {
+        Shellcheck::Failed(why) => Some(format!("shellcheck is of no help: {why}")),
+        Shellcheck::Ran | Shellcheck::NoScripts | Shellcheck::Off | Shellcheck::NotInstalled => None,
+    }
 }
 
 /// What a survey found, as an event.
