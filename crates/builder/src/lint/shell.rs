@@ -635,13 +635,15 @@ impl Reader<'_> {
             }
             match self.peek() {
                 None => break,
-                Some('(') if text.ends_with('=') => {
+                Some('(') if text.ends_with('=') && self.depth < DEPTH => {
+                    self.depth += 1;
                     self.skip();
                     self.lines();
                     while self.at < self.end && !self.take(")") {
                         self.word_or_skip();
                         self.lines();
                     }
+                    self.depth -= 1;
                 }
                 Some(c) if c.is_whitespace() || ";&|<>()".contains(c) => break,
                 Some('\'') => {
@@ -669,7 +671,10 @@ impl Reader<'_> {
                         self.skip();
                         match c {
                             '\'' => break,
-                            '\\' => self.skip(),
+                            '\\' => {
+                                text.extend(self.peek());
+                                self.skip();
+                            }
                             c => text.push(c),
                         }
                     }

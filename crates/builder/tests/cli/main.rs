@@ -5,7 +5,6 @@
 mod build;
 mod check;
 mod commit;
-mod documentation;
 mod group;
 mod init;
 mod inspect;
@@ -13,3 +12,5 @@ mod lints;
 mod output;
 mod push;
 mod sandbox;
+mod shellcheck;
+mod silence;
