@@ -396,12 +396,9 @@ fn lint_submodules(source: &Path, recipe: &Recipe, listing: &Listing) -> Result<
 }
 
 fn read_head(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    read_up_to(path, limit)
-        .map_err(|source| Failure::new(Exit::Failed, SurveyError::Read { path: path.to_owned(), source }))
-}
-
-fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut head)?;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut head))
+        .map_err(|source| Failure::new(Exit::Failed, SurveyError::Read { path: path.to_owned(), source }))?;
     Ok(head)
 }

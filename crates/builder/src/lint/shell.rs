@@ -686,7 +686,7 @@ impl Reader<'_> {
                 }
             }
         }
-        (self.at > start).then(|| Word { text, span: start..self.at })
+        (self.at > start).then_some(Word { text, span: start..self.at })
     }
 
     fn double_quoted(&mut self, text: &mut String) {

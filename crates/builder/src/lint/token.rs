@@ -1,6 +1,9 @@
 //! Pure: tokens and keys in the text of files, by their patterns (LS413, LS414, LS416). What is found is never shown: of a token
 //! its first four characters, of a key nothing.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile, Span};
 
@@ -75,6 +78,7 @@ const PATTERNS: [Pattern; 19] = [
     pattern("SG.", dotted, 60, MOST, "a SendGrid key"),
 ];
 
+const PRIVATE_KEY_BEGINS: &str = "-----BEGIN ";
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
 /// What is found in one file.
@@ -119,45 +123,28 @@ fn problem(path: &BundlePath, bytes: &[u8], found: &Found) -> Problem {
 }
 
 fn find(bytes: &[u8]) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    // Almost every byte begins nothing: one look into a table.
-    while let Some(next) = bytes[at..].iter().position(|byte| BEGINS[usize::from(*byte)]) {
-        at += next;
-        match here(bytes, at) {
-            Some(one) => {
-                at = one.span.end;
-                found.push(one);
-            }
-            None => at += 1,
-        }
+    static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let starts = PATTERNS.iter().map(|pattern| pattern.start).chain([PRIVATE_KEY_BEGINS]);
+        AhoCorasick::new(starts).ok()
+    });
+    let mut found: Vec<Found> = Vec::new();
+    let beginnings = BEGINNINGS.as_ref().into_iter().flat_map(|beginnings| beginnings.find_iter(bytes));
+    for begins in beginnings {
+        let inside = found.last().is_some_and(|last| begins.start() < last.span.end);
+        let one = match PATTERNS.get(begins.pattern().as_usize()) {
+            Some(pattern) => token(bytes, begins.start(), pattern),
+            None => private_key(bytes, begins.start()),
+        };
+        found.extend(one.filter(|_| !inside));
     }
     found
 }
 
-const BEGINS: [bool; 256] = begins();
-
-const fn begins() -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut index = 0;
-    while index < PATTERNS.len() {
-        table[PATTERNS[index].start.as_bytes()[0] as usize] = true;
-        index += 1;
-    }
-    table[b'-' as usize] = true;
-    table
-}
-
-fn here(bytes: &[u8], at: usize) -> Option<Found> {
-    let rest = &bytes[at..];
-    if rest[0] == b'-' {
-        return private_key(bytes, at);
-    }
-    let pattern = PATTERNS.iter().find(|pattern| rest.starts_with(pattern.start.as_bytes()))?;
+fn token(bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Found> {
     if at > 0 && word(bytes[at - 1]) {
         return None;
     }
-    let body = &rest[pattern.start.len()..];
+    let body = &bytes[at + pattern.start.len()..];
     let length = body.iter().take(pattern.most + 1).take_while(|byte| (pattern.follows)(**byte)).count();
     if length < pattern.least || length > pattern.most || is_example(&body[..length]) {
         return None;
@@ -195,7 +182,7 @@ fn has_aws_secret(bytes: &[u8], id: &Span) -> bool {
 
 /// `-----BEGIN … PRIVATE KEY-----` with a key after it, also where line breaks are written as `\n`.
 fn private_key(bytes: &[u8], at: usize) -> Option<Found> {
-    let rest = bytes[at..].strip_prefix(b"-----BEGIN ")?;
+    let rest = bytes[at..].strip_prefix(PRIVATE_KEY_BEGINS.as_bytes())?;
     let head = String::from_utf8_lossy(&rest[..rest.len().min(60)]).into_owned();
     let end = head.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
     if !head[..end - PRIVATE_KEY.len()].bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ') {
@@ -212,7 +199,7 @@ fn private_key(bytes: &[u8], at: usize) -> Option<Found> {
         .take(64)
         .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'='))
         .count();
-    let span = at..at + b"-----BEGIN ".len() + end;
+    let span = at..at + PRIVATE_KEY_BEGINS.len() + end;
     let shown = span.len();
     (base64 >= 40 && !is_example(&body[..base64])).then_some(Found {
         span,

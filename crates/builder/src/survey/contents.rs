@@ -1,7 +1,8 @@
 //! Looks into the files that are about to be packed: secrets, pointers of Git LFS, names. Reads them on all processors, because
 //! there may be many.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use longshore_core::bundle::BundlePath;
 use longshore_core::problem::Problem;
 
-use super::read_up_to;
 use crate::lint::secret::AllowedSecret;
 use crate::lint::{files, secret, token};
 use crate::plan::{BuildPlan, Planned, PlannedKind};
@@ -39,10 +39,11 @@ impl Contents {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
         let work = || {
+            let mut bytes = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some((path, planned)) = files.get(index) else { return };
-                let (problems, secret) = match look(source, path, planned) {
+                let (problems, secret) = match look(source, path, planned, &mut bytes) {
                     Ok(problems) => (Ok(problems.0), problems.1),
                     Err(unreadable) => (Err(unreadable), false),
                 };
@@ -82,8 +83,13 @@ fn is_secret(problem: &Problem) -> bool {
     matches!(problem.code, "LS401" | "LS413" | "LS414" | "LS416")
 }
 
-/// What is wrong with a file, and whether it is a secret.
-fn look(source: &Path, path: &BundlePath, planned: &Planned) -> Result<(Vec<Problem>, bool), Unreadable> {
+/// What is wrong with a file, and whether it is a secret. `bytes`: room for what is read, so that not every file needs its own.
+fn look(
+    source: &Path,
+    path: &BundlePath,
+    planned: &Planned,
+    bytes: &mut Vec<u8>,
+) -> Result<(Vec<Problem>, bool), Unreadable> {
     let mut problems: Vec<Problem> = files::name(path).into_iter().collect();
     let PlannedKind::File { size, .. } = planned.kind else { return Ok((problems, false)) };
     let limit = match size {
@@ -91,16 +97,19 @@ fn look(source: &Path, path: &BundlePath, planned: &Planned) -> Result<(Vec<Prob
         _ if secret::is_key_file(path.file_name()) => HEAD,
         _ => 0,
     };
-    let from = planned.from.under(source);
-    let bytes = match limit {
-        0 => Vec::new(),
-        limit => read_up_to(&from, limit).map_err(|source| Unreadable { path: from, source })?,
-    };
-    problems.extend(files::pointer(path, &bytes));
+    bytes.clear();
+    if limit > 0 {
+        let from = planned.from.under(source);
+        bytes.reserve(usize::try_from(size.min(limit)).unwrap_or(0) + 1);
+        File::open(&from)
+            .and_then(|file| file.take(limit).read_to_end(bytes))
+            .map_err(|source| Unreadable { path: from, source })?;
+    }
+    problems.extend(files::pointer(path, bytes));
     // A file that is a secret as a whole needs no list of what is in it.
-    match secret::file(path, &bytes) {
+    match secret::file(path, bytes) {
         Some(problem) => problems.push(problem),
-        None => problems.extend(token::lint(path, &bytes)),
+        None => problems.extend(token::lint(path, bytes)),
     }
     let secret = problems.iter().any(is_secret);
     Ok((problems, secret))

@@ -82,8 +82,18 @@ fn every_folder_of_lints_shows_its_code_and_says_what_is_written_there() {
     assert!(wrong.is_empty(), "`LONGSHORE_UPDATE=1` writes what is found\n\n{}", wrong.join("\n"));
 }
 
-/// Codes that `longshore check` never shows: the code, why, and the test that shows it.
-const SHOWN_ELSEWHERE: [(&str, &str, &str); 9] = [
+/// What hooks may do, close to what lints report: comments, quotes and here-documents with it, and the right way beside it.
+#[test]
+fn what_is_done_right_is_left_in_peace() {
+    let sandbox = Sandbox::empty();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sound/hooks/project"), &sandbox.path(""));
+    sandbox.commit();
+    sandbox.run(&["check", "--no-shellcheck", "--strict"]).ok();
+}
+
+/// Codes that `longshore check` never shows, or only at length: the code, why, and the test that shows it.
+const SHOWN_ELSEWHERE: [(&str, &str, &str); 10] = [
+    ("LS113", "it takes 500 problems", "a_hostile_file_does_not_drown_the_reader"),
     ("LS501", "the AWS agent's configuration", "every_problem_is_shown_at_once_with_its_place"),
     ("LS502", "the AWS agent's configuration", "every_problem_is_shown_at_once_with_its_place"),
     ("LS503", "who a host is", "everything_that_is_wrong_is_named_with_its_place_and_no_secret_is_shown"),

@@ -150,10 +150,7 @@ fn docker_asks(invocation: &Invocation<'_>) -> Option<(String, &'static str)> {
     };
     if let Some((group, found)) = invocation.docker() {
         if matches!(found.name, "exec" | "run") && group.is_none_or(|group| group == "container") && terminal(&found) {
-            return Some((
-                format!("`docker {}` wants a terminal with `-t`, and fails without", found.name),
-                "leave `-t` out",
-            ));
+            return Some((format!("`docker {} -t` wants a terminal", found.name), "leave `-t` out"));
         }
         if found.name == "prune" && !found.has(&["--force"]) && !found.has_letter('f') {
             return Some(("`prune` asks whether to go on".to_owned(), "add `--force`"));
@@ -164,7 +161,7 @@ fn docker_asks(invocation: &Invocation<'_>) -> Option<(String, &'static str)> {
         && !found.has(&["-T", "-d", "--detach", "--no-TTY"])
         && !found.has_letter('T')
     {
-        return Some((format!("`docker-compose {}` makes a terminal, and fails without", found.name), "add `-T`"));
+        return Some((format!("`docker-compose {}` wants a terminal", found.name), "add `-T`"));
     }
     None
 }

@@ -24,7 +24,10 @@ pub(super) fn working_folder(hook: &ShellHook<'_>) -> Option<Problem> {
     for command in commands {
         let Some(invocation) = command.invocation() else { continue };
         if let Some((path, span)) = assumes(&invocation, hook) {
-            let message = format!("the working folder of a hook is the agent's, where there is no `{path}`");
+            let message = match path.as_str() {
+                ".." => "the working folder of a hook is the agent's, so `..` is not what it seems to be".to_owned(),
+                path => format!("the working folder of a hook is the agent's, where there is no `{path}`"),
+            };
             return Some(hook.main.warning("LS230", &span, message).with_fix(INTO_THE_BUNDLE));
         }
         if moves(command) {
