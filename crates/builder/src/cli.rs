@@ -1,6 +1,7 @@
 //! The command line: names, values and help. Holds no rules of its own.
 
 mod deploying;
+mod linting;
 mod trust;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::succession::Stop;
 pub(crate) use deploying::{
     CodeDeployArgs, DeployArgs, DeployWaitArgs, DeploymentsArgs, OnInterrupt, RollbackArgs, StopArgs, TargetArgs,
 };
+pub(crate) use linting::{Allow, LintArgs};
 pub(crate) use trust::{KeygenArgs, PruneArgs, SignArgs, SignCommandArgs, VerifyArgs};
 
 /// Turn a commit into one verified artifact and publish it
@@ -144,6 +146,11 @@ pub(crate) struct CheckArgs {
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Do not mind that this file looks like a secret; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allow_secret: Vec<String>,
+    #[command(flatten)]
+    pub(crate) lints: LintArgs,
 }
 
 /// Pack a commit into one artifact
@@ -166,6 +173,8 @@ pub(crate) struct BuildArgs {
     /// Refuse on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) lints: LintArgs,
     #[command(flatten)]
     pub(crate) contents: ContentsArgs,
     /// Sign the artifact, into `<artifact>.minisig` beside it

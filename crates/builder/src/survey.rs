@@ -1,5 +1,8 @@
 //! Reads a source folder and joins recipe, listing, plan and lints into one answer. Writes nothing.
 
+mod contents;
+mod scripts;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -12,15 +15,20 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
-use crate::cli::{FileListArgs, SourceArgs};
+use crate::cli::{Allow, FileListArgs, SourceArgs};
 use crate::compose::{Brought, Compose, references};
 use crate::environment::Environment;
 use crate::lint;
+use crate::lint::secret::AllowedSecret;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
 use crate::recipe::Recipe;
 use crate::settings::{self, SETTINGS_FILE, Settings};
+use crate::shellcheck::{self, Shellcheck};
+use crate::silence::{self, Said, Silence, Silenced};
 use crate::text_file;
+use contents::Contents;
+use scripts::Scripts;
 
 /// The folder for artifacts when nothing names one.
 const DEFAULT_OUT: &str = "dist";
@@ -53,8 +61,23 @@ pub(crate) struct Survey {
     pub(crate) compose: Compose,
     /// Files that are not packed but decide what is.
     pub(crate) deciding: BTreeSet<BundlePath>,
-    /// Everything that is wrong.
+    /// Everything that is wrong and not allowed.
     pub(crate) problems: Vec<Problem>,
+    /// What is allowed.
+    pub(crate) silenced: Vec<Silenced>,
+    /// What became of shellcheck.
+    pub(crate) shellcheck: Shellcheck,
+}
+
+/// What the command line lets pass, beside what the settings do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lenience<'a> {
+    /// `--allow`.
+    pub(crate) allow: &'a [Allow],
+    /// `--allow-secret`.
+    pub(crate) secrets: &'a [String],
+    /// `--no-shellcheck`.
+    pub(crate) no_shellcheck: bool,
 }
 
 /// Why a source folder could not be read.
@@ -120,6 +143,7 @@ impl Survey {
     pub(crate) fn of(
         args: &SourceArgs,
         file_list: &FileListArgs,
+        lenience: Lenience<'_>,
         environment: &Environment,
     ) -> Result<Survey, Failure> {
         let Project { source, out, settings, mut problems } = Project::open(args, environment)?;
@@ -136,15 +160,28 @@ impl Survey {
         problems.extend(listing.problems.iter().cloned());
         let (plan, missing) = plan::plan(&recipe, &listing);
         problems.extend(missing);
-        problems.extend(lint_scripts(&source, &recipe, &plan)?);
+        problems.extend(lint::event::lint(&recipe.appspec, &recipe.appspec_source, &problems));
+        let scripts = Scripts::read(&source, &recipe, &plan)?;
+        problems.extend(scripts.problems);
+        let (shellcheck, findings) = match lenience.no_shellcheck {
+            true => (Shellcheck::Off, Vec::new()),
+            false => shellcheck::run(&source, &scripts.checked),
+        };
+        problems.extend(findings);
         let (compose, wrong) = survey_compose(&source, &recipe, &plan, &listing)?;
         problems.extend(wrong);
-        problems.extend(lint_bundle(&source, &plan)?);
+        problems.extend(lint_contents(&source, &plan, &recipe.settings, lenience)?);
         problems.extend(lint_submodules(&source, &recipe, &listing)?);
+        let mut commented = scripts.sources;
+        commented.push(Arc::clone(&recipe.appspec_source));
+        let silences = silences(&source, &plan, &recipe.settings, lenience, &commented, &mut problems)?;
+        let looked = |code: &str| shellcheck == Shellcheck::Ran || !code.starts_with("SC");
+        let judged = silence::judge(problems, &silences, &looked);
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
-        Ok(Survey { source, out, recipe, plan, compose, deciding, problems })
+        let silence::Judged { problems, silenced } = judged;
+        Ok(Survey { source, out, recipe, plan, compose, deciding, problems, silenced, shellcheck })
     }
 
     /// Refuses errors, and with [`Strictness::Strict`] warnings too.
@@ -303,22 +340,6 @@ fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> 
     if through_links { read(&|_| true) } else { Ok(listing) }
 }
 
-fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {
-    let mut problems = Vec::new();
-    for named in recipe.scripts() {
-        let Some(from) = plan.scripts.get(&named.hook.script) else { continue };
-        let Some(planned) = plan.files.get(from) else { continue };
-        let executable = match &planned.kind {
-            plan::PlannedKind::File { executable, .. } => *executable,
-            plan::PlannedKind::Link(_) => continue,
-        };
-        let bytes = read_head(&from.under(source), lint::SCRIPT_LIMIT)?;
-        let script = lint::Script { named, appspec: &recipe.appspec_source, bytes, executable };
-        problems.extend(lint::script(&script, recipe.appspec.os));
-    }
-    Ok(problems)
-}
-
 fn survey_compose(
     source: &Path,
     recipe: &Recipe,
@@ -364,15 +385,57 @@ fn survey_compose(
     Ok((compose, problems))
 }
 
-fn lint_bundle(source: &Path, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {
-    let mut peeks = Vec::new();
-    for path in lint::wants_peek(plan) {
-        if let Some(planned) = plan.files.get(&path) {
-            let head = read_head(&planned.from.under(source), lint::PEEK_LIMIT)?;
-            peeks.push(lint::Peek { path, head });
+fn lint_contents(
+    source: &Path,
+    plan: &BuildPlan,
+    settings: &Settings,
+    lenience: Lenience<'_>,
+) -> Result<Vec<Problem>, Failure> {
+    let allowed = |path: &String, said_by| AllowedSecret { path: path.clone(), said_by };
+    let of_settings = settings.allow_secrets.iter().map(|path| allowed(path, SETTINGS_FILE));
+    let of_flags = lenience.secrets.iter().map(|path| allowed(path, "--allow-secret"));
+    let allowed: Vec<AllowedSecret> = of_settings.chain(of_flags).collect();
+    let contents = Contents::read(source, plan, &allowed).map_err(|unreadable| {
+        let contents::Unreadable { path, source } = unreadable;
+        Failure::new(Exit::Failed, SurveyError::Read { path, source })
+    })?;
+    Ok(contents.problems)
+}
+
+/// Every wish not to hear of something. `commented`: files whose comments count, beside the compose files.
+fn silences(
+    source: &Path,
+    plan: &BuildPlan,
+    settings: &Settings,
+    lenience: Lenience<'_>,
+    commented: &[Arc<SourceFile>],
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Silence>, Failure> {
+    let mut silences = Vec::new();
+    let mut add = |(silence, wrong): (Silence, Vec<Problem>)| {
+        silences.push(silence);
+        problems.extend(wrong);
+    };
+    if !settings.allowed.is_empty() {
+        let text = read_text(source, SETTINGS_FILE)?.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
+        for allowed in &settings.allowed {
+            let span = Some(allowed.span.clone());
+            add(Silence::of(&allowed.code, allowed.file.as_deref(), Said::Settings, &text, span));
         }
     }
-    Ok(lint::bundle(plan, &peeks))
+    let flag = SourceFile::new("--allow", "");
+    for allow in lenience.allow {
+        add(Silence::of(&allow.code, allow.file.as_deref(), Said::Flag, &flag, None));
+    }
+    for text in commented {
+        silences.extend(Silence::of_comments(text));
+    }
+    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
+        if let Some(text) = read_text(source, path.as_str())? {
+            silences.extend(Silence::of_comments(&text));
+        }
+    }
+    Ok(silences)
 }
 
 fn lint_submodules(source: &Path, recipe: &Recipe, listing: &Listing) -> Result<Vec<Problem>, Failure> {
@@ -380,7 +443,7 @@ fn lint_submodules(source: &Path, recipe: &Recipe, listing: &Listing) -> Result<
     let is_empty = |path: &BundlePath| {
         recipe.enters(path) && listing.entries.get(path) == Some(&Kind::Folder) && listing.below(path).next().is_none()
     };
-    Ok(lint::submodules(&modules, &is_empty))
+    Ok(lint::files::submodules(&modules, &is_empty))
 }
 
 fn read_head(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {

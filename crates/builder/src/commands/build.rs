@@ -22,7 +22,7 @@ use crate::identity::{self, Identity};
 use crate::listing::UNFINISHED;
 use crate::outputs;
 use crate::publish::revision_name;
-use crate::survey::{Strictness, Survey};
+use crate::survey::{Lenience, Strictness, Survey};
 
 /// Why nothing was built.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +53,18 @@ struct Built {
 
 /// Builds an artifact.
 pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey =
-        Survey::of(&args.source, &args.contents.list, environment)?.accept(Strictness::of_flag(args.strict))?;
+    let lenience = Lenience {
+        allow: &args.lints.allow,
+        secrets: &args.contents.allow_secret,
+        no_shellcheck: args.lints.no_shellcheck,
+    };
+    let survey = Survey::of(&args.source, &args.contents.list, lenience, environment)?
+        .accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&check::checked(&survey));
+    if let Some(warning) = check::without_shellcheck(&survey) {
+        screen.tell(&Event::Warned(warning));
+    }
     let settings = survey.recipe.settings.application.as_ref();
     let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
     let changes = changes(args, &identity, &survey)?;

@@ -11,14 +11,19 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::survey::{Strictness, Survey};
+use crate::shellcheck::Shellcheck;
+use crate::silence::Silenced;
+use crate::survey::{Lenience, Strictness, Survey};
 
 /// Checks a source folder.
 pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey = Survey::of(&args.source, &args.list, environment)?.accept(Strictness::of_flag(args.strict))?;
+    let lenience =
+        Lenience { allow: &args.lints.allow, secrets: &args.allow_secret, no_shellcheck: args.lints.no_shellcheck };
+    let survey = Survey::of(&args.source, &args.list, lenience, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&checked(&survey));
-    let (identity, warnings) = of_commit(&survey, environment);
+    let (identity, mut warnings) = of_commit(&survey, environment);
+    warnings.extend(without_shellcheck(&survey));
     for warning in &warnings {
         screen.tell(&Event::Warned(warning.clone()));
     }
@@ -32,6 +37,8 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
             "files": files,
             "images": identity.map_or_else(Vec::new, |identity| images_to_json(&survey, &identity)),
             "problems": problems,
+            "silenced": survey.silenced.iter().map(Silenced::to_json).collect::<Vec<_>>(),
+            "shellcheck": survey.shellcheck.to_string(),
             "warnings": warnings,
         }),
     )
@@ -65,6 +72,14 @@ fn images_to_json(survey: &Survey, identity: &Identity) -> Vec<Value> {
     let (images, _) = images(&survey.compose, &identity.chosen.commit);
     let json = |image: &ServiceImage| json!({"group": image.group, "service": image.service, "image": image.image});
     images.iter().map(json).collect()
+}
+
+/// That shellcheck is there and gave no answer.
+pub(crate) fn without_shellcheck(survey: &Survey) -> Option<String> {
+    match &survey.shellcheck {
+        Shellcheck::Failed(why) => Some(format!("shellcheck is of no help: {why}")),
+        Shellcheck::Ran | Shellcheck::NoScripts | Shellcheck::Off | Shellcheck::NotInstalled => None,
+    }
 }
 
 /// What a survey found, as an event.

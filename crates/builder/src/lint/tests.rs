@@ -1,8 +1,9 @@
 use longshore_core::appspec;
-use longshore_core::problem::{Look, render};
+use longshore_core::bundle::BundlePath;
+use longshore_core::problem::{Look, Problem, SourceFile, render};
 
-use super::*;
-use crate::plan::Planned;
+use super::script::Script;
+use super::{files, script, secret};
 use crate::recipe::Recipe;
 use crate::settings::Settings;
 
@@ -15,7 +16,7 @@ fn lint_script(os: &str, bytes: &[u8], executable: bool) -> Vec<Problem> {
     let path = "appspec.yml".parse().unwrap();
     let recipe = Recipe { settings: Settings::none(), appspec_path: path, appspec_source: source, appspec };
     let named = recipe.scripts().remove(0);
-    script(&Script { named, appspec: &recipe.appspec_source, bytes: bytes.to_vec(), executable }, os)
+    script::lint(&Script { named, appspec: &recipe.appspec_source, bytes: bytes.to_vec(), executable }, os)
 }
 
 #[test]
@@ -56,84 +57,44 @@ fn what_works_is_left_in_peace() {
     }
 }
 
-fn plan_of(files: &[&str]) -> BuildPlan {
-    let planned = |path: &&str| {
-        let path: BundlePath = path.parse().unwrap();
-        (path.clone(), Planned { from: path, kind: PlannedKind::File { size: 10, executable: false } })
-    };
-    BuildPlan { files: files.iter().map(planned).collect(), scripts: Default::default() }
+fn path(text: &str) -> BundlePath {
+    text.parse().unwrap()
 }
 
 #[test]
-fn files_that_look_like_secrets_are_named() {
-    let plan = plan_of(&[
-        ".env",
-        ".env.prod",
-        ".env.example",
-        "app/.env.sample",
-        "deploy/id_rsa",
-        "deploy/id_rsa.pub",
-        "tls/site.pfx",
-        ".npmrc",
-        "home/.aws/credentials",
-        "credentials.md",
-        "infra/terraform.tfstate",
-        "environment.yml",
-        "my.env",
-    ]);
-    let problems = bundle(&plan, &[]);
-    let named: Vec<&str> = problems.iter().map(|problem| problem.source.name.as_str()).collect();
-    assert_eq!(
-        named,
-        [
-            ".env",
-            ".env.prod",
-            ".npmrc",
-            "deploy/id_rsa",
-            "home/.aws/credentials",
-            "infra/terraform.tfstate",
-            "tls/site.pfx"
-        ]
-    );
-    insta::assert_snapshot!(render(&problems[..1], Look::Plain));
-}
-
-#[test]
-fn a_certificate_is_no_secret_but_its_key_is() {
-    let plan = plan_of(&["tls/cert.pem", "tls/site.key", "tls/dk.pem"]);
-    assert_eq!(wants_peek(&plan).len(), 3);
-    let peek = |path: &str, head: &[u8]| Peek { path: path.parse().unwrap(), head: head.to_vec() };
-    let problems = bundle(
-        &plan,
-        &[
-            peek("tls/cert.pem", b"-----BEGIN CERTIFICATE-----\n"),
-            peek("tls/site.key", b"-----BEGIN PRIVATE KEY-----\n"),
-            peek("tls/dk.pem", b"-----BEGIN CERTIFICATE-----\n..\n-----BEGIN RSA PRIVATE KEY-----\n"),
-        ],
-    );
-    insta::assert_snapshot!(render(&problems, Look::Plain));
-}
-
-#[test]
-fn a_name_with_a_line_break_is_no_file_that_an_agent_installs() {
-    assert_eq!(
-        render(&bundle(&plan_of(&["a b", "a\nb"]), &[]), Look::Plain),
-        "warning[LS412]: a name with a line break: no agent can install the file, because its records have one line for each\n\
-         --> a\\nb\n = help: rename it, or keep it out\n"
-    );
-}
-
-#[test]
-fn a_git_lfs_pointer_is_not_the_file() {
-    let head = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n".to_vec();
-    let problems = bundle(&plan_of(&[]), &[Peek { path: "models/big.bin".parse().unwrap(), head }]);
-    insta::assert_snapshot!(render(&problems, Look::Plain));
+fn files_that_look_like_secrets_are_known_by_name_and_some_by_what_is_in_them() {
+    let key: &[u8] = b"-----BEGIN CERTIFICATE-----\n..\n-----BEGIN RSA PRIVATE KEY-----\n";
+    for (name, head, expected) in [
+        (".env", &b""[..], true),
+        (".env.prod", b"", true),
+        ("deploy/id_rsa", b"", true),
+        ("home/.aws/credentials", b"", true),
+        ("infra/terraform.tfstate", b"", true),
+        ("tls/site.pfx", b"", true),
+        ("tls/site.key", b"-----BEGIN PRIVATE KEY-----\n", true),
+        ("tls/chain.pem", key, true),
+        (".npmrc", b"//registry.npmjs.org/:_authToken=0a1b2c\n", true),
+        ("home/.docker/config.json", br#"{"auths": {"x": {"auth": "Zm9v"}}}"#, true),
+        (".env.example", b"", false),
+        ("app/.env.sample", b"", false),
+        ("deploy/id_rsa.pub", b"", false),
+        ("credentials.md", b"", false),
+        ("environment.yml", b"", false),
+        ("my.env", b"", false),
+        ("tls/cert.pem", b"-----BEGIN CERTIFICATE-----\n", false),
+        (".npmrc", b"registry=https://registry.npmjs.org/\n", false),
+        (".npmrc", b"//registry.npmjs.org/:_authToken=${NPM_TOKEN}\n", false),
+        ("home/.docker/config.json", br#"{"credsStore": "ecr-login"}"#, false),
+    ] {
+        let problem = secret::file(&path(name), head);
+        assert_eq!(problem.is_some_and(|problem| problem.is_error()), expected, "{name}");
+    }
 }
 
 #[test]
 fn a_submodule_that_is_not_checked_out_is_named() {
     let text = "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = ../lib.git\n[submodule \"ui\"]\n\tpath = ui\n";
     let modules = SourceFile::new(".gitmodules", text);
-    let problems = submodules(&modules, &|path| path.as_str() == "vendor/lib");
+    let problems = files::submodules(&modules, &|path| path.as_str() == "vendor/lib");
     insta::assert_snapshot!(render(&problems, Look::Plain));
 }

@@ -43,13 +43,15 @@ fn a_sound_project_is_one_line() {
 
 #[test]
 fn check_as_json_lists_the_files() {
-    let json = Sandbox::shop().run(&["check", "--output", "json"]).ok().json();
+    let json = Sandbox::shop().run(&["check", "--no-shellcheck", "--output", "json"]).ok().json();
     let expected = serde_json::json!({
         "appspec": "appspec.yml",
         "bytes": 420_246,
         "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
         "images": [],
         "problems": [],
+        "silenced": [],
+        "shellcheck": "switched off",
         "warnings": [],
     });
     assert_eq!(json, expected);

@@ -5,10 +5,12 @@
 mod build;
 mod check;
 mod commit;
-mod documentation;
 mod group;
 mod init;
 mod inspect;
+mod lints;
 mod output;
 mod push;
 mod sandbox;
+mod shellcheck;
+mod silence;

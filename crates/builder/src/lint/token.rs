@@ -1,0 +1,213 @@
+//! Pure: tokens and keys in the text of files, by their patterns (LS413, LS414, LS416). What is found is never shown: of a token
+//! its first four characters, of a key nothing.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use longshore_core::bundle::BundlePath;
+use longshore_core::problem::{Problem, SourceFile, Span};
+
+/// Longer files are not looked into: a text that people write is shorter.
+pub(crate) const LIMIT: u64 = 1 << 20;
+
+/// A token's pattern.
+struct Pattern {
+    /// How it begins.
+    start: &'static str,
+    /// Which characters follow.
+    follows: fn(u8) -> bool,
+    /// How many at least.
+    least: usize,
+    /// How many at most.
+    most: usize,
+    /// What it is.
+    what: &'static str,
+}
+
+const fn pattern(
+    start: &'static str,
+    follows: fn(u8) -> bool,
+    least: usize,
+    most: usize,
+    what: &'static str,
+) -> Pattern {
+    Pattern { start, follows, least, most, what }
+}
+
+fn letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn dashed(byte: u8) -> bool {
+    word(byte) || byte == b'-'
+}
+
+fn dotted(byte: u8) -> bool {
+    dashed(byte) || byte == b'.'
+}
+
+fn upper(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+const MOST: usize = 255;
+
+const PATTERNS: [Pattern; 19] = [
+    pattern("AKIA", upper, 16, 16, "an AWS access key"),
+    pattern("AIza", dashed, 35, 35, "a Google API key"),
+    pattern("ghp_", letter, 36, MOST, "a GitHub token"),
+    pattern("gho_", letter, 36, MOST, "a GitHub token"),
+    pattern("ghu_", letter, 36, MOST, "a GitHub token"),
+    pattern("ghs_", letter, 36, MOST, "a GitHub token"),
+    pattern("ghr_", letter, 36, MOST, "a GitHub token"),
+    pattern("github_pat_", word, 60, MOST, "a GitHub token"),
+    pattern("glpat-", dashed, 20, MOST, "a GitLab token"),
+    pattern("xoxb-", dashed, 20, MOST, "a Slack token"),
+    pattern("xoxp-", dashed, 20, MOST, "a Slack token"),
+    pattern("xoxa-", dashed, 20, MOST, "a Slack token"),
+    pattern("xapp-", dashed, 20, MOST, "a Slack token"),
+    pattern("sk_live_", letter, 20, MOST, "a Stripe key"),
+    pattern("rk_live_", letter, 20, MOST, "a Stripe key"),
+    pattern("npm_", letter, 36, 36, "an npm token"),
+    pattern("dckr_pat_", dashed, 20, MOST, "a Docker Hub token"),
+    pattern("pypi-AgEI", dashed, 50, MOST, "a PyPI token"),
+    pattern("SG.", dotted, 60, MOST, "a SendGrid key"),
+];
+
+const PRIVATE_KEY_BEGINS: &str = "-----BEGIN ";
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
+/// What is found in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    span: Span,
+    code: &'static str,
+    what: &'static str,
+    shown: usize,
+}
+
+/// Every token and key in a file. Nothing for bytes that are no text.
+pub(crate) fn lint(path: &BundlePath, bytes: &[u8]) -> Vec<Problem> {
+    if bytes[..bytes.len().min(8192)].contains(&0) {
+        return Vec::new();
+    }
+    find(bytes).into_iter().map(|found| problem(path, bytes, &found)).collect()
+}
+
+fn problem(path: &BundlePath, bytes: &[u8], found: &Found) -> Problem {
+    // What is shown of the file is its line breaks, and on the line in question the beginning of what was found.
+    let before = &bytes[..found.span.start];
+    let line = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut text: String = "\n".repeat(before.iter().filter(|byte| **byte == b'\n').count());
+    text.push_str(&" ".repeat(String::from_utf8_lossy(&bytes[line..found.span.start]).chars().count()));
+    let start = text.len();
+    text.push_str(&String::from_utf8_lossy(&bytes[found.span.start..found.span.start + found.shown]));
+    text.push_str(&"*".repeat(found.span.len() - found.shown));
+    let (source, span) = (SourceFile::new(path.as_str(), &*text), Some(start..text.len()));
+    let what = found.what;
+    if found.code == "LS416" {
+        let message = format!("this looks like {what}; in what browsers load it is public, elsewhere it is a secret");
+        let fix = "restrict the key to your sites and allow the lint for this file, or fetch the key on the host";
+        return Problem::warning("LS416", &source, span, message).with_fix(fix);
+    }
+    let message = format!("this looks like {what}, and everyone who can read the artifact could read it");
+    let fix = format!(
+        "revoke it, as it is in the repository too, and fetch the new one on the host; if it is none, `--allow-secret {path}` or \
+         `build.allow_secrets` in longshore.toml"
+    );
+    Problem::error(found.code, &source, span, message).with_fix(fix)
+}
+
+fn find(bytes: &[u8]) -> Vec<Found> {
+    static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let starts = PATTERNS.iter().map(|pattern| pattern.start).chain([PRIVATE_KEY_BEGINS]);
+        AhoCorasick::new(starts).ok()
+    });
+    let mut found: Vec<Found> = Vec::new();
+    let beginnings = BEGINNINGS.as_ref().into_iter().flat_map(|beginnings| beginnings.find_iter(bytes));
+    for begins in beginnings {
+        let inside = found.last().is_some_and(|last| begins.start() < last.span.end);
+        let one = match PATTERNS.get(begins.pattern().as_usize()) {
+            Some(pattern) => token(bytes, begins.start(), pattern),
+            None => private_key(bytes, begins.start()),
+        };
+        found.extend(one.filter(|_| !inside));
+    }
+    found
+}
+
+fn token(bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Found> {
+    if at > 0 && word(bytes[at - 1]) {
+        return None;
+    }
+    let body = &bytes[at + pattern.start.len()..];
+    let length = body.iter().take(pattern.most + 1).take_while(|byte| (pattern.follows)(**byte)).count();
+    if length < pattern.least || length > pattern.most || is_example(&body[..length]) {
+        return None;
+    }
+    let span = at..at + pattern.start.len() + length;
+    match pattern.start {
+        // The id alone opens nothing.
+        "AKIA" if !has_aws_secret(bytes, &span) => None,
+        "AIza" => Some(Found { span, code: "LS416", what: pattern.what, shown: 4 }),
+        _ => Some(Found { span, code: "LS413", what: pattern.what, shown: pattern.start.len().min(4) }),
+    }
+}
+
+/// Documentation, tests and templates: a word that says so, or too few characters to be random.
+fn is_example(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let said = ["example", "xxxx", "placeholder", "changeme", "dummy", "your", "12345678", "abcdefgh", "0000000"];
+    let mut seen = [false; 256];
+    body.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    said.iter().any(|word| text.contains(word)) || different < 8 || text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// Forty characters of base64 near the id, as in a credentials file.
+fn has_aws_secret(bytes: &[u8], id: &Span) -> bool {
+    let near = &bytes[id.start.saturating_sub(300)..bytes.len().min(id.end + 300)];
+    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    near.split(|byte| !inside(byte)).any(|run| {
+        let mixed = run.iter().any(u8::is_ascii_uppercase)
+            && run.iter().any(u8::is_ascii_lowercase)
+            && run.iter().any(u8::is_ascii_digit);
+        run.len() == 40 && mixed && !is_example(run)
+    })
+}
+
+/// `-----BEGIN … PRIVATE KEY-----` with a key after it, also where line breaks are written as `\n`.
+fn private_key(bytes: &[u8], at: usize) -> Option<Found> {
+    let rest = bytes[at..].strip_prefix(PRIVATE_KEY_BEGINS.as_bytes())?;
+    let head = String::from_utf8_lossy(&rest[..rest.len().min(60)]).into_owned();
+    let end = head.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
+    if !head[..end - PRIVATE_KEY.len()].bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ') {
+        return None;
+    }
+    let body = &rest[end..];
+    let skipped = body.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'\\').count();
+    let body = body[skipped..]
+        .strip_prefix(b"n")
+        .filter(|_| skipped > 0 && body[skipped - 1] == b'\\')
+        .unwrap_or(&body[skipped..]);
+    let base64 = body
+        .iter()
+        .take(64)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'='))
+        .count();
+    let span = at..at + PRIVATE_KEY_BEGINS.len() + end;
+    let shown = span.len();
+    (base64 >= 40 && !is_example(&body[..base64])).then_some(Found {
+        span,
+        code: "LS414",
+        what: "a private key",
+        shown,
+    })
+}
+
+#[cfg(test)]
+mod tests;

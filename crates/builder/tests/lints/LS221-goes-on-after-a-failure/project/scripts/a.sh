@@ -1,0 +1,5 @@
+#!/bin/bash
+cd /srv/shop
+npm ci
+npm run migrate
+exit 0

@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+sudo systemctl restart shop
+sudo -n systemctl reload nginx

@@ -1,0 +1,1 @@
+mkdir shared; echo x > shared/x; ln -s ../shared/x app/x

@@ -1,0 +1,1 @@
+mkdir dist; echo x > dist/app.js

@@ -1,0 +1,1 @@
+printf x > "app/$(printf 'a\377b')"

@@ -1,0 +1,1 @@
+printf x > "app/$(printf 'a\nb')"

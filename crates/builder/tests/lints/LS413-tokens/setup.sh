@@ -1,0 +1,4 @@
+# Written in two halves, so that no token stands in this repository.
+printf 'ok: 1\nci:\n  token: %s%s # of hunter2\n' ghp_ q7Rk2ZpV9sTx4LmW8bYc3NdHf6JgKa1EuQoP5iXy > ci.yml
+printf '[default]\naws_access_key_id = %s%s\naws_secret_access_key = %s\n' AKIA Q7RK2ZPV9STX4LMW q7Rk2ZpV9sTx4LmW8bYc3NdHf6JgKa1EuQoP5iXy > aws.ini
+printf 'x: "%s%s"\n' glpat- q7Rk2ZpV9sTx4LmW8bYc > allowed.yml
