@@ -151,7 +151,8 @@ impl<'a> Loader<'a> {
             self.problems.push(problem.at_path(at).with_fix("let one of them stand alone"));
             return without(&own);
         }
-        let Some(name) = extends.get("service").and_then(Tree::text) else { return without(&own) };
+        let named = extends.get("service");
+        let Some((named, name)) = named.and_then(|named| Some((named, named.text()?))) else { return without(&own) };
         let file = match extends
             .get("file")
             .map(|file| (file, references::leads(path.parent().as_ref(), file.text().unwrap_or("$"))))
@@ -168,7 +169,7 @@ impl<'a> Loader<'a> {
         let Some(base) = base else {
             let message =
                 format!("`{}` has no service `{name}`, so compose refuses the file", document.place.source.name);
-            let problem = extends.place.error("LS311", message).at_path(at);
+            let problem = named.place.error("LS311", message).at_path(at);
             self.problems.push(problem.with_fix("correct the name, or add the service"));
             return without(&own);
         };
@@ -306,8 +307,12 @@ impl<'a> Loader<'a> {
         for range in filled.malformed {
             let part = &written[range];
             let message = format!("`{part}` begins like a variable and is none, so compose refuses the file");
-            let problem = within(part).error("LS307", message).at_path(path);
-            self.problems.push(problem.with_fix("write a dollar that is meant as one twice: `$$`"));
+            let fix = if part.starts_with("${") {
+                "a default is written `${NAME:-default}`; a dollar that is meant as one is written twice: `$$`"
+            } else {
+                "write a dollar that is meant as one twice: `$$`"
+            };
+            self.problems.push(within(part).error("LS307", message).at_path(path).with_fix(fix));
         }
         let unknown: Vec<String> = filled.unknown.iter().map(|unknown| unknown.name.clone()).collect();
         for unknown in filled.unknown {
