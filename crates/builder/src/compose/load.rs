@@ -33,6 +33,9 @@ const ON_HOST: [&str; 14] = [
     "PWD",
 ];
 
+/// How many services may extend each other in a row. Keeps the walk far from the end of the stack.
+const DEEPEST: usize = 100;
+
 /// A variable that a file uses and that has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
@@ -52,7 +55,7 @@ pub(crate) struct Loader<'a> {
     commit: &'a str,
     read: &'a Read<'a>,
     variables: BTreeMap<String, String>,
-    documents: BTreeMap<BundlePath, Option<Tree>>,
+    documents: BTreeMap<BundlePath, Option<Arc<Tree>>>,
     /// The files that documents were read from.
     pub(crate) sources: BTreeMap<BundlePath, Arc<SourceFile>>,
     /// What is wrong.
@@ -145,9 +148,13 @@ impl<'a> Loader<'a> {
         };
         let here = (path.clone(), entry.key.clone());
         let at = format!("services.{}.extends", entry.key);
-        if trail.contains(&here) {
-            let problem =
-                extends.place.error("LS311", "the services extend each other in a circle, which compose refuses");
+        let refused = if trail.contains(&here) {
+            Some("the services extend each other in a circle, which compose refuses".to_owned())
+        } else {
+            (trail.len() >= DEEPEST).then(|| format!("more than {DEEPEST} services extend each other in a row"))
+        };
+        if let Some(message) = refused {
+            let problem = extends.place.error("LS311", message).at_path(at);
             self.problems.push(problem.at_path(at).with_fix("let one of them stand alone"));
             return without(&own);
         }
@@ -247,7 +254,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The document of a file, variables filled in.
-    fn document(&mut self, path: &BundlePath) -> Option<Tree> {
+    fn document(&mut self, path: &BundlePath) -> Option<Arc<Tree>> {
         if let Some(known) = self.documents.get(path) {
             return known.clone();
         }
@@ -266,7 +273,8 @@ impl<'a> Loader<'a> {
                 Some(Entry { key: name.to_owned(), place: place(&source, key), value })
             });
             let entries = entries.collect();
-            Some(Tree { place: place(&source, &node), tag: node.tag.clone(), value: Value::Map(entries) })
+            let value = Value::Map(entries);
+            Some(Arc::new(Tree { place: place(&source, &node), tag: node.tag.clone(), value }))
         });
         self.documents.insert(path.clone(), tree.clone());
         tree
