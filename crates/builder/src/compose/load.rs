@@ -155,7 +155,7 @@ impl<'a> Loader<'a> {
         };
         if let Some(message) = refused {
             let problem = extends.place.error("LS311", message).at_path(at);
-            self.problems.push(problem.at_path(at).with_fix("let one of them stand alone"));
+            self.problems.push(problem.with_fix("let one of them stand alone"));
             return without(&own);
         }
         let named = extends.get("service");
