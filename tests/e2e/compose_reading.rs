@@ -39,7 +39,7 @@ fn of_docker_compose(folder: &Path, file: &str) -> BTreeMap<String, String> {
         .args(["--file", file, "config"])
         .output()
         .expect("docker-compose is installed by dev/services/install");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(output.stdout).expect("it prints text");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut images = BTreeMap::new();
     let mut service = "";

@@ -354,6 +354,10 @@ fn survey_compose(
     let read = |path: &BundlePath| {
         // In the bundle a file may have another name than here.
         let from = plan.files.get(path).map_or(path, |planned| &planned.from);
+        // A folder or pipe that a compose file names as a file is for Docker to refuse.
+        if !from.under(source).is_file() {
+            return None;
+        }
         read_text(source, from.as_str()).unwrap_or_else(|failure| {
             failed.borrow_mut().get_or_insert(failure);
             None

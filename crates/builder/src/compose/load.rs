@@ -33,6 +33,9 @@ const ON_HOST: [&str; 14] = [
     "PWD",
 ];
 
+/// How many services may extend each other in a row. Keeps the walk far from the end of the stack.
+const DEEPEST: usize = 100;
+
 /// A variable that a file uses and that has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
@@ -52,7 +55,7 @@ pub(crate) struct Loader<'a> {
     commit: &'a str,
     read: &'a Read<'a>,
     variables: BTreeMap<String, String>,
-    documents: BTreeMap<BundlePath, Option<Tree>>,
+    documents: BTreeMap<BundlePath, Option<Arc<Tree>>>,
     /// The files that documents were read from.
     pub(crate) sources: BTreeMap<BundlePath, Arc<SourceFile>>,
     /// What is wrong.
@@ -145,13 +148,18 @@ impl<'a> Loader<'a> {
         };
         let here = (path.clone(), entry.key.clone());
         let at = format!("services.{}.extends", entry.key);
-        if trail.contains(&here) {
-            let problem =
-                extends.place.error("LS311", "the services extend each other in a circle, which compose refuses");
-            self.problems.push(problem.at_path(at).with_fix("let one of them stand alone"));
+        let refused = if trail.contains(&here) {
+            Some("the services extend each other in a circle, which compose refuses".to_owned())
+        } else {
+            (trail.len() >= DEEPEST).then(|| format!("more than {DEEPEST} services extend each other in a row"))
+        };
+        if let Some(message) = refused {
+            let problem = extends.place.error("LS311", message).at_path(at);
+            self.problems.push(problem.with_fix("let one of them stand alone"));
             return without(&own);
         }
-        let Some(name) = extends.get("service").and_then(Tree::text) else { return without(&own) };
+        let named = extends.get("service");
+        let Some((named, name)) = named.and_then(|named| Some((named, named.text()?))) else { return without(&own) };
         let file = match extends
             .get("file")
             .map(|file| (file, references::leads(path.parent().as_ref(), file.text().unwrap_or("$"))))
@@ -168,7 +176,7 @@ impl<'a> Loader<'a> {
         let Some(base) = base else {
             let message =
                 format!("`{}` has no service `{name}`, so compose refuses the file", document.place.source.name);
-            let problem = extends.place.error("LS311", message).at_path(at);
+            let problem = named.place.error("LS311", message).at_path(at);
             self.problems.push(problem.with_fix("correct the name, or add the service"));
             return without(&own);
         };
@@ -246,7 +254,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The document of a file, variables filled in.
-    fn document(&mut self, path: &BundlePath) -> Option<Tree> {
+    fn document(&mut self, path: &BundlePath) -> Option<Arc<Tree>> {
         if let Some(known) = self.documents.get(path) {
             return known.clone();
         }
@@ -265,7 +273,8 @@ impl<'a> Loader<'a> {
                 Some(Entry { key: name.to_owned(), place: place(&source, key), value })
             });
             let entries = entries.collect();
-            Some(Tree { place: place(&source, &node), tag: node.tag.clone(), value: Value::Map(entries) })
+            let value = Value::Map(entries);
+            Some(Arc::new(Tree { place: place(&source, &node), tag: node.tag.clone(), value }))
         });
         self.documents.insert(path.clone(), tree.clone());
         tree
@@ -306,8 +315,12 @@ impl<'a> Loader<'a> {
         for range in filled.malformed {
             let part = &written[range];
             let message = format!("`{part}` begins like a variable and is none, so compose refuses the file");
-            let problem = within(part).error("LS307", message).at_path(path);
-            self.problems.push(problem.with_fix("write a dollar that is meant as one twice: `$$`"));
+            let fix = if part.starts_with("${") {
+                "a default is written `${NAME:-default}`; a dollar that is meant as one is written twice: `$$`"
+            } else {
+                "write a dollar that is meant as one twice: `$$`"
+            };
+            self.problems.push(within(part).error("LS307", message).at_path(path).with_fix(fix));
         }
         let unknown: Vec<String> = filled.unknown.iter().map(|unknown| unknown.name.clone()).collect();
         for unknown in filled.unknown {

@@ -264,6 +264,15 @@ fn circles_end_with_a_problem() {
     insta::assert_snapshot!(render(&circles, Look::Plain));
 }
 
+#[test]
+fn a_long_row_of_services_that_extend_each_other_is_refused_with_a_place() {
+    let row: String = (0..300).map(|number| format!("  s{number}: {{image: a, extends: s{}}}\n", number + 1)).collect();
+    let folder = Folder::of(&[("docker-compose.yml", &format!("services:\n{row}  s300: {{image: a}}\n"))]);
+    let (_, problems) = folder.read(&Settings::none());
+    let refused = problems.iter().filter(|problem| problem.code == "LS311").count();
+    assert_eq!(refused, 200);
+}
+
 /// What `docker-compose config` of docker-compose 1.29, which Debian 12 has, can say.
 fn docker_compose(files: &[(&str, &str)], merged: &[&str]) -> Node {
     let folder = tempfile::tempdir().unwrap();

@@ -57,6 +57,9 @@ fn no_such<'a>(
     let fix = match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None if what == "service" => "add it, or remove this line".to_owned(),
+        None if what == "config" || what == "secret" => {
+            format!("define it at the top: `{what}s: {{{name}: {{file: ./{name}}}}}`")
+        }
         None => format!("define it at the top: `{what}s: {{{name}: {{}}}}`"),
     };
     let message = format!("no {what} `{name}` is defined, so compose refuses the project");
