@@ -218,6 +218,9 @@ pub(crate) struct ConfigArgs {
     /// What holds for this group [default: for all groups of longshore.toml]
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<GroupName>,
+    /// Write the JSON Schema of longshore.toml instead, for editors
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) schema: bool,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! What `longshore.toml` and the environment say, before the command line has its word. Parses; does not look at the tree.
 
+mod effective;
 mod environment;
 mod given;
 mod key;
@@ -16,6 +17,8 @@ use longshore_core::store::{S3Upload, StoreUrl};
 use serde_json::Value;
 
 use crate::rules::Rules;
+
+pub(crate) use effective::{Held, Says};
 
 /// The name of the settings file.
 pub(crate) const SETTINGS_FILE: &str = "longshore.toml";
