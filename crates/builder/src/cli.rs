@@ -186,7 +186,7 @@ pub(crate) struct FileListArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "buildspec.yml")]
     pub(crate) from_buildspec: Option<String>,
     /// The secondary artifact of the buildspec that is meant
-    #[arg(long, value_name = "NAME", requires = "from_buildspec")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) secondary_artifact: Option<String>,
 }
 

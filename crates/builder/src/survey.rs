@@ -11,6 +11,7 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
+use crate::buildspec::{self, Artifacts, Selected};
 use crate::cli::{FileListArgs, SourceArgs};
 use crate::compose;
 use crate::environment::Environment;
@@ -52,6 +53,23 @@ pub(crate) struct Survey {
     pub(crate) deciding: BTreeSet<BundlePath>,
     /// Everything that is wrong.
     pub(crate) problems: Vec<Problem>,
+    /// What is worth knowing and wrong with nothing, one sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What is known before the appspec is read.
+struct Sources {
+    appspec_path: BundlePath,
+    appspec_source: Arc<SourceFile>,
+    /// Without it, the appspec says what goes in.
+    listed: Option<Listed>,
+}
+
+/// What a buildspec takes.
+struct Listed {
+    listing: Listing,
+    files: Selected,
+    artifacts: Artifacts,
 }
 
 /// Why a source folder could not be read.
@@ -69,6 +87,15 @@ enum SurveyError {
     /// `--appspec` names no path below the source folder.
     #[error("`--appspec` must name a file below the source folder")]
     AppspecPath(#[source] longshore_core::bundle::InvalidPath),
+    /// `--from-buildspec` names no path below the source folder.
+    #[error("`--from-buildspec` must name a file below the source folder")]
+    BuildspecPath,
+    /// There is no buildspec.
+    #[error("there is no buildspec `{path}` in `{folder}`")]
+    NoBuildspec { path: String, folder: PathBuf },
+    /// `--secondary-artifact` is about a buildspec.
+    #[error("`--secondary-artifact` names a part of a buildspec, and none is named")]
+    NoList,
     /// Errors in files.
     #[error("{0}")]
     Problems(String),
@@ -120,8 +147,13 @@ impl Survey {
         environment: &Environment,
     ) -> Result<Survey, Failure> {
         let Project { source, out, settings, mut problems } = Project::open(args, environment)?;
-        let (appspec_path, appspec_source) = find_appspec(&source, args.appspec.as_deref())?;
-        problems.extend(shadowed(&source, &appspec_path));
+        let buildspec = buildspec(&source, file_list, &settings)?;
+        let buildspec_path = buildspec.as_ref().and_then(|(text, _)| text.name.parse::<BundlePath>().ok());
+        let sources = match buildspec {
+            None => Sources::of_appspec(args, &source, &mut problems)?,
+            Some(buildspec) => Sources::of_buildspec(args, &source, &out, &settings, buildspec, &mut problems)?,
+        };
+        let Sources { appspec_path, appspec_source, listed } = sources;
         let parsed = appspec::parse(&appspec_source);
         problems.extend(parsed.problems);
         let Some(appspec) = parsed.appspec else {
@@ -129,9 +161,19 @@ impl Survey {
         };
         let recipe = Recipe { settings, appspec_path, appspec_source, appspec };
 
-        let listing = list(&source, &out, &recipe)?;
-        problems.extend(listing.problems.iter().cloned());
-        let (plan, missing) = plan::plan(&recipe, &listing);
+        let (listing, (plan, missing), notes) = match listed {
+            None => {
+                let listing = list(&source, &out, &recipe)?;
+                problems.extend(listing.problems.iter().cloned());
+                let planned = plan::plan(&recipe, &listing);
+                (listing, planned, Vec::new())
+            }
+            Some(Listed { listing, files, artifacts }) => {
+                let who = format!("`{}`", artifacts.source.name);
+                let planned = plan::plan_listed(&recipe, &listing, files, &who);
+                (listing, planned, artifacts.notes)
+            }
+        };
         problems.extend(missing);
         problems.extend(lint_scripts(&source, &recipe, &plan)?);
         problems.extend(lint_compose(&source, &plan, &listing)?);
@@ -140,7 +182,8 @@ impl Survey {
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
-        Ok(Survey { source, out, recipe, plan, deciding, problems })
+        deciding.extend(buildspec_path);
+        Ok(Survey { source, out, recipe, plan, deciding, problems, notes })
     }
 
     /// Refuses errors, and with [`Strictness::Strict`] warnings too.
@@ -171,6 +214,86 @@ impl Survey {
         let errors = self.problems.iter().filter(|problem| problem.is_error()).count();
         (errors, self.problems.len() - errors)
     }
+}
+
+impl Sources {
+    fn of_appspec(args: &SourceArgs, source: &Path, problems: &mut Vec<Problem>) -> Result<Sources, Failure> {
+        let (appspec_path, appspec_source) = find_appspec(source, args.appspec.as_deref())?;
+        problems.extend(shadowed(source, &appspec_path));
+        Ok(Sources { appspec_path, appspec_source, listed: None })
+    }
+
+    fn of_buildspec(
+        args: &SourceArgs,
+        source: &Path,
+        out: &Path,
+        settings: &Settings,
+        (text, secondary): (Arc<SourceFile>, Option<String>),
+        problems: &mut Vec<Problem>,
+    ) -> Result<Sources, Failure> {
+        let (artifacts, wrong) = buildspec::parse(&text, secondary.as_deref());
+        problems.extend(wrong);
+        let refused = |problems: &mut Vec<Problem>| {
+            let problems = std::mem::take(problems);
+            Err(refusal(&problems, &text.name).with_problems(problems))
+        };
+        let Some(artifacts) = artifacts else { return refused(problems) };
+        let listing = read_listing(source, out, settings, &|_| true)?;
+        problems.extend(listing.problems.iter().cloned());
+        let (files, wrong) = artifacts.select(&listing);
+        problems.extend(wrong);
+        let (appspec_path, appspec_source) = match &args.appspec {
+            Some(asked) => find_appspec(source, Some(asked))?,
+            None => {
+                let listed = appspec::NAMES.iter().find_map(|name| files.get(&name.parse::<BundlePath>().ok()?));
+                let Some(from) = listed.map(|planned| planned.from.clone()) else {
+                    problems.push(no_appspec(&artifacts, &files));
+                    return refused(problems);
+                };
+                find_appspec(source, Some(from.as_str()))?
+            }
+        };
+        Ok(Sources { appspec_path, appspec_source, listed: Some(Listed { listing, files, artifacts }) })
+    }
+}
+
+/// CodeDeploy looks for the appspec at the top of a bundle and nowhere else.
+fn no_appspec(artifacts: &Artifacts, files: &Selected) -> Problem {
+    let [name, _] = appspec::NAMES;
+    let message = format!("`{name}` is not among the files, and hosts look for it at the top of the bundle");
+    let problem = Problem::error(buildspec::NO_APPSPEC, &artifacts.source, Some(artifacts.span.clone()), message);
+    let deeper = files.keys().find(|path| appspec::NAMES.contains(&path.file_name()));
+    problem.with_fix(match deeper {
+        Some(deeper) => format!("it would stand there as `{deeper}`; `base-directory` takes folders away"),
+        None => format!("add `{name}` to the list, or name one with `--appspec`"),
+    })
+}
+
+/// The buildspec that lists the files, if one does, and the secondary artifact that is meant.
+fn buildspec(
+    source: &Path,
+    args: &FileListArgs,
+    settings: &Settings,
+) -> Result<Option<(Arc<SourceFile>, Option<String>)>, Failure> {
+    let path = match &args.from_buildspec {
+        Some(asked) => {
+            let path = BundlePath::normalized(asked).ok().filter(|_| !asked.starts_with('/'));
+            Some(path.ok_or_else(|| Failure::new(Exit::Usage, SurveyError::BuildspecPath))?)
+        }
+        None => settings.buildspec.clone(),
+    };
+    let Some(path) = path else {
+        return match args.secondary_artifact {
+            None => Ok(None),
+            Some(_) => Err(Failure::new(Exit::Usage, SurveyError::NoList).hint("add `--from-buildspec`")),
+        };
+    };
+    let Some(text) = read_text(source, path.as_str())? else {
+        let missing = SurveyError::NoBuildspec { path: path.to_string(), folder: source.to_owned() };
+        return Err(Failure::new(Exit::NotFound, missing)
+            .hint("paths start at the source folder; `--from-buildspec FILE` names another one"));
+    };
+    Ok(Some((text, args.secondary_artifact.clone())))
 }
 
 /// What is refused.
@@ -285,11 +408,7 @@ fn shadowed(source: &Path, chosen: &BundlePath) -> Option<Problem> {
 }
 
 fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> {
-    let below = out.strip_prefix(source).ok().and_then(|below| below.to_str()?.parse::<BundlePath>().ok());
-    let read = |enters: &dyn Fn(&BundlePath) -> bool| {
-        let reach = Reach { source, out: below.as_ref(), exclude: &recipe.settings.exclude, enters };
-        Listing::read(&reach).map_err(|error| Failure::new(Exit::Failed, error))
-    };
+    let read = |enters: &dyn Fn(&BundlePath) -> bool| read_listing(source, out, &recipe.settings, enters);
     let listing = read(&|folder| recipe.enters(folder))?;
     // A link may lead to a folder that nothing names.
     let through_links = listing.entries.iter().any(|(path, kind)| match kind {
@@ -297,6 +416,17 @@ fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> 
         Kind::File { .. } | Kind::Folder | Kind::Special(_) => false,
     });
     if through_links { read(&|_| true) } else { Ok(listing) }
+}
+
+fn read_listing(
+    source: &Path,
+    out: &Path,
+    settings: &Settings,
+    enters: &dyn Fn(&BundlePath) -> bool,
+) -> Result<Listing, Failure> {
+    let below = out.strip_prefix(source).ok().and_then(|below| below.to_str()?.parse::<BundlePath>().ok());
+    let reach = Reach { source, out: below.as_ref(), exclude: &settings.exclude, enters };
+    Listing::read(&reach).map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {
@@ -318,8 +448,8 @@ fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<
 fn lint_compose(source: &Path, plan: &BuildPlan, listing: &Listing) -> Result<Vec<Problem>, Failure> {
     let mut problems = Vec::new();
     let mut files = Vec::new();
-    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
-        let Some(text) = read_text(source, path.as_str())? else { continue };
+    for (_, planned) in plan.files.iter().filter(|(path, _)| is_compose_file(path)) {
+        let Some(text) = read_text(source, planned.from.as_str())? else { continue };
         let (file, wrong) = compose::read(&text);
         problems.extend(wrong);
         files.push(file);

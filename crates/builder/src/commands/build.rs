@@ -56,7 +56,7 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let survey =
         Survey::of(&args.source, &args.contents.list, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
-    screen.tell(&check::checked(&survey));
+    check::tell(&survey, screen);
     let settings = survey.recipe.settings.application.as_ref();
     let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
     let changes = changes(args, &identity, &survey)?;

@@ -16,7 +16,7 @@ use crate::survey::{Strictness, Survey};
 pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let survey = Survey::of(&args.source, &args.list, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
-    screen.tell(&checked(&survey));
+    tell(&survey, screen);
     let warnings = of_commit(&survey, environment);
     for warning in &warnings {
         screen.tell(&Event::Warned(warning.clone()));
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
             "appspec": survey.recipe.appspec_path,
             "bytes": survey.plan.bytes(),
             "files": files,
+            "notes": survey.notes,
             "problems": problems,
             "warnings": warnings,
         }),
@@ -56,8 +57,15 @@ fn of_commit(survey: &Survey, environment: &Environment) -> Vec<String> {
     warnings
 }
 
-/// What a survey found, as an event.
-pub(crate) fn checked(survey: &Survey) -> Event {
+/// Tells what a survey found.
+pub(crate) fn tell(survey: &Survey, screen: &Screen) {
+    for note in &survey.notes {
+        screen.tell(&Event::Noted(note.clone()));
+    }
+    screen.tell(&checked(survey));
+}
+
+fn checked(survey: &Survey) -> Event {
     let (errors, warnings) = survey.counts();
     Event::Checked {
         appspec: survey.recipe.appspec_path.to_string(),

@@ -26,6 +26,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Warned(sentence) => {
             return Some(format!("{} {}", painted("warning:", look, "1;33"), visible_lines(sentence)));
         }
+        Event::Noted(sentence) => ("Note", sentence.clone()),
         Event::Packing { .. } | Event::PackedMore(_) | Event::Stored(_) | Event::Fleet(_) | Event::WaitEnded => {
             return None;
         }

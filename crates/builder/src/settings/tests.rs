@@ -276,10 +276,10 @@ fn the_schema_knows_exactly_the_keys_that_the_parser_knows() {
 /// Where a value breaks a schema. Knows the keywords of ours and no other.
 fn broken(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     let length = |value: &Value| match value {
-        Value::String(text) => text.chars().count(),
-        Value::Array(items) => items.len(),
-        Value::Object(pairs) => pairs.len(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => Some(text.chars().count()),
+        Value::Array(items) => Some(items.len()),
+        Value::Object(pairs) => Some(pairs.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     };
     for (keyword, rule) in schema.as_object().unwrap() {
         let holds = match keyword.as_str() {
@@ -294,8 +294,10 @@ fn broken(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
             },
             "enum" => rule.as_array().unwrap().contains(value),
             "minimum" => value.as_i64() >= rule.as_i64(),
-            "minLength" => length(value) >= rule.as_u64().unwrap() as usize,
-            "maxLength" | "maxItems" | "maxProperties" => length(value) <= rule.as_u64().unwrap() as usize,
+            "minLength" => length(value).is_none_or(|length| length >= rule.as_u64().unwrap() as usize),
+            "maxLength" | "maxItems" | "maxProperties" => {
+                length(value).is_none_or(|length| length <= rule.as_u64().unwrap() as usize)
+            }
             "items" => {
                 let items = value.as_array().map_or(&[][..], Vec::as_slice);
                 items
