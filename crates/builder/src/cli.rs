@@ -12,6 +12,7 @@ use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::pointer::StopFrom;
 use longshore_core::store::StoreUrl;
 
+use crate::starter::Ci;
 use crate::succession::Stop;
 
 pub(crate) use deploying::{
@@ -85,14 +86,19 @@ pub(crate) struct GenerateArgs {
 
 /// Write a working starter set into a repository
 ///
-/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore`, `.gitignore` and a `buildspec.yml`
-/// for AWS CodeBuild. A file that exists is left as it is and listed; there is no way to overwrite it.
+/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore`, `.gitignore`, and what makes a CI system
+/// check, build, publish and deploy: a `buildspec.yml` for AWS CodeBuild, a workflow for GitHub Actions where there is a `.github`,
+/// and with `--ci` for whichever is named. A file that exists is left as it is and listed; there is no way to overwrite it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longshore init && longshore check")]
 pub(crate) struct InitArgs {
     /// The folder to write into
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
+    /// The CI system to write a file for; may be given several times [default: codebuild, and those that the repository shows
+    /// signs of]
+    #[arg(long, value_enum, value_name = "SYSTEM", value_delimiter = ',')]
+    pub(crate) ci: Vec<Ci>,
 }
 
 /// Which files a bundle is made of.

@@ -438,7 +438,7 @@ fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<
             plan::PlannedKind::File { executable, .. } => *executable,
             plan::PlannedKind::Link(_) => continue,
         };
-        let bytes = read_head(&from.under(source), lint::SCRIPT_LIMIT)?;
+        let bytes = read_head(&planned.from.under(source), lint::SCRIPT_LIMIT)?;
         let script = lint::Script { named, appspec: &recipe.appspec_source, bytes, executable };
         problems.extend(lint::script(&script, recipe.appspec.os));
     }

@@ -202,6 +202,7 @@ mod tests {
             Event::StoreBack,
             Event::Forgot { host: "web-1".into(), lives: None },
             Event::Forgot { host: "web-1".into(), lives: Some(3) },
+            Event::Noted("`artifacts.name` is not used here".into()),
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

@@ -48,6 +48,7 @@ fn check_as_json_lists_the_files() {
         "appspec": "appspec.yml",
         "bytes": 420_246,
         "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
+        "notes": [],
         "problems": [],
         "warnings": [],
     });

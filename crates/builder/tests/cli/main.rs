@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod build;
+mod buildspec;
 mod check;
 mod commit;
+mod config;
 mod documentation;
 mod group;
 mod init;
 mod inspect;
 mod output;
+mod outputs;
 mod push;
 mod sandbox;
