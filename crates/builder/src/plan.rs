@@ -232,7 +232,7 @@ impl Planner<'_> {
                 Source::Whole => {}
                 Source::Path(path) if self.plan.holds(path) => {}
                 Source::Path(path) => {
-                    self.unlisted("LS209", path, &mapping.span, &format!("files[{index}].source"), list)
+                    self.unlisted("LS209", path, &mapping.span, &format!("files[{index}].source"), list);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Reads a source folder and joins recipe, listing, plan and lints into one answer. Writes nothing.
 
+mod listed;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -11,7 +13,6 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
-use crate::buildspec::{self, Artifacts, Selected};
 use crate::cli::{FileListArgs, SourceArgs};
 use crate::compose;
 use crate::environment::Environment;
@@ -21,6 +22,7 @@ use crate::plan::{self, BuildPlan, is_compose_file};
 use crate::recipe::Recipe;
 use crate::settings::{self, SETTINGS_FILE, Settings};
 use crate::text_file;
+use listed::{Listed, Sources};
 
 /// The folder for artifacts when nothing names one.
 const DEFAULT_OUT: &str = "dist";
@@ -55,21 +57,6 @@ pub(crate) struct Survey {
     pub(crate) problems: Vec<Problem>,
     /// What is worth knowing and wrong with nothing, one sentence each.
     pub(crate) notes: Vec<String>,
-}
-
-/// What is known before the appspec is read.
-struct Sources {
-    appspec_path: BundlePath,
-    appspec_source: Arc<SourceFile>,
-    /// Without it, the appspec says what goes in.
-    listed: Option<Listed>,
-}
-
-/// What a buildspec takes.
-struct Listed {
-    listing: Listing,
-    files: Selected,
-    artifacts: Artifacts,
 }
 
 /// Why a source folder could not be read.
@@ -147,11 +134,11 @@ impl Survey {
         environment: &Environment,
     ) -> Result<Survey, Failure> {
         let Project { source, out, settings, mut problems } = Project::open(args, environment)?;
-        let buildspec = buildspec(&source, file_list, &settings)?;
-        let buildspec_path = buildspec.as_ref().and_then(|(text, _)| text.name.parse::<BundlePath>().ok());
+        let buildspec = listed::buildspec(&source, file_list, &settings)?;
+        let buildspec_path = buildspec.as_ref().and_then(|buildspec| buildspec.text.name.parse::<BundlePath>().ok());
         let sources = match buildspec {
             None => Sources::of_appspec(args, &source, &mut problems)?,
-            Some(buildspec) => Sources::of_buildspec(args, &source, &out, &settings, buildspec, &mut problems)?,
+            Some(buildspec) => Sources::of_buildspec(args, &source, &out, &settings, &buildspec, &mut problems)?,
         };
         let Sources { appspec_path, appspec_source, listed } = sources;
         let parsed = appspec::parse(&appspec_source);
@@ -214,86 +201,6 @@ impl Survey {
         let errors = self.problems.iter().filter(|problem| problem.is_error()).count();
         (errors, self.problems.len() - errors)
     }
-}
-
-impl Sources {
-    fn of_appspec(args: &SourceArgs, source: &Path, problems: &mut Vec<Problem>) -> Result<Sources, Failure> {
-        let (appspec_path, appspec_source) = find_appspec(source, args.appspec.as_deref())?;
-        problems.extend(shadowed(source, &appspec_path));
-        Ok(Sources { appspec_path, appspec_source, listed: None })
-    }
-
-    fn of_buildspec(
-        args: &SourceArgs,
-        source: &Path,
-        out: &Path,
-        settings: &Settings,
-        (text, secondary): (Arc<SourceFile>, Option<String>),
-        problems: &mut Vec<Problem>,
-    ) -> Result<Sources, Failure> {
-        let (artifacts, wrong) = buildspec::parse(&text, secondary.as_deref());
-        problems.extend(wrong);
-        let refused = |problems: &mut Vec<Problem>| {
-            let problems = std::mem::take(problems);
-            Err(refusal(&problems, &text.name).with_problems(problems))
-        };
-        let Some(artifacts) = artifacts else { return refused(problems) };
-        let listing = read_listing(source, out, settings, &|_| true)?;
-        problems.extend(listing.problems.iter().cloned());
-        let (files, wrong) = artifacts.select(&listing);
-        problems.extend(wrong);
-        let (appspec_path, appspec_source) = match &args.appspec {
-            Some(asked) => find_appspec(source, Some(asked))?,
-            None => {
-                let listed = appspec::NAMES.iter().find_map(|name| files.get(&name.parse::<BundlePath>().ok()?));
-                let Some(from) = listed.map(|planned| planned.from.clone()) else {
-                    problems.push(no_appspec(&artifacts, &files));
-                    return refused(problems);
-                };
-                find_appspec(source, Some(from.as_str()))?
-            }
-        };
-        Ok(Sources { appspec_path, appspec_source, listed: Some(Listed { listing, files, artifacts }) })
-    }
-}
-
-/// CodeDeploy looks for the appspec at the top of a bundle and nowhere else.
-fn no_appspec(artifacts: &Artifacts, files: &Selected) -> Problem {
-    let [name, _] = appspec::NAMES;
-    let message = format!("`{name}` is not among the files, and hosts look for it at the top of the bundle");
-    let problem = Problem::error(buildspec::NO_APPSPEC, &artifacts.source, Some(artifacts.span.clone()), message);
-    let deeper = files.keys().find(|path| appspec::NAMES.contains(&path.file_name()));
-    problem.with_fix(match deeper {
-        Some(deeper) => format!("it would stand there as `{deeper}`; `base-directory` takes folders away"),
-        None => format!("add `{name}` to the list, or name one with `--appspec`"),
-    })
-}
-
-/// The buildspec that lists the files, if one does, and the secondary artifact that is meant.
-fn buildspec(
-    source: &Path,
-    args: &FileListArgs,
-    settings: &Settings,
-) -> Result<Option<(Arc<SourceFile>, Option<String>)>, Failure> {
-    let path = match &args.from_buildspec {
-        Some(asked) => {
-            let path = BundlePath::normalized(asked).ok().filter(|_| !asked.starts_with('/'));
-            Some(path.ok_or_else(|| Failure::new(Exit::Usage, SurveyError::BuildspecPath))?)
-        }
-        None => settings.buildspec.clone(),
-    };
-    let Some(path) = path else {
-        return match args.secondary_artifact {
-            None => Ok(None),
-            Some(_) => Err(Failure::new(Exit::Usage, SurveyError::NoList).hint("add `--from-buildspec`")),
-        };
-    };
-    let Some(text) = read_text(source, path.as_str())? else {
-        let missing = SurveyError::NoBuildspec { path: path.to_string(), folder: source.to_owned() };
-        return Err(Failure::new(Exit::NotFound, missing)
-            .hint("paths start at the source folder; `--from-buildspec FILE` names another one"));
-    };
-    Ok(Some((text, args.secondary_artifact.clone())))
 }
 
 /// What is refused.

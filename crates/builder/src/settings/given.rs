@@ -185,7 +185,7 @@ impl Given<'_> {
 }
 
 /// A name that breaks its rule.
-pub(super) fn name(invalid: InvalidId) -> Wrong {
+pub(super) fn name(invalid: &InvalidId) -> Wrong {
     Wrong::new(format!("the name {}", invalid.why))
 }
 

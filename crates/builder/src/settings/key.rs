@@ -81,11 +81,11 @@ pub(crate) static KEYS: [Key; 35] = [
         Usual::Words("the name of the repository's folder"),
         Shape::Text,
         |to, given| {
-            to.application = given.text(|word| word.text.parse().map_err(given::name));
+            to.application = given.text(|word| word.text.parse().map_err(|invalid| given::name(&invalid)));
         },
     ),
     top("store", "LONGSHORE_STORE", Some("--to"), Usual::Nothing, Shape::Text, |to, given| {
-        to.store = given.text(given::store)
+        to.store = given.text(given::store);
     }),
     half("bucket"),
     half("prefix"),
@@ -100,10 +100,10 @@ pub(crate) static KEYS: [Key; 35] = [
         },
     ),
     top("build.include", "LONGSHORE_BUILD_INCLUDE", None, Usual::Nothing, Shape::List, |to, given| {
-        to.include = given.included()
+        to.include = given.included();
     }),
     top("build.exclude", "LONGSHORE_BUILD_EXCLUDE", None, Usual::Nothing, Shape::List, |to, given| {
-        to.exclude = given.rules()
+        to.exclude = given.rules();
     }),
     top("build.out", "LONGSHORE_BUILD_OUT", Some("--out"), Usual::Value("dist"), Shape::Text, |to, given| {
         to.out = given
@@ -223,7 +223,7 @@ pub(crate) static KEYS: [Key; 35] = [
         to.profiles = given.list(given::filled).unwrap_or_default();
     }),
     group("groups.*.copies", "LONGSHORE_COPIES", None, Usual::Value("1"), Shape::Count, |to, given| {
-        to.copies = given.count()
+        to.copies = given.count();
     }),
     group(
         "groups.*.codedeploy.application",

@@ -36,8 +36,8 @@ fn the_artifacts_section_of_a_buildspec_is_the_file_list() {
     insta::assert_snapshot!(sandbox.run(&["build", "--from-buildspec"]).ok().shown());
     let artifact = sandbox.artifact();
     let json = sandbox.run(&["inspect", artifact.to_str().unwrap(), "--output", "json"]).ok().json();
-    let files: Vec<&str> =
-        json["manifest"]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    let entries = json["entries"].as_array().unwrap();
+    let files: Vec<&str> = entries.iter().map(|entry| entry["path"].as_str().unwrap()).collect();
     assert_eq!(files, ["app/index.html", "appspec.yml", "scripts/install.sh"]);
 }
 
