@@ -39,6 +39,10 @@ pub(crate) struct Cli {
     /// stays [env: LONGSHORE_DOTENV]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) dotenv: Option<String>,
+    /// A setting that has no option of its own, before the variable and longshore.toml: `build.include`, `build.exclude`, `compose`,
+    /// `env_files`, `profiles` or `copies`; lists with commas; may be given several times
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

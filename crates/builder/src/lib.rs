@@ -81,7 +81,8 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
-    let environment = Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref());
+    let environment =
+        Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref()).with_set(&cli.set);
     let output = match output(cli.output, &environment) {
         Ok(output) => output,
         Err(failure) => {

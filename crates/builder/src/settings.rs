@@ -66,6 +66,8 @@ pub(crate) enum Origin {
     Line(usize),
     /// A variable of the environment.
     Variable(String),
+    /// `--set`.
+    Set,
 }
 
 /// One item of `build.include`.
@@ -166,9 +168,9 @@ pub(crate) enum RollbackOn {
     Stop,
 }
 
-/// Whether a problem is about a variable of the environment.
+/// Whether a problem is about a variable of the environment or about `--set`.
 pub(crate) fn is_of_variable(problem: &Problem) -> bool {
-    problem.source.name.starts_with('$')
+    problem.source.name.starts_with('$') || problem.source.name == environment::SET
 }
 
 impl Settings {

@@ -121,6 +121,7 @@ impl Settings {
         let (value, says) = match (said, key.default) {
             (Some((Origin::Line(line), value)), _) => (value.clone(), Says::Line(*line)),
             (Some((Origin::Variable(name), value)), _) => (value.clone(), Says::Variable(name.clone())),
+            (Some((Origin::Set, value)), _) => (value.clone(), Says::Flag("--set")),
             (None, Usual::Nothing) => (Value::Null, Says::Nobody("")),
             (None, Usual::Words(words)) => (Value::Null, Says::Nobody(words)),
             (None, Usual::Value(text)) => {

@@ -54,6 +54,13 @@ pub(super) enum Slot {
     Half,
 }
 
+impl Key {
+    /// What `--set` calls it, when it has no flag of its own.
+    pub(super) fn set_name(&self) -> Option<&'static str> {
+        self.flag?.strip_prefix("--set ")
+    }
+}
+
 impl Shape {
     /// How it is written, with the key's own name.
     pub(super) fn example(self) -> &'static str {
@@ -99,12 +106,26 @@ pub(crate) static KEYS: [Key; 35] = [
             to.region = given.text(given::region);
         },
     ),
-    top("build.include", "LONGSHORE_BUILD_INCLUDE", None, Usual::Nothing, Shape::List, |to, given| {
-        to.include = given.included();
-    }),
-    top("build.exclude", "LONGSHORE_BUILD_EXCLUDE", None, Usual::Nothing, Shape::List, |to, given| {
-        to.exclude = given.rules();
-    }),
+    top(
+        "build.include",
+        "LONGSHORE_BUILD_INCLUDE",
+        Some("--set build.include"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.include = given.included();
+        },
+    ),
+    top(
+        "build.exclude",
+        "LONGSHORE_BUILD_EXCLUDE",
+        Some("--set build.exclude"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.exclude = given.rules();
+        },
+    ),
     top("build.out", "LONGSHORE_BUILD_OUT", Some("--out"), Usual::Value("dist"), Shape::Text, |to, given| {
         to.out = given
             .text(|word| given::below(word, "folder").map_err(|wrong| wrong.fix("for a folder elsewhere use `--out`")));
@@ -129,7 +150,7 @@ pub(crate) static KEYS: [Key; 35] = [
             to.buildspec = given.text(|word| given::below(word, "file"));
         },
     ),
-    top("lint.allow", "LONGSHORE_LINT_ALLOW", None, Usual::Nothing, Shape::List, |to, given| {
+    top("lint.allow", "LONGSHORE_LINT_ALLOW", Some("--allow"), Usual::Nothing, Shape::List, |to, given| {
         let source = given.source();
         to.allowed = given.list(|word| given::allowed(word, &source)).unwrap_or_default();
     }),
@@ -209,20 +230,34 @@ pub(crate) static KEYS: [Key; 35] = [
     group(
         "groups.*.compose",
         "LONGSHORE_COMPOSE",
-        None,
+        Some("--set compose"),
         Usual::Words("docker-compose.<group>.yml, for `prod` docker-compose.yml"),
         Shape::List,
         |to, given| {
             to.compose = given.list(|word| given::below(word, "file")).unwrap_or_default();
         },
     ),
-    group("groups.*.env_files", "LONGSHORE_ENV_FILES", None, Usual::Nothing, Shape::List, |to, given| {
-        to.env_files = given.list(|word| given::below(word, "file")).unwrap_or_default();
-    }),
-    group("groups.*.profiles", "LONGSHORE_PROFILES", None, Usual::Nothing, Shape::List, |to, given| {
-        to.profiles = given.list(given::filled).unwrap_or_default();
-    }),
-    group("groups.*.copies", "LONGSHORE_COPIES", None, Usual::Value("1"), Shape::Count, |to, given| {
+    group(
+        "groups.*.env_files",
+        "LONGSHORE_ENV_FILES",
+        Some("--set env_files"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.env_files = given.list(|word| given::below(word, "file")).unwrap_or_default();
+        },
+    ),
+    group(
+        "groups.*.profiles",
+        "LONGSHORE_PROFILES",
+        Some("--set profiles"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.profiles = given.list(given::filled).unwrap_or_default();
+        },
+    ),
+    group("groups.*.copies", "LONGSHORE_COPIES", Some("--set copies"), Usual::Value("1"), Shape::Count, |to, given| {
         to.copies = given.count();
     }),
     group(

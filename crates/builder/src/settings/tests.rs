@@ -183,6 +183,25 @@ fn every_mistake_in_the_file_is_shown_at_once() {
     }
 }
 
+#[test]
+fn what_has_no_flag_of_its_own_can_be_set_on_the_command_line() {
+    let environment = Environment::of(&[("LONGSHORE_COPIES", "3"), ("LONGSHORE_BUILD_INCLUDE", "/a/")]);
+    let set = |texts: &[&str]| {
+        let (mut settings, _) = parse(WHOLE);
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let problems = settings.overlay(&environment.clone().with_set(&texts));
+        (settings, render(&problems, Look::Plain))
+    };
+    let (settings, wrong) = set(&["copies=4", "build.include=/b/, *.x=1", "profiles=none"]);
+    assert_eq!(wrong, "");
+    let patterns: Vec<&str> = settings.include.iter().map(|included| included.pattern.as_str()).collect();
+    assert_eq!(patterns, ["/b/", "*.x=1"]);
+    let prod = settings.group(&group("prod"));
+    assert_eq!((prod.copies, prod.profiles), (Some(4), Vec::new()));
+    assert_eq!(settings.origins["groups.*.copies"], Origin::Set);
+    insta::assert_snapshot!(set(&["copies=0", "store=s3://a-b", "copies", "colour=1", "compose=ok.yml,/x"]).1);
+}
+
 fn overlaid(text: &str, variables: &[(&str, &str)]) -> (Settings, Vec<Problem>) {
     let (mut settings, mut problems) = parse(text);
     problems.extend(settings.overlay(&Environment::of(variables)));

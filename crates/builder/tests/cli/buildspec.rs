@@ -37,8 +37,17 @@ fn the_artifacts_section_of_a_buildspec_is_the_file_list() {
     let artifact = sandbox.artifact();
     let json = sandbox.run(&["inspect", artifact.to_str().unwrap(), "--output", "json"]).ok().json();
     let entries = json["entries"].as_array().unwrap();
-    let files: Vec<&str> = entries.iter().map(|entry| entry["path"].as_str().unwrap()).collect();
-    assert_eq!(files, ["app/index.html", "appspec.yml", "scripts/install.sh"]);
+    let names: Vec<&str> = entries.iter().map(|entry| entry["path"].as_str().unwrap()).collect();
+    let expected = [
+        ".longshore",
+        ".longshore/manifest.json",
+        "app",
+        "app/index.html",
+        "appspec.yml",
+        "scripts",
+        "scripts/install.sh",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
