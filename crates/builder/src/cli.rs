@@ -13,6 +13,7 @@ use longshore_core::lifecycle::LifecycleEvent;
 use longshore_core::pointer::StopFrom;
 use longshore_core::store::StoreUrl;
 
+use crate::starter::Ci;
 use crate::succession::Stop;
 
 pub(crate) use deploying::{
@@ -40,6 +41,10 @@ pub(crate) struct Cli {
     /// stays [env: LONGSHORE_DOTENV]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) dotenv: Option<String>,
+    /// A setting that has no option of its own, before the variable and longshore.toml: `build.include`, `build.exclude`, `compose`,
+    /// `env_files`, `profiles` or `copies`; lists with commas; may be given several times
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -87,14 +92,19 @@ pub(crate) struct GenerateArgs {
 
 /// Write a working starter set into a repository
 ///
-/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore`, `.gitignore` and a `buildspec.yml`
-/// for AWS CodeBuild. A file that exists is left as it is and listed; there is no way to overwrite it.
+/// Writes an appspec, its hook scripts, compose files, `longshore.toml`, `.longshoreignore`, `.gitignore`, and what makes a CI system
+/// check, build, publish and deploy: a `buildspec.yml` for AWS CodeBuild, a workflow for GitHub Actions where there is a `.github`,
+/// and with `--ci` for whichever is named. A file that exists is left as it is and listed; there is no way to overwrite it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longshore init && longshore check")]
 pub(crate) struct InitArgs {
     /// The folder to write into
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
+    /// The CI system to write a file for; may be given several times [default: codebuild, and those that the repository shows
+    /// signs of]
+    #[arg(long, value_enum, value_name = "SYSTEM", value_delimiter = ',')]
+    pub(crate) ci: Vec<Ci>,
 }
 
 /// Which files a bundle is made of.
@@ -195,7 +205,7 @@ pub(crate) struct FileListArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "buildspec.yml")]
     pub(crate) from_buildspec: Option<String>,
     /// The secondary artifact of the buildspec that is meant
-    #[arg(long, value_name = "NAME", requires = "from_buildspec")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) secondary_artifact: Option<String>,
 }
 
@@ -227,6 +237,9 @@ pub(crate) struct ConfigArgs {
     /// What holds for this group [default: for all groups of longshore.toml]
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<GroupName>,
+    /// Write the JSON Schema of longshore.toml instead, for editors
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) schema: bool,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

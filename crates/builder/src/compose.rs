@@ -205,7 +205,7 @@ fn missing(group: &ComposeGroup, settings: &Settings, brought: &Brought, read: &
         let source = text.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
         let span = match settings.origins.get(&path) {
             Some(Origin::Line(line)) => line_span(&source.text, *line),
-            Some(Origin::Variable(_)) | None => None,
+            Some(Origin::Variable(_) | Origin::Set) | None => None,
         };
         problems.push(Problem::error("LS312", &source, span, message).at_path(path).with_fix(fix));
     }

@@ -75,7 +75,8 @@ impl Screen {
             | Event::Verified { .. }
             | Event::CreatedStore(_)
             | Event::Wrote(_)
-            | Event::Kept(_) => {}
+            | Event::Kept(_)
+            | Event::Noted(_) => {}
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));

@@ -128,6 +128,8 @@ pub(crate) enum Event {
         /// Seconds since it wrote last, if it is not silent: it will write again.
         lives: Option<u64>,
     },
+    /// Something worth knowing, and wrong with nothing.
+    Noted(String),
 }
 
 /// A host and how far it is.

@@ -7,6 +7,9 @@
 //! | `commands` | one file per command: parse, plan, act |
 //! | `survey` | reads a source folder and joins recipe, listing, plan and lints |
 //! | `recipe` | what goes in: `longshore.toml`, appspec, ignore files |
+//! | `buildspec` | pure: the file list of a CodeBuild buildspec |
+//! | `settings` | `longshore.toml` and the environment above it |
+//! | `outputs` | what later steps of a CI job learn |
 //! | `listing` | what stands in the source folder, and which rule keeps what out |
 //! | `plan` | pure: recipe and listing → the files of the bundle |
 //! | `lint`, `compose` | pure: what can never work, and what will surprise |
@@ -26,6 +29,7 @@
 //! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |
 
+mod buildspec;
 mod cli;
 mod codedeploy;
 mod commands;
@@ -79,7 +83,8 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
-    let environment = Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref());
+    let environment =
+        Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref()).with_set(&cli.set);
     let output = match output(cli.output, &environment) {
         Ok(output) => output,
         Err(failure) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::appspec::Source;
+use longshore_core::appspec::{self, Source};
 use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile, Span, nearest};
 
@@ -88,17 +88,55 @@ pub(crate) fn plan(recipe: &Recipe, listing: &Listing) -> (BuildPlan, Vec<Proble
     (planner.plan, planner.problems)
 }
 
+/// Plans a bundle whose files somebody else has listed: the appspec only has to find there what it needs. `list`: who, for
+/// people.
+pub(crate) fn plan_listed(
+    recipe: &Recipe,
+    listing: &Listing,
+    files: BTreeMap<BundlePath, Planned>,
+    list: &str,
+) -> (BuildPlan, Vec<Problem>) {
+    let plan = BuildPlan { files, scripts: BTreeMap::new() };
+    let mut planner = Planner { recipe, listing, plan, problems: Vec::new() };
+    if !appspec::NAMES
+        .iter()
+        .filter_map(|name| planner.plan.files.get(&name.parse().ok()?))
+        .any(|planned| planned.from == recipe.appspec_path)
+    {
+        planner.appspec();
+    }
+    planner.listed(list);
+    planner.included();
+    planner.links();
+    (planner.plan, planner.problems)
+}
+
 /// Where a path of the appspec leads.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+pub(crate) enum Found {
     /// To an entry, by way of these links.
-    At { path: BundlePath, links: BTreeSet<BundlePath> },
+    At {
+        /// The entry.
+        path: BundlePath,
+        /// The links.
+        links: BTreeSet<BundlePath>,
+    },
     /// Nowhere.
     Missing,
     /// Into what a rule keeps out.
-    Excluded { path: BundlePath, rule: Rule },
+    Excluded {
+        /// What is kept out.
+        path: BundlePath,
+        /// The rule.
+        rule: Rule,
+    },
     /// Through a link out of the source folder.
-    Outside { link: BundlePath, target: String },
+    Outside {
+        /// The link.
+        link: BundlePath,
+        /// Its target.
+        target: String,
+    },
 }
 
 struct Planner<'a> {
@@ -169,6 +207,48 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// What the appspec needs of files that were listed.
+    fn listed(&mut self, list: &str) {
+        let recipe = self.recipe;
+        for named in recipe.scripts() {
+            let (script, span) = (&named.hook.script, &named.hook.span);
+            if self.plan.files.contains_key(script) {
+                self.plan.scripts.insert(script.clone(), script.clone());
+            } else if self.plan.holds(script) {
+                self.problems.push(self.error(
+                    "LS202",
+                    span,
+                    &named.place,
+                    format!("`{script}` is a folder, not a script"),
+                ));
+            } else {
+                self.unlisted("LS201", script, span, &named.place, list);
+            }
+        }
+        for (index, mapping) in recipe.appspec.files.iter().enumerate() {
+            match &mapping.source {
+                Source::Whole => {}
+                Source::Path(path) if self.plan.holds(path) => {}
+                Source::Path(path) => {
+                    self.unlisted("LS209", path, &mapping.span, &format!("files[{index}].source"), list);
+                }
+            }
+        }
+    }
+
+    fn unlisted(&mut self, code: &'static str, path: &BundlePath, span: &Span, place: &str, list: &str) {
+        let files = || self.plan.files.keys();
+        let fix = match files().find(|file| file.file_name() == path.file_name()) {
+            Some(elsewhere) => format!("the bundle has it as `{elsewhere}`"),
+            None => match nearest(path.as_str(), files().map(BundlePath::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it to the files of {list}"),
+            },
+        };
+        let problem = self.error(code, span, place, format!("`{path}` is not among the files of {list}"));
+        self.problems.push(problem.with_fix(fix));
     }
 
     fn compose_files(&mut self) {
@@ -319,7 +399,7 @@ impl Planner<'_> {
 }
 
 /// Follows a path through the links of a listing.
-fn follow(listing: &Listing, path: &BundlePath) -> Found {
+pub(crate) fn follow(listing: &Listing, path: &BundlePath) -> Found {
     let mut links = BTreeSet::new();
     let mut path = path.clone();
     // As many as Linux follows.

@@ -1,5 +1,6 @@
 //! What `longshore.toml` and the environment say, before the command line has its word. Parses; does not look at the tree.
 
+mod effective;
 mod environment;
 mod given;
 mod key;
@@ -16,6 +17,8 @@ use longshore_core::store::{S3Upload, StoreUrl};
 use serde_json::Value;
 
 use crate::rules::Rules;
+
+pub(crate) use effective::{Held, Says};
 
 /// The name of the settings file.
 pub(crate) const SETTINGS_FILE: &str = "longshore.toml";
@@ -63,6 +66,8 @@ pub(crate) enum Origin {
     Line(usize),
     /// A variable of the environment.
     Variable(String),
+    /// `--set`.
+    Set,
 }
 
 /// One item of `build.include`.
@@ -163,9 +168,9 @@ pub(crate) enum RollbackOn {
     Stop,
 }
 
-/// Whether a problem is about a variable of the environment.
+/// Whether a problem is about a variable of the environment or about `--set`.
 pub(crate) fn is_of_variable(problem: &Problem) -> bool {
-    problem.source.name.starts_with('$')
+    problem.source.name.starts_with('$') || problem.source.name == environment::SET
 }
 
 impl Settings {

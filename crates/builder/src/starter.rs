@@ -24,11 +24,22 @@ pub(crate) enum StarterKind {
     Program,
 }
 
+/// A CI system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Ci {
+    /// AWS CodeBuild: buildspec.yml
+    Codebuild,
+    /// GitHub Actions: .github/workflows/longshore.yml
+    Github,
+    /// GitLab CI: .gitlab-ci.yml
+    Gitlab,
+}
+
 /// What git leaves out: the artifacts.
 pub(crate) const GIT_IGNORE: &str = ".gitignore";
 
-/// The whole set.
-pub(crate) const SET: [Starter; 13] = [
+/// The set, but for the file of a CI system.
+pub(crate) const SET: [Starter; 12] = [
     text("appspec.yml", &["appspec.yaml"], include_str!("../../../appspec.example.yml")),
     program("scripts/application_stop.sh", include_str!("../../../scripts/application_stop.sh")),
     program("scripts/after_install.sh", include_str!("../../../scripts/after_install.sh")),
@@ -45,8 +56,35 @@ pub(crate) const SET: [Starter; 13] = [
     text("longshore.toml", &[], include_str!("starter/longshore.toml")),
     text(".longshoreignore", &[], include_str!("starter/longshoreignore")),
     text(GIT_IGNORE, &[], "# What `longshore build` makes.\n/dist/\n"),
-    text("buildspec.yml", &["buildspec.yaml"], include_str!("../../../buildspec.example.yml")),
 ];
+
+impl Ci {
+    /// The file that makes a CI system build.
+    pub(crate) fn starter(self) -> &'static Starter {
+        const CODEBUILD: Starter =
+            text("buildspec.yml", &["buildspec.yaml"], include_str!("../../../buildspec.example.yml"));
+        const GITHUB: Starter = text(
+            ".github/workflows/longshore.yml",
+            &[".github/workflows/longshore.yaml"],
+            include_str!("starter/github.yml"),
+        );
+        const GITLAB: Starter = text(".gitlab-ci.yml", &[".gitlab-ci.yaml"], include_str!("starter/gitlab.yml"));
+        match self {
+            Ci::Codebuild => &CODEBUILD,
+            Ci::Github => &GITHUB,
+            Ci::Gitlab => &GITLAB,
+        }
+    }
+
+    /// By what a repository shows that it uses the system.
+    pub(crate) fn signs(self) -> &'static [&'static str] {
+        match self {
+            Ci::Codebuild => &["buildspec.yml", "buildspec.yaml"],
+            Ci::Github => &[".github"],
+            Ci::Gitlab => &[".gitlab-ci.yml", ".gitlab-ci.yaml", ".gitlab"],
+        }
+    }
+}
 
 const fn text(path: &'static str, instead: &'static [&'static str], text: &'static str) -> Starter {
     Starter { path, instead, kind: StarterKind::Text, text }
@@ -64,5 +102,49 @@ impl Starter {
         let image = image.trim_matches('-');
         let image = if image.is_empty() { "app" } else { image };
         self.text.replace("@APPLICATION@", application.as_str()).replace("@IMAGE@", image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use longshore_core::problem::SourceFile;
+    use longshore_core::yaml::{self, Node, Value};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn texts(node: &Node, found: &mut Vec<String>) {
+        match &node.value {
+            Value::Scalar(scalar) => found.push(scalar.text.clone()),
+            Value::List(items) => items.iter().for_each(|item| texts(item, found)),
+            Value::Map(entries) => entries.iter().for_each(|(_, value)| texts(value, found)),
+        }
+    }
+
+    #[test]
+    fn every_command_in_the_file_of_a_ci_system_is_one_that_the_program_takes() {
+        let application = "shop".parse().unwrap();
+        for (ci, expected) in [
+            (Ci::Codebuild, "check build push"),
+            (Ci::Github, "check build push deploy"),
+            (Ci::Gitlab, "check build push deploy"),
+        ] {
+            let text = ci.starter().text_for(&application);
+            assert!(!text.contains("@APPLICATION"), "{ci:?}");
+            let root = yaml::parse(&SourceFile::new(ci.starter().path, text)).unwrap().unwrap();
+            let mut found = Vec::new();
+            texts(&root, &mut found);
+            let commands = found.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("longshore "));
+            let mut named = Vec::new();
+            for command in commands {
+                // As a shell splits it, but for the variables.
+                let words = command.replace('"', "").replace("$LONGSHORE_COMMIT", "0123456789abcdef");
+                let words = words.replace("$BUNDLE_BUCKET", "shop-releases");
+                Cli::try_parse_from(words.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}"));
+                named.extend(command.split_whitespace().nth(1).map(str::to_owned));
+            }
+            assert_eq!(named.join(" "), expected, "{ci:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a source folder and joins recipe, listing, plan and lints into one answer. Writes nothing.
 
 mod contents;
+mod listed;
 mod scripts;
 
 use std::cell::RefCell;
@@ -28,6 +29,7 @@ use crate::shellcheck::{self, Shellcheck};
 use crate::silence::{self, Said, Silence, Silenced};
 use crate::text_file;
 use contents::Contents;
+use listed::{Listed, Sources};
 use scripts::Scripts;
 
 /// The folder for artifacts when nothing names one.
@@ -67,6 +69,8 @@ pub(crate) struct Survey {
     pub(crate) silenced: Vec<Silenced>,
     /// What became of shellcheck.
     pub(crate) shellcheck: Shellcheck,
+    /// What is worth knowing and wrong with nothing, one sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What the command line lets pass, beside what the settings do.
@@ -95,6 +99,15 @@ enum SurveyError {
     /// `--appspec` names no path below the source folder.
     #[error("`--appspec` must name a file below the source folder")]
     AppspecPath(#[source] longshore_core::bundle::InvalidPath),
+    /// `--from-buildspec` names no path below the source folder.
+    #[error("`--from-buildspec` must name a file below the source folder")]
+    BuildspecPath,
+    /// There is no buildspec.
+    #[error("there is no buildspec `{path}` in `{folder}`")]
+    NoBuildspec { path: String, folder: PathBuf },
+    /// `--secondary-artifact` is about a buildspec.
+    #[error("`--secondary-artifact` names a part of a buildspec, and none is named")]
+    NoList,
     /// Errors in files.
     #[error("{0}")]
     Problems(String),
@@ -147,8 +160,13 @@ impl Survey {
         environment: &Environment,
     ) -> Result<Survey, Failure> {
         let Project { source, out, settings, mut problems } = Project::open(args, environment)?;
-        let (appspec_path, appspec_source) = find_appspec(&source, args.appspec.as_deref())?;
-        problems.extend(shadowed(&source, &appspec_path));
+        let buildspec = listed::buildspec(&source, file_list, &settings)?;
+        let buildspec_path = buildspec.as_ref().and_then(|buildspec| buildspec.text.name.parse::<BundlePath>().ok());
+        let sources = match buildspec {
+            None => Sources::of_appspec(args, &source, &mut problems)?,
+            Some(buildspec) => Sources::of_buildspec(args, &source, &out, &settings, &buildspec, &mut problems)?,
+        };
+        let Sources { appspec_path, appspec_source, listed } = sources;
         let parsed = appspec::parse(&appspec_source);
         problems.extend(parsed.problems);
         let Some(appspec) = parsed.appspec else {
@@ -156,9 +174,19 @@ impl Survey {
         };
         let recipe = Recipe { settings, appspec_path, appspec_source, appspec };
 
-        let listing = list(&source, &out, &recipe)?;
-        problems.extend(listing.problems.iter().cloned());
-        let (plan, missing) = plan::plan(&recipe, &listing);
+        let (listing, (plan, missing), notes) = match listed {
+            None => {
+                let listing = list(&source, &out, &recipe)?;
+                problems.extend(listing.problems.iter().cloned());
+                let planned = plan::plan(&recipe, &listing);
+                (listing, planned, Vec::new())
+            }
+            Some(Listed { listing, files, artifacts }) => {
+                let who = format!("`{}`", artifacts.source.name);
+                let planned = plan::plan_listed(&recipe, &listing, files, &who);
+                (listing, planned, artifacts.notes)
+            }
+        };
         problems.extend(missing);
         problems.extend(lint::event::lint(&recipe.appspec, &recipe.appspec_source, &problems));
         let scripts = Scripts::read(&source, &recipe, &plan)?;
@@ -181,7 +209,8 @@ impl Survey {
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
         let silence::Judged { problems, silenced } = judged;
-        Ok(Survey { source, out, recipe, plan, compose, deciding, problems, silenced, shellcheck })
+        deciding.extend(buildspec_path);
+        Ok(Survey { source, out, recipe, plan, compose, deciding, problems, silenced, shellcheck, notes })
     }
 
     /// Refuses errors, and with [`Strictness::Strict`] warnings too.
@@ -326,11 +355,7 @@ fn shadowed(source: &Path, chosen: &BundlePath) -> Option<Problem> {
 }
 
 fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> {
-    let below = out.strip_prefix(source).ok().and_then(|below| below.to_str()?.parse::<BundlePath>().ok());
-    let read = |enters: &dyn Fn(&BundlePath) -> bool| {
-        let reach = Reach { source, out: below.as_ref(), exclude: &recipe.settings.exclude, enters };
-        Listing::read(&reach).map_err(|error| Failure::new(Exit::Failed, error))
-    };
+    let read = |enters: &dyn Fn(&BundlePath) -> bool| read_listing(source, out, &recipe.settings, enters);
     let listing = read(&|folder| recipe.enters(folder))?;
     // A link may lead to a folder that nothing names.
     let through_links = listing.entries.iter().any(|(path, kind)| match kind {
@@ -338,6 +363,17 @@ fn list(source: &Path, out: &Path, recipe: &Recipe) -> Result<Listing, Failure> 
         Kind::File { .. } | Kind::Folder | Kind::Special(_) => false,
     });
     if through_links { read(&|_| true) } else { Ok(listing) }
+}
+
+fn read_listing(
+    source: &Path,
+    out: &Path,
+    settings: &Settings,
+    enters: &dyn Fn(&BundlePath) -> bool,
+) -> Result<Listing, Failure> {
+    let below = out.strip_prefix(source).ok().and_then(|below| below.to_str()?.parse::<BundlePath>().ok());
+    let reach = Reach { source, out: below.as_ref(), exclude: &settings.exclude, enters };
+    Listing::read(&reach).map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 fn survey_compose(
@@ -420,12 +456,9 @@ fn silences(
         silences.push(silence);
         problems.extend(wrong);
     };
-    if !settings.allowed.is_empty() {
-        let text = read_text(source, SETTINGS_FILE)?.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
-        for allowed in &settings.allowed {
-            let span = Some(allowed.span.clone());
-            add(Silence::of(&allowed.code, allowed.file.as_deref(), Said::Settings, &text, span));
-        }
+    for allowed in &settings.allowed {
+        let span = Some(allowed.span.clone());
+        add(Silence::of(&allowed.code, allowed.file.as_deref(), Said::Settings, &allowed.source, span));
     }
     let flag = SourceFile::new("--allow", "");
     for allow in lenience.allow {
@@ -434,8 +467,8 @@ fn silences(
     for text in commented {
         silences.extend(Silence::of_comments(text));
     }
-    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
-        if let Some(text) = read_text(source, path.as_str())? {
+    for (_, planned) in plan.files.iter().filter(|(path, _)| is_compose_file(path)) {
+        if let Some(text) = read_text(source, planned.from.as_str())? {
             silences.extend(Silence::of_comments(&text));
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let survey = Survey::of(&args.source, &args.contents.list, lenience, environment)?
         .accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
-    screen.tell(&check::checked(&survey));
+    check::tell(&survey, screen);
     if let Some(warning) = check::without_shellcheck(&survey) {
         screen.tell(&Event::Warned(warning));
     }

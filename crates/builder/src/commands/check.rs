@@ -21,7 +21,7 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
         Lenience { allow: &args.lints.allow, secrets: &args.allow_secret, no_shellcheck: args.lints.no_shellcheck };
     let survey = Survey::of(&args.source, &args.list, lenience, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
-    screen.tell(&checked(&survey));
+    tell(&survey, screen);
     let (identity, mut warnings) = of_commit(&survey, environment);
     warnings.extend(without_shellcheck(&survey));
     for warning in &warnings {
@@ -36,6 +36,7 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
             "bytes": survey.plan.bytes(),
             "files": files,
             "images": identity.map_or_else(Vec::new, |identity| images_to_json(&survey, &identity)),
+            "notes": survey.notes,
             "problems": problems,
             "silenced": survey.silenced.iter().map(Silenced::to_json).collect::<Vec<_>>(),
             "shellcheck": survey.shellcheck.to_string(),
@@ -82,8 +83,15 @@ pub(crate) fn without_shellcheck(survey: &Survey) -> Option<String> {
     }
 }
 
-/// What a survey found, as an event.
-pub(crate) fn checked(survey: &Survey) -> Event {
+/// Tells what a survey found.
+pub(crate) fn tell(survey: &Survey, screen: &Screen) {
+    for note in &survey.notes {
+        screen.tell(&Event::Noted(note.clone()));
+    }
+    screen.tell(&checked(survey));
+}
+
+fn checked(survey: &Survey) -> Event {
     let (errors, warnings) = survey.counts();
     Event::Checked {
         appspec: survey.recipe.appspec_path.to_string(),

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::ApplicationName;
 use serde_json::json;
@@ -12,7 +13,7 @@ use serde_json::json;
 use crate::cli::InitArgs;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::starter::{GIT_IGNORE, SET, Starter, StarterKind};
+use crate::starter::{Ci, GIT_IGNORE, SET, Starter, StarterKind};
 use crate::text_file;
 
 /// Why the starter set could not be written.
@@ -40,7 +41,8 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
     let dir = args.dir.canonicalize().map_err(folder_failed)?;
     let application = application(&dir);
     let (mut written, mut kept) = (Vec::new(), Vec::new());
-    for starter in &SET {
+    let systems = systems(&args.ci, &dir);
+    for starter in SET.iter().chain(systems.iter().map(|ci| ci.starter())) {
         match write(&dir, starter, &application)? {
             Fate::Written => {
                 screen.tell(&Event::Wrote(starter.path.to_owned()));
@@ -53,6 +55,15 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
                     let message = "git would take the artifacts: add a line `/dist/` to .gitignore".to_owned();
                     screen.tell(&Event::Warned(message));
                 }
+                if let Some(ci) = systems.iter().find(|ci| ci.starter().path == starter.path) {
+                    let message = format!(
+                        "`{path}` does not mention longshore; `longshore init --ci {}` in an empty folder writes a sample to copy from",
+                        ci.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+                    );
+                    if !names_longshore(&dir.join(path)) {
+                        screen.tell(&Event::Warned(message));
+                    }
+                }
                 if path != starter.path && path.contains("compose") {
                     let message = format!(
                         "the sample hooks look for `{}`; rename `{path}`, or name it in scripts/project.sh",
@@ -63,8 +74,24 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
             }
         }
     }
-    let text = "\nNext:\n  edit docker-compose*.yml and the top of buildspec.yml\n  git add . && git commit\n  longshore check\n";
-    screen.result(text, &json!({"application": application, "written": written, "kept": kept}))
+    let files: Vec<&str> = systems.iter().map(|ci| ci.starter().path).filter(|path| written.contains(path)).collect();
+    let tops = if files.is_empty() { String::new() } else { format!(" and the top of {}", files.join(" and ")) };
+    let text = format!("\nNext:\n  edit docker-compose*.yml{tops}\n  git add . && git commit\n  longshore check\n");
+    screen.result(&text, &json!({"application": application, "written": written, "kept": kept}))
+}
+
+/// The CI systems that are asked for, else CodeBuild and those that the repository shows signs of.
+fn systems(asked: &[Ci], dir: &Path) -> Vec<Ci> {
+    let shown = |ci: Ci| ci.signs().iter().any(|sign| dir.join(sign).symlink_metadata().is_ok());
+    let wanted = |ci: &Ci| match asked {
+        [] => *ci == Ci::Codebuild || shown(*ci),
+        asked => asked.contains(ci),
+    };
+    Ci::value_variants().iter().copied().filter(wanted).collect()
+}
+
+fn names_longshore(path: &Path) -> bool {
+    text_file::read(path).is_ok_and(|text| String::from_utf8_lossy(&text).contains("longshore"))
 }
 
 /// Whether the `.gitignore` that stands there leaves the artifacts out, as far as a line of it says so. What cannot be read is

@@ -84,7 +84,8 @@ fn outputs_of(artifact: &Artifact, to: &StoreUrl, published: &Published) -> Vec<
         ("url", to.object(&publish::key(manifest)).to_string()),
         ("etag", info.etag.clone()),
     ];
-    outputs.extend(info.version.clone().map(|version| ("version", version)));
+    // Empty where the bucket keeps none, so that no earlier one stays.
+    outputs.push(("version", info.version.clone().unwrap_or_default()));
     outputs.push(("content_digest", manifest.content_digest.to_string()));
     outputs.push(("archive_digest", info.sha256.unwrap_or(artifact.archive_digest).to_string()));
     outputs

@@ -26,6 +26,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Warned(sentence) => {
             return Some(format!("{} {}", painted("warning:", look, "1;33"), visible_lines(sentence)));
         }
+        Event::Noted(sentence) => ("Note", sentence.clone()),
         Event::Packing { .. } | Event::PackedMore(_) | Event::Stored(_) | Event::Fleet(_) | Event::WaitEnded => {
             return None;
         }
@@ -201,6 +202,7 @@ mod tests {
             Event::StoreBack,
             Event::Forgot { host: "web-1".into(), lives: None },
             Event::Forgot { host: "web-1".into(), lives: Some(3) },
+            Event::Noted("`artifacts.name` is not used here".into()),
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

@@ -185,7 +185,7 @@ impl Given<'_> {
 }
 
 /// A name that breaks its rule.
-pub(super) fn name(invalid: InvalidId) -> Wrong {
+pub(super) fn name(invalid: &InvalidId) -> Wrong {
     Wrong::new(format!("the name {}", invalid.why))
 }
 
@@ -299,13 +299,16 @@ pub(super) fn metadata(name: &Word, value: &Word) -> Pair {
     Ok((name.text.clone(), value.text.clone()))
 }
 
-/// `LS320`, or `LS320:docker-compose.dev.yml`.
+/// `LS320`, a code of shellcheck, or one with a file: `LS320:docker-compose.dev.yml`.
 pub(super) fn allowed(word: &Word, source: &Arc<SourceFile>) -> Result<Allowed, Wrong> {
     let (code, file) = match word.text.split_once(':') {
         Some((code, file)) => (code, Some(file)),
         None => (word.text.as_str(), None),
     };
-    let is_code = code.len() == 5 && code.starts_with("LS") && code.bytes().skip(2).all(|b| b.is_ascii_digit());
+    let digits = |prefix: &str, count: usize| {
+        code.strip_prefix(prefix).is_some_and(|rest| rest.len() == count && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_code = digits("LS", 3) || digits("SC", 4);
     if !is_code || file == Some("") {
         return Err(Wrong::new(format!("`{}` names no problem", word.text))
             .fix("write a code, `\"LS320\"`, or a code and a file, `\"LS320:docker-compose.dev.yml\"`"));

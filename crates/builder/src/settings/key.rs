@@ -13,11 +13,22 @@ pub(crate) struct Key {
     pub(crate) variable: Option<&'static str>,
     /// The flag that goes before both.
     pub(crate) flag: Option<&'static str>,
-    /// What holds when nothing is said, in words.
-    pub(crate) default: &'static str,
+    /// What holds when nothing is said.
+    pub(crate) default: Usual,
     /// What is written.
     pub(super) shape: Shape,
     pub(super) slot: Slot,
+}
+
+/// What holds when nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usual {
+    /// Nothing.
+    Nothing,
+    /// A value.
+    Value(&'static str),
+    /// What is found out, in words.
+    Words(&'static str),
 }
 
 /// What a key's value looks like.
@@ -41,6 +52,13 @@ pub(super) enum Slot {
     Group(Take<GroupSettings>),
     /// One of two halves of a store's URL.
     Half,
+}
+
+impl Key {
+    /// What `--set` calls it, when it has no flag of its own.
+    pub(super) fn set_name(&self) -> Option<&'static str> {
+        self.flag?.strip_prefix("--set ")
+    }
 }
 
 impl Shape {
@@ -67,21 +85,48 @@ pub(crate) static KEYS: [Key; 35] = [
         "application",
         "LONGSHORE_APPLICATION",
         Some("--application"),
-        "the name of the repository's folder",
+        Usual::Words("the name of the repository's folder"),
         Shape::Text,
         |to, given| {
-            to.application = given.text(|word| word.text.parse().map_err(given::name));
+            to.application = given.text(|word| word.text.parse().map_err(|invalid| given::name(&invalid)));
         },
     ),
-    top("store", "LONGSHORE_STORE", Some("--to"), "", Shape::Text, |to, given| to.store = given.text(given::store)),
+    top("store", "LONGSHORE_STORE", Some("--to"), Usual::Nothing, Shape::Text, |to, given| {
+        to.store = given.text(given::store);
+    }),
     half("bucket"),
     half("prefix"),
-    top("region", "LONGSHORE_REGION", Some("--region"), "as the AWS CLI finds it", Shape::Text, |to, given| {
-        to.region = given.text(given::region);
-    }),
-    top("build.include", "LONGSHORE_BUILD_INCLUDE", None, "", Shape::List, |to, given| to.include = given.included()),
-    top("build.exclude", "LONGSHORE_BUILD_EXCLUDE", None, "", Shape::List, |to, given| to.exclude = given.rules()),
-    top("build.out", "LONGSHORE_BUILD_OUT", Some("--out"), "dist", Shape::Text, |to, given| {
+    top(
+        "region",
+        "LONGSHORE_REGION",
+        Some("--region"),
+        Usual::Words("as the AWS CLI finds it"),
+        Shape::Text,
+        |to, given| {
+            to.region = given.text(given::region);
+        },
+    ),
+    top(
+        "build.include",
+        "LONGSHORE_BUILD_INCLUDE",
+        Some("--set build.include"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.include = given.included();
+        },
+    ),
+    top(
+        "build.exclude",
+        "LONGSHORE_BUILD_EXCLUDE",
+        Some("--set build.exclude"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.exclude = given.rules();
+        },
+    ),
+    top("build.out", "LONGSHORE_BUILD_OUT", Some("--out"), Usual::Value("dist"), Shape::Text, |to, given| {
         to.out = given
             .text(|word| given::below(word, "folder").map_err(|wrong| wrong.fix("for a folder elsewhere use `--out`")));
     }),
@@ -89,36 +134,43 @@ pub(crate) static KEYS: [Key; 35] = [
         "build.allow_secrets",
         "LONGSHORE_BUILD_ALLOW_SECRETS",
         Some("--allow-secret"),
-        "",
+        Usual::Nothing,
         Shape::List,
         |to, given| {
             to.allow_secrets = given.list(given::filled).unwrap_or_default();
         },
     ),
-    top("build.buildspec", "LONGSHORE_BUILD_BUILDSPEC", Some("--from-buildspec"), "", Shape::Text, |to, given| {
-        to.buildspec = given.text(|word| given::below(word, "file"));
-    }),
-    top("lint.allow", "LONGSHORE_LINT_ALLOW", None, "", Shape::List, |to, given| {
+    top(
+        "build.buildspec",
+        "LONGSHORE_BUILD_BUILDSPEC",
+        Some("--from-buildspec"),
+        Usual::Nothing,
+        Shape::Text,
+        |to, given| {
+            to.buildspec = given.text(|word| given::below(word, "file"));
+        },
+    ),
+    top("lint.allow", "LONGSHORE_LINT_ALLOW", Some("--allow"), Usual::Nothing, Shape::List, |to, given| {
         let source = given.source();
         to.allowed = given.list(|word| given::allowed(word, &source)).unwrap_or_default();
     }),
     Key {
         variable: None,
-        ..top("sign.key", "", Some("--key"), "", Shape::Text, |to, given| {
+        ..top("sign.key", "", Some("--key"), Usual::Nothing, Shape::Text, |to, given| {
             to.sign.key = given.text(given::filled).map(Into::into);
         })
     },
-    top("sign.kms_key", "LONGSHORE_SIGN_KMS_KEY", Some("--kms-key"), "", Shape::Text, |to, given| {
+    top("sign.kms_key", "LONGSHORE_SIGN_KMS_KEY", Some("--kms-key"), Usual::Nothing, Shape::Text, |to, given| {
         to.sign.kms_key = given.text(given::filled);
     }),
-    top("sign.public_keys", "LONGSHORE_PUBLIC_KEY", Some("--public-key"), "", Shape::List, |to, given| {
+    top("sign.public_keys", "LONGSHORE_PUBLIC_KEY", Some("--public-key"), Usual::Nothing, Shape::List, |to, given| {
         to.sign.public_keys = given.list(given::filled).unwrap_or_default();
     }),
     top(
         "upload.encryption",
         "LONGSHORE_UPLOAD_ENCRYPTION",
         Some("--sse"),
-        "as the bucket says",
+        Usual::Words("as the bucket says"),
         Shape::Text,
         |to, given| {
             to.upload.encryption = given.text(given::encryption);
@@ -128,7 +180,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "upload.kms_key",
         "LONGSHORE_UPLOAD_KMS_KEY",
         Some("--sse-kms-key"),
-        "as the bucket says",
+        Usual::Words("as the bucket says"),
         Shape::Text,
         |to, given| {
             to.upload.kms_key = given.text(given::filled);
@@ -138,51 +190,81 @@ pub(crate) static KEYS: [Key; 35] = [
         "upload.storage_class",
         "LONGSHORE_UPLOAD_STORAGE_CLASS",
         Some("--storage-class"),
-        "STANDARD",
+        Usual::Value("STANDARD"),
         Shape::Text,
         |to, given| {
             to.upload.storage_class = given.text(given::storage_class);
         },
     ),
-    top("upload.tags", "LONGSHORE_UPLOAD_TAGS", Some("--tag"), "", Shape::Pairs, |to, given| {
+    top("upload.tags", "LONGSHORE_UPLOAD_TAGS", Some("--tag"), Usual::Nothing, Shape::Pairs, |to, given| {
         to.upload.tags = given.pairs(given::tag, 10).unwrap_or_default();
     }),
-    top("upload.metadata", "LONGSHORE_UPLOAD_METADATA", Some("--metadata"), "", Shape::Pairs, |to, given| {
-        to.upload.metadata = given.pairs(given::metadata, 100).unwrap_or_default();
-    }),
-    group("groups.*.store", "LONGSHORE_STORE", Some("--to"), "`store`", Shape::Text, |to, given| {
+    top(
+        "upload.metadata",
+        "LONGSHORE_UPLOAD_METADATA",
+        Some("--metadata"),
+        Usual::Nothing,
+        Shape::Pairs,
+        |to, given| {
+            to.upload.metadata = given.pairs(given::metadata, 100).unwrap_or_default();
+        },
+    ),
+    group("groups.*.store", "LONGSHORE_STORE", Some("--to"), Usual::Words("`store`"), Shape::Text, |to, given| {
         to.store = given.text(given::store);
     }),
     half("groups.*.bucket"),
     half("groups.*.prefix"),
-    group("groups.*.region", "LONGSHORE_REGION", Some("--region"), "`region`", Shape::Text, |to, given| {
-        to.region = given.text(given::region);
-    }),
-    group("groups.*.with", "LONGSHORE_WITH", Some("--with"), "codedeploy", Shape::Text, |to, given| {
+    group(
+        "groups.*.region",
+        "LONGSHORE_REGION",
+        Some("--region"),
+        Usual::Words("`region`"),
+        Shape::Text,
+        |to, given| {
+            to.region = given.text(given::region);
+        },
+    ),
+    group("groups.*.with", "LONGSHORE_WITH", Some("--with"), Usual::Value("codedeploy"), Shape::Text, |to, given| {
         to.with = given.text(given::word);
     }),
     group(
         "groups.*.compose",
         "LONGSHORE_COMPOSE",
-        None,
-        "docker-compose.<group>.yml, for `prod` docker-compose.yml",
+        Some("--set compose"),
+        Usual::Words("docker-compose.<group>.yml, for `prod` docker-compose.yml"),
         Shape::List,
         |to, given| {
             to.compose = given.list(|word| given::below(word, "file")).unwrap_or_default();
         },
     ),
-    group("groups.*.env_files", "LONGSHORE_ENV_FILES", None, "", Shape::List, |to, given| {
-        to.env_files = given.list(|word| given::below(word, "file")).unwrap_or_default();
+    group(
+        "groups.*.env_files",
+        "LONGSHORE_ENV_FILES",
+        Some("--set env_files"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.env_files = given.list(|word| given::below(word, "file")).unwrap_or_default();
+        },
+    ),
+    group(
+        "groups.*.profiles",
+        "LONGSHORE_PROFILES",
+        Some("--set profiles"),
+        Usual::Nothing,
+        Shape::List,
+        |to, given| {
+            to.profiles = given.list(given::filled).unwrap_or_default();
+        },
+    ),
+    group("groups.*.copies", "LONGSHORE_COPIES", Some("--set copies"), Usual::Value("1"), Shape::Count, |to, given| {
+        to.copies = given.count();
     }),
-    group("groups.*.profiles", "LONGSHORE_PROFILES", None, "", Shape::List, |to, given| {
-        to.profiles = given.list(given::filled).unwrap_or_default();
-    }),
-    group("groups.*.copies", "LONGSHORE_COPIES", None, "1", Shape::Count, |to, given| to.copies = given.count()),
     group(
         "groups.*.codedeploy.application",
         "LONGSHORE_CODEDEPLOY_APPLICATION",
         Some("--codedeploy-application"),
-        "`application`",
+        Usual::Words("`application`"),
         Shape::Text,
         |to, given| to.codedeploy.application = given.text(|word| given::short(word, 100)),
     ),
@@ -190,7 +272,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.deployment_group",
         "LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP",
         Some("--codedeploy-group"),
-        "the group's name",
+        Usual::Words("the group's name"),
         Shape::Text,
         |to, given| to.codedeploy.deployment_group = given.text(|word| given::short(word, 100)),
     ),
@@ -198,7 +280,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.deployment_config",
         "LONGSHORE_CODEDEPLOY_DEPLOYMENT_CONFIG",
         Some("--deployment-config"),
-        "as the deployment group says",
+        Usual::Words("as the deployment group says"),
         Shape::Text,
         |to, given| to.codedeploy.deployment_config = given.text(|word| given::short(word, 100)),
     ),
@@ -206,7 +288,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.file_exists",
         "LONGSHORE_CODEDEPLOY_FILE_EXISTS",
         Some("--file-exists"),
-        "DISALLOW",
+        Usual::Value("DISALLOW"),
         Shape::Text,
         |to, given| to.codedeploy.file_exists = given.text(given::file_exists),
     ),
@@ -214,7 +296,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.ignore_stop_failures",
         "LONGSHORE_CODEDEPLOY_IGNORE_STOP_FAILURES",
         Some("--ignore-stop-failures"),
-        "false",
+        Usual::Value("false"),
         Shape::Flag,
         |to, given| to.codedeploy.ignore_stop_failures = given.flag(),
     ),
@@ -222,7 +304,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.rollback",
         "LONGSHORE_CODEDEPLOY_ROLLBACK",
         Some("--rollback-on"),
-        "as the deployment group says",
+        Usual::Words("as the deployment group says"),
         Shape::List,
         |to, given| to.codedeploy.rollback = given.list(given::word),
     ),
@@ -230,7 +312,7 @@ pub(crate) static KEYS: [Key; 35] = [
         "groups.*.codedeploy.alarms",
         "LONGSHORE_CODEDEPLOY_ALARMS",
         Some("--alarm"),
-        "as the deployment group says",
+        Usual::Words("as the deployment group says"),
         Shape::List,
         |to, given| to.codedeploy.alarms = given.few(|word| given::short(word, 255), 10),
     ),
@@ -240,7 +322,7 @@ const fn top(
     name: &'static str,
     variable: &'static str,
     flag: Option<&'static str>,
-    default: &'static str,
+    default: Usual,
     shape: Shape,
     take: Take<Settings>,
 ) -> Key {
@@ -251,7 +333,7 @@ const fn group(
     name: &'static str,
     variable: &'static str,
     flag: Option<&'static str>,
-    default: &'static str,
+    default: Usual,
     shape: Shape,
     take: Take<GroupSettings>,
 ) -> Key {
@@ -259,5 +341,5 @@ const fn group(
 }
 
 const fn half(name: &'static str) -> Key {
-    Key { name, variable: None, flag: None, default: "", shape: Shape::Text, slot: Slot::Half }
+    Key { name, variable: None, flag: None, default: Usual::Nothing, shape: Shape::Text, slot: Slot::Half }
 }

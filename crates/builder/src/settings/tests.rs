@@ -183,6 +183,25 @@ fn every_mistake_in_the_file_is_shown_at_once() {
     }
 }
 
+#[test]
+fn what_has_no_flag_of_its_own_can_be_set_on_the_command_line() {
+    let environment = Environment::of(&[("LONGSHORE_COPIES", "3"), ("LONGSHORE_BUILD_INCLUDE", "/a/")]);
+    let set = |texts: &[&str]| {
+        let (mut settings, _) = parse(WHOLE);
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let problems = settings.overlay(&environment.clone().with_set(&texts));
+        (settings, render(&problems, Look::Plain))
+    };
+    let (settings, wrong) = set(&["copies=4", "build.include=/b/, *.x=1", "profiles=none"]);
+    assert_eq!(wrong, "");
+    let patterns: Vec<&str> = settings.include.iter().map(|included| included.pattern.as_str()).collect();
+    assert_eq!(patterns, ["/b/", "*.x=1"]);
+    let prod = settings.group(&group("prod"));
+    assert_eq!((prod.copies, prod.profiles), (Some(4), Vec::new()));
+    assert_eq!(settings.origins["groups.*.copies"], Origin::Set);
+    insta::assert_snapshot!(set(&["copies=0", "store=s3://a-b", "copies", "colour=1", "compose=ok.yml,/x"]).1);
+}
+
 fn overlaid(text: &str, variables: &[(&str, &str)]) -> (Settings, Vec<Problem>) {
     let (mut settings, mut problems) = parse(text);
     problems.extend(settings.overlay(&Environment::of(variables)));
@@ -243,4 +262,138 @@ fn every_mistake_in_the_environment_names_its_variable() {
         ],
     );
     insta::assert_snapshot!(render(&problems, Look::Plain));
+}
+
+const SCHEMA: &str = include_str!("../../../../docs/reference/longshore.schema.json");
+const DOCUMENT: &str = include_str!("../../../../docs/reference/longshore-toml.md");
+const STARTER: &str = include_str!("../starter/longshore.toml");
+
+/// The keys of a schema: what has no further properties of its own.
+fn keys_of(schema: &Value, path: &str, keys: &mut Vec<String>) {
+    match (schema["properties"].as_object(), &schema["additionalProperties"]) {
+        (Some(properties), closed) => {
+            assert_eq!(closed, &json!(false), "`{path}` takes unknown keys");
+            for (name, schema) in properties {
+                keys_of(schema, &format!("{path}.{name}"), keys);
+            }
+        }
+        (None, each) if each["properties"].is_object() => keys_of(each, &format!("{path}.*"), keys),
+        (None, _) => {
+            assert!(schema["description"].is_string(), "`{path}` has no description");
+            keys.push(path.trim_start_matches('.').to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_schema_knows_exactly_the_keys_that_the_parser_knows() {
+    let mut documented = Vec::new();
+    keys_of(&serde_json::from_str(SCHEMA).unwrap(), "", &mut documented);
+    assert_eq!(documented, key::KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+}
+
+/// Where a value breaks a schema. Knows the keywords of ours and no other.
+fn broken(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    let length = |value: &Value| match value {
+        Value::String(text) => Some(text.chars().count()),
+        Value::Array(items) => Some(items.len()),
+        Value::Object(pairs) => Some(pairs.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    };
+    for (keyword, rule) in schema.as_object().unwrap() {
+        let holds = match keyword.as_str() {
+            "$schema" | "title" | "description" | "default" => true,
+            "type" => match rule.as_str().unwrap() {
+                "string" => value.is_string(),
+                "array" => value.is_array(),
+                "object" => value.is_object(),
+                "integer" => value.is_i64(),
+                "boolean" => value.is_boolean(),
+                other => panic!("`{other}` is no type of ours"),
+            },
+            "enum" => rule.as_array().unwrap().contains(value),
+            "minimum" => value.as_i64() >= rule.as_i64(),
+            "minLength" => length(value).is_none_or(|length| length >= rule.as_u64().unwrap() as usize),
+            "maxLength" | "maxItems" | "maxProperties" => {
+                length(value).is_none_or(|length| length <= rule.as_u64().unwrap() as usize)
+            }
+            "items" => {
+                let items = value.as_array().map_or(&[][..], Vec::as_slice);
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, item)| broken(rule, item, &format!("{path}[{index}]"), found));
+                true
+            }
+            "properties" => {
+                for (name, schema) in rule.as_object().unwrap() {
+                    value
+                        .get(name)
+                        .into_iter()
+                        .for_each(|value| broken(schema, value, &format!("{path}.{name}"), found));
+                }
+                true
+            }
+            "additionalProperties" => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    match rule {
+                        _ if schema["properties"].get(name).is_some() => {}
+                        Value::Bool(false) => found.push(format!("{path}.{name}: unknown")),
+                        schema => broken(schema, value, &format!("{path}.{name}"), found),
+                    }
+                }
+                true
+            }
+            other => panic!("`{other}` is not checked"),
+        };
+        if !holds {
+            found.push(format!("{path}: {keyword}"));
+        }
+    }
+}
+
+#[test]
+fn what_the_parser_takes_the_schema_takes() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let blocks = DOCUMENT.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let starter = STARTER.replace("@APPLICATION@", "shop");
+    for text in blocks.chain([WHOLE, &starter]) {
+        assert_eq!(parse(text).1, [], "{text}");
+        let mut found = Vec::new();
+        broken(&schema, &toml::from_str(text).unwrap(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new(), "{text}");
+    }
+    for (text, expected) in [
+        ("colour = 1", ".colour: unknown"),
+        ("application = 1", ".application: type"),
+        ("[groups.prod]\ncopies = 0", ".groups.prod.copies: minimum"),
+        ("[groups.prod]\nwith = \"ecs\"", ".groups.prod.with: enum"),
+        ("[groups.prod.codedeploy]\nrollback = [\"always\"]", ".groups.prod.codedeploy.rollback[0]: enum"),
+        ("[upload.tags]\na = 1", ".upload.tags.a: type"),
+    ] {
+        assert_ne!(parse(text).1, [], "{text}");
+        let mut found = Vec::new();
+        broken(&schema, &toml::from_str(text).unwrap(), "", &mut found);
+        assert_eq!(found, [expected], "{text}");
+    }
+}
+
+#[test]
+fn the_document_has_every_key_with_its_flag_its_variable_and_its_default() {
+    let mut table = String::from("| key | flag | variable | default |\n|---|---|---|---|\n");
+    for key in &key::KEYS {
+        let name = key.name.replace('*', "<group>");
+        if matches!(key.slot, key::Slot::Half) {
+            table.push_str(&format!("| `{name}` | as `store` | as `store` | |\n"));
+            continue;
+        }
+        let code = |text: Option<&str>| text.map(|text| format!("`{text}`")).unwrap_or_default();
+        let default = match key.default {
+            key::Usual::Nothing => String::new(),
+            key::Usual::Value(value) => format!("`{value}`"),
+            key::Usual::Words(words) => words.replace('<', "&lt;"),
+        };
+        table.push_str(&format!("| `{name}` | {} | {} | {default} |\n", code(key.flag), code(key.variable)));
+    }
+    assert!(DOCUMENT.contains(&table), "write this into docs/reference/longshore-toml.md:\n{table}");
 }

@@ -38,7 +38,7 @@ impl Scripts {
                 PlannedKind::File { executable, .. } => *executable,
                 PlannedKind::Link(_) => continue,
             };
-            let bytes = read_head(&from.under(source), script::LIMIT)?;
+            let bytes = read_head(&planned.from.under(source), script::LIMIT)?;
             let script = Script { named, appspec: &recipe.appspec_source, bytes, executable };
             scripts.problems.extend(script::lint(&script, recipe.appspec.os));
             let shell = script::shell_of(&script.bytes);

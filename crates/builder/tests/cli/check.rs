@@ -49,6 +49,7 @@ fn check_as_json_lists_the_files() {
         "bytes": 420_246,
         "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
         "images": [],
+        "notes": [],
         "problems": [],
         "silenced": [],
         "shellcheck": "switched off",

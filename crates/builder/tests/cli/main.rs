@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod build;
+mod buildspec;
 mod check;
 mod commit;
+mod config;
 mod group;
 mod init;
 mod inspect;
 mod lints;
 mod output;
+mod outputs;
 mod push;
 mod sandbox;
 mod shellcheck;
