@@ -104,6 +104,8 @@ impl Bench {
             event: None,
             reason: None,
             failed_script: None,
+            stopped: false,
+            restored: false,
             installed: None,
             agent: "0.1.0".to_owned(),
             at: "2026-01-02T03:04:06Z".to_owned(),

@@ -146,6 +146,8 @@ mod tests {
             event: None,
             reason: None,
             failed_script: None,
+            stopped: false,
+            restored: false,
             installed: None,
             agent: "0.1.0".into(),
             at: "2026-01-02T03:04:06Z".into(),

@@ -132,6 +132,7 @@ pub(crate) fn pointer(
         by: signature.by,
         skip: ours.stop.skip.clone(),
         stop_from: ours.stop.from,
+        stop: None,
     }
 }
 
