@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use longshore_core::host_status::HostStatus;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
+use longshore_core::pointer::Pointer;
 
 use crate::commit::Origin;
+use crate::ending::Known;
 use crate::fleet::Standing;
 use crate::pointing::Moved;
 
@@ -128,6 +130,17 @@ pub(crate) enum Event {
         /// Seconds since it wrote last, if it is not silent: it will write again.
         lives: Option<u64>,
     },
+    /// A pointer has a deployment stopped.
+    Stopping(Box<Pointer>),
+    /// A group goes back to what it ran before.
+    GoingBack {
+        /// The deployment that is made again.
+        to: Box<Pointer>,
+        /// How that had ended.
+        ending: Known,
+    },
+    /// An artifact was removed from a store.
+    Removed(String),
 }
 
 /// A host and how far it is.

@@ -1,9 +1,11 @@
 //! The sentences. Pure.
 
 use longshore_core::figures::{painted, plural, size, verb_line};
+use longshore_core::pointer::Pointer;
 use longshore_core::problem::{Look, visible_lines};
 
 use super::sheet::{ago, one_line, progress, span, why};
+use crate::ending::Known;
 use crate::event::{Event, HostSeen};
 use crate::fleet::{LeftOut, Standing};
 use crate::pointing::{How, Moved};
@@ -55,6 +57,18 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Waiting",
             format!("for {deployment} on the hosts of `{group}` of `{application}`, at most {}", span(limit.as_secs())),
         ),
+        Event::Stopping(pointer) => (
+            "Stopping",
+            format!(
+                "{} on the hosts of `{}`, as {} wants it (generation {})",
+                pointer.stop.as_ref().unwrap_or(&pointer.deployment),
+                pointer.group,
+                one_line(&pointer.by),
+                pointer.generation
+            ),
+        ),
+        Event::GoingBack { to, ending } => ("Back", back(to, *ending)),
+        Event::Removed(key) => ("Removed", key.clone()),
         Event::Host(seen) => host(seen),
         Event::StillWaiting { done, under_way, since } => ("Waiting", still(*done, under_way, since.as_secs())),
         Event::StoreLost(why) => {
@@ -90,6 +104,20 @@ fn moved_text(moved: &Moved) -> String {
     )
 }
 
+fn back(to: &Pointer, ending: Known) -> String {
+    let known = match ending {
+        Known::Succeeded => "which succeeded on its hosts",
+        Known::Failed | Known::RolledBack | Known::Stopped => "which did not succeed everywhere",
+        Known::Unfinished | Known::Unknown => "of which nobody knows how it ended",
+    };
+    format!(
+        "to commit {} of deployment {} (generation {}), {known}",
+        to.commit.short(),
+        to.deployment,
+        to.generation
+    )
+}
+
 fn host(seen: &HostSeen) -> (&'static str, String) {
     let name = one_line(&seen.host);
     match seen.standing {
@@ -101,6 +129,7 @@ fn host(seen: &HostSeen) -> (&'static str, String) {
             let event = event.map(|event| format!(" in {}", event.name())).unwrap_or_default();
             ("Failed", format!("{name}{event}{why}"))
         }
+        Standing::Halted => ("Stopped", format!("{name}: {}", progress(seen))),
         Standing::LeftOut(LeftOut::Silent | LeftOut::Stopped | LeftOut::Paused | LeftOut::Unreadable) => {
             ("Warning", format!("{name} is not waited for: {}", progress(seen)))
         }
