@@ -63,6 +63,7 @@ mod starter;
 mod stored;
 mod succession;
 mod survey;
+mod target;
 mod text_file;
 mod waiting;
 
