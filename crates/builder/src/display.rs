@@ -65,6 +65,7 @@ impl Screen {
             Event::StillWaiting { .. }
             | Event::Moved(_)
             | Event::Stopping(_)
+            | Event::Asking(_)
             | Event::GoingBack { .. }
             | Event::Removed(_)
             | Event::Host(_)

@@ -1,6 +1,6 @@
 //! What `push`, `point`, `deploy` and `rollback` have in common: the pointers of groups move, and their hosts are waited for.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -237,7 +237,7 @@ async fn follow(
     let waited = waiting::wait(place, pointer, terms, screen).await;
     let stops = match (&waited.ended, on_interrupt) {
         (Ended::Interrupted, OnInterrupt::Stop) => true,
-        (Ended::Interrupted, OnInterrupt::Ask) => ask(&pointer.deployment).await,
+        (Ended::Interrupted, OnInterrupt::Ask) => ask(&pointer.deployment, screen).await,
         (_, _) => false,
     };
     if !stops {
@@ -261,8 +261,8 @@ async fn follow(
 }
 
 /// Whether whoever sits at the terminal wants the deployment stopped. Another interruption is no.
-async fn ask(deployment: &DeploymentId) -> bool {
-    let _ = write!(io::stderr(), "Stop deployment {deployment}, too? [y/N] ");
+async fn ask(deployment: &DeploymentId, screen: &Screen) -> bool {
+    screen.tell(&Event::Asking(deployment.clone()));
     let (say, answered) = tokio::sync::oneshot::channel();
     // Nobody can take back the question that a terminal was asked, so this thread may outlive it.
     std::thread::spawn(move || {

@@ -67,6 +67,9 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
                 pointer.generation
             ),
         ),
+        Event::Asking(deployment) => {
+            ("Asking", format!("whether {deployment} is to be stopped, too: `y`, or anything else for no"))
+        }
         Event::GoingBack { to, ending } => ("Back", back(to, *ending)),
         Event::Removed(key) => ("Removed", key.clone()),
         Event::Host(seen) => host(seen),
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
     use crate::commit::Origin;
 
-    fn pointer(commit: char) -> longshore_core::pointer::Pointer {
+    fn pointer(commit: char) -> Pointer {
         serde_json::from_value(serde_json::json!({
             "format": 1, "application": "shop", "group": "dev", "generation": 7, "deployment": "d-7",
             "revision": {"key": "shop/a.zip", "etag": "e", "size": 1, "content_digest": "0".repeat(64)},

@@ -10,5 +10,7 @@ mod group;
 mod init;
 mod inspect;
 mod output;
+mod prune;
 mod push;
 mod sandbox;
+mod stored;
