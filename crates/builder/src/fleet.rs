@@ -64,11 +64,7 @@ impl Standing {
     pub(crate) fn is_under_way(self) -> bool {
         match self {
             Standing::Unaware | Standing::Deploying => true,
-            Standing::Succeeded
-            | Standing::Failed
-            | Standing::Halted
-            | Standing::LeftOut(_)
-            | Standing::Ahead => false,
+            Standing::Succeeded | Standing::Failed | Standing::Halted | Standing::LeftOut(_) | Standing::Ahead => false,
         }
     }
 }
@@ -213,7 +209,8 @@ mod tests {
             assert_eq!(standing(&pointer(), Some(&status), age_s), expected, "{case}");
         }
         assert_eq!(standing(&pointer(), None, 0), Standing::LeftOut(LeftOut::Unreadable));
-        for (state, expected) in [(Failed, Standing::Halted), (Refused, Standing::Halted), (Succeeded, Standing::Succeeded)]
+        for (state, expected) in
+            [(Failed, Standing::Halted), (Refused, Standing::Halted), (Succeeded, Standing::Succeeded)]
         {
             let stopped = HostStatus { stopped: true, ..status(state, 8, Some("d-7")) };
             assert_eq!(standing(&pointer(), Some(&stopped), 9999), expected, "{state:?}, stopped");

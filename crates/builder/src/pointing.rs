@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_core::chance;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{self, Pointer, PointerError};
 use longshore_core::store::{Store, StoreError};
@@ -47,6 +47,8 @@ pub(crate) struct Moved {
     pub(crate) how: How,
     /// How many hosts said something of themselves in the group.
     pub(crate) hosts: usize,
+    /// Why it is not written down how the deployment before ended.
+    pub(crate) unwritten: Option<String>,
 }
 
 /// What became of the wish to stop a deployment.
@@ -276,6 +278,7 @@ impl Place<'_> {
                     before: None,
                     how: How::Theirs,
                     hosts: hosts.known().count(),
+                    unwritten: None,
                 });
             }
             let how = succession::decide(current, ours, older);
@@ -285,7 +288,7 @@ impl Place<'_> {
                     return Err(PointError::Older { theirs, ours: Box::new(ours.clone()), raced: attempt > 0 });
                 }
                 (Some(stands), Some(how)) => {
-                    self.keep(stands, &hosts).await?;
+                    self.keep(stands).await?;
                     (stands.pointer.generation, Some(stands.etag.as_str()), how)
                 }
                 (None, _) => (0, None, Move::First),
@@ -299,12 +302,12 @@ impl Place<'_> {
             let pointer = succession::pointer(self.group, generation, ours, how, signature);
             let replaced = self.store.replace_if(&key, &pointer.to_json(), etag).await;
             if replaced.map_err(|source| self.failed(source))?.is_some() {
-                return Ok(Moved {
-                    pointer,
-                    before: stands.map(|stands| stands.pointer),
-                    how: How::Ours(how),
-                    hosts: hosts.known().count(),
-                });
+                let before = stands.map(|stands| stands.pointer);
+                let unwritten = match &before {
+                    Some(before) => self.keep_ended(before, &hosts).await,
+                    None => None,
+                };
+                return Ok(Moved { pointer, before, how: How::Ours(how), hosts: hosts.known().count(), unwritten });
             }
             older = Older::Refused;
             pause(attempt).await;
@@ -326,12 +329,14 @@ impl Place<'_> {
             if current.deployment != *deployment {
                 return Ok(Stopping::MovedOn(Box::new(stands.pointer)));
             }
-            self.keep(&stands, &hosts).await?;
+            self.keep(&stands).await?;
             let highest = self.highest(current.generation).await?.max(highest_seen(&hosts));
             let (generation, at) = (pointer::generation_after(highest), format!("{:.0}", Timestamp::now()));
             let pointer = succession::stopped(current, generation, at, by.to_owned());
             let replaced = self.store.replace_if(&key, &pointer.to_json(), Some(&stands.etag)).await;
             if replaced.map_err(|source| self.failed(source))?.is_some() {
+                // Hosts will say more of it.
+                let _ = self.keep_ended(current, &hosts).await;
                 return Ok(Stopping::Asked(Box::new(pointer)));
             }
             pause(attempt).await;
@@ -339,13 +344,18 @@ impl Place<'_> {
         Err(PointError::Contested { application: self.application.clone(), group: self.group.clone() })
     }
 
-    /// Puts what stands there into the history, and how far the hosts are with it. That somebody else has done so is as good.
-    async fn keep(&self, stands: &Stands, hosts: &Hosts) -> Result<(), PointError> {
+    /// Puts what stands there into the history. That somebody else has done so is as good.
+    async fn keep(&self, stands: &Stands) -> Result<(), PointError> {
         let key = pointer::history_key(self.application, self.group, stands.pointer.generation);
         let kept = self.store.replace_if(&key, &stands.contents, None).await;
-        kept.map_err(|source| self.failed(source))?;
-        let ending = hosts.ending(&stands.pointer, Timestamp::now());
-        self.keep_ending(stands.pointer.generation, ending).await
+        kept.map(drop).map_err(|source| self.failed(source))
+    }
+
+    /// Writes down how far the hosts were with a pointer when they were read last. Why not, if that fails: the pointer has moved, and
+    /// whoever moved it has nothing to do again.
+    async fn keep_ended(&self, before: &Pointer, hosts: &Hosts) -> Option<String> {
+        let ending = hosts.ending(before, Timestamp::now());
+        self.keep_ending(before.generation, ending).await.err().map(|error| chain(&error))
     }
 
     /// How the deployment of a generation is known to have ended.

@@ -120,8 +120,9 @@ impl<'a> At<'a> {
                 application: self.target.application.to_string(),
                 store: self.url.to_string(),
             };
-            return Err(Failure::new(Exit::NotFound, nothing)
-                .hint("`longshore status` shows the groups that the store has; a group begins with its first deployment"));
+            return Err(Failure::new(Exit::NotFound, nothing).hint(
+                "`longshore status` shows the groups that the store has; a group begins with its first deployment",
+            ));
         };
         Ok(stands)
     }

@@ -276,7 +276,8 @@ impl<'a> Follower<'a> {
                 self.halt(mark)?;
             }
             Act::Skip => {
-                let ended = seen.filter(|seen| seen.pointer.deployment == pointer.deployment).and_then(|seen| seen.ended);
+                let ended =
+                    seen.filter(|seen| seen.pointer.deployment == pointer.deployment).and_then(|seen| seen.ended);
                 mark::write(&self.mark, &mark(ended.or_else(|| Some(End::skipped()))))?;
             }
             Act::Adopt => mark::write(&self.mark, &mark(self.end(&pointer.deployment, pointer.is_stopped())))?,

@@ -191,6 +191,10 @@ pub(crate) async fn carry_out(
         match place.go_unless_stopped(stands, &ours, older, &by).await {
             Ok(moved) => {
                 screen.tell(&Event::Moved(Box::new(moved.clone())));
+                if let Some(why) = &moved.unwritten {
+                    let text = format!("how the deployment before ended is not written down: {why}");
+                    screen.tell(&Event::Warned(text));
+                }
                 if moved.hosts == 0 {
                     let text = format!("no host follows group `{group}` of `{}` yet", ours.application);
                     screen.tell(&Event::Warned(text));
@@ -225,7 +229,7 @@ pub(crate) async fn carry_out(
 }
 
 /// Waits for the hosts of a group. Where that is what an interruption means, the deployment is stopped, and its hosts are waited for
-    /// on until the next interruption.
+/// on until the next interruption.
 async fn follow(
     place: Place<'_>,
     pointer: &Pointer,

@@ -93,9 +93,10 @@ fn store_url(args: &PruneArgs, environment: &Environment, settings: &Settings) -
 
 /// The groups to which CodeDeploy deploys: those that are named, and those of the settings.
 fn codedeploy_groups(args: &PruneArgs, settings: &Settings) -> BTreeSet<GroupName> {
-    let of_settings = settings.groups.iter().filter(|(_, group)| {
-        group.with == Some(With::Codedeploy) || group.codedeploy != CodeDeploySettings::default()
-    });
+    let of_settings = settings
+        .groups
+        .iter()
+        .filter(|(_, group)| group.with == Some(With::Codedeploy) || group.codedeploy != CodeDeploySettings::default());
     args.codedeploy_group.iter().chain(of_settings.map(|(name, _)| name)).cloned().collect()
 }
 
@@ -178,9 +179,8 @@ async fn of_group(place: Place<'_>, rollbacks: usize, screen: &Screen) -> Result
     let mut needs = of_hosts(&hosts);
     let Some(present) = present else { return Ok(needs) };
     let wanted = Wanted::of(&hosts);
-    let enough = |found: &[Deployment]| {
-        past::is_known(found) && distinct(found).len() > rollbacks && wanted.is_found_in(found)
-    };
+    let enough =
+        |found: &[Deployment]| past::is_known(found) && distinct(found).len() > rollbacks && wanted.is_found_in(found);
     let deployments = past::read(place, &present, &hosts, enough).await?;
     needs.keys.extend(distinct(&deployments).into_iter().take(rollbacks + 1));
     needs.keys.extend(past::way_back(&deployments).map(|way| way.pointer.revision.key));

@@ -57,8 +57,13 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
         let (text, json) = result(&artifact, &to, &published, None);
         return screen.result(&text, &json);
     }
-    let mut done =
-        runtime.block_on(move_groups(args, &candidate(&artifact, &published, args.moving.stop()), &to, environment, screen))?;
+    let mut done = runtime.block_on(move_groups(
+        args,
+        &candidate(&artifact, &published, args.moving.stop()),
+        &to,
+        environment,
+        screen,
+    ))?;
     let (text, json) = result(&artifact, &to, &published, Some(&done));
     match done.failure.take() {
         None => screen.result(&text, &json),

@@ -113,12 +113,7 @@ fn back(to: &Pointer, ending: Known) -> String {
         Known::Failed | Known::RolledBack | Known::Stopped => "which did not succeed everywhere",
         Known::Unfinished | Known::Unknown => "of which nobody knows how it ended",
     };
-    format!(
-        "to commit {} of deployment {} (generation {}), {known}",
-        to.commit.short(),
-        to.deployment,
-        to.generation
-    )
+    format!("to commit {} of deployment {} (generation {}), {known}", to.commit.short(), to.deployment, to.generation)
 }
 
 fn host(seen: &HostSeen) -> (&'static str, String) {
@@ -169,7 +164,13 @@ mod tests {
     }
 
     fn moved(how: How, before: Option<char>) -> Event {
-        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how, hosts: 1 }))
+        Event::Moved(Box::new(Moved {
+            pointer: pointer('a'),
+            before: before.map(pointer),
+            how,
+            hosts: 1,
+            unwritten: None,
+        }))
     }
 
     fn seen(standing: Standing, event: Option<&str>) -> HostSeen {

@@ -100,8 +100,7 @@ fn detail(deployment: &Deployment, present: &Pointer, hosts: &Hosts, at: &At<'_>
     // What hosts say now is of the present deployment; of an earlier one there is what was written down.
     if present.deployment == *id {
         let now = Timestamp::now();
-        let seen: Vec<_> =
-            hosts.known().map(|(name, host)| waiting::seen(name, host, Some(present), now)).collect();
+        let seen: Vec<_> = hosts.known().map(|(name, host)| waiting::seen(name, host, Some(present), now)).collect();
         if !seen.is_empty() {
             text.push_str(&format!("\n{}", sheet::table(Some(present), &seen)));
         }

@@ -67,8 +67,9 @@ pub(super) async fn find(at: &At<'_>, store: &Store, stands: &Stands, screen: &S
     let deployments = past::read(place, &stands.pointer, &place.hosts().await?, enough).await?;
     let Some(way) = past::way_back(&deployments) else {
         let (application, group) = (at.target.application.clone(), at.target.group.clone());
-        return Err(Failure::new(Exit::NotFound, BackError::NoOther { application, group })
-            .hint("`longshore deployments` shows what the group ran; `longshore point --generation` goes back to any of it"));
+        return Err(Failure::new(Exit::NotFound, BackError::NoOther { application, group }).hint(
+            "`longshore deployments` shows what the group ran; `longshore point --generation` goes back to any of it",
+        ));
     };
     lookup::check(store, &at.url, &way.pointer.revision).await?;
     if way.known != Known::Succeeded {

@@ -48,7 +48,9 @@ pub(super) async fn stop(
     }
     if present.stop.is_none() && has_ended(place, &present).await? {
         let ended = StopError::Ended { deployment, group: at.target.group.clone() };
-        return Err(Failure::new(Exit::Conflict, ended).hint("`longshore rollback` goes back to what the group ran before"));
+        return Err(
+            Failure::new(Exit::Conflict, ended).hint("`longshore rollback` goes back to what the group ran before")
+        );
     }
     if args.rollback {
         let way = rollback::find(at, &store, &stands, screen).await?;

@@ -123,7 +123,8 @@ fn what_a_host_says_it_runs_stays() {
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     };
     let commit = |key: &str| key[5..45].to_owned();
-    let installed = json!({"deployment": "d-R", "commit": null, "content_digest": pointer(2)["revision"]["content_digest"]});
+    let installed =
+        json!({"deployment": "d-R", "commit": null, "content_digest": pointer(2)["revision"]["content_digest"]});
     sandbox.host("web-1", 0, &json!({"generation": 1, "state": "succeeded", "deployment": pointer(1)["deployment"]}));
     sandbox.host("web-2", 0, &json!({"generation": 4, "state": "failed", "installed": installed}));
     sandbox.host("web-3", 99_999, &json!({"commit": commit(&artifacts[3])}));

@@ -20,7 +20,11 @@ fn deployed(sandbox: &Sandbox, epoch: i64, state: Option<&str>) -> Value {
     sandbox.build_at(epoch);
     verb(sandbox, "deploy", &[]).ok();
     if let Some(state) = state {
-        sandbox.host_at("web-1", state, &json!({"restored": state == "failed", "reason": (state == "failed").then_some("no")}));
+        sandbox.host_at(
+            "web-1",
+            state,
+            &json!({"restored": state == "failed", "reason": (state == "failed").then_some("no")}),
+        );
     }
     sandbox.pointer("dev")
 }
@@ -69,11 +73,16 @@ fn an_artifact_can_be_named_and_belongs_to_the_store_that_the_hosts_follow() {
     let pinned = format!("{url}?etag={}", "0".repeat(64));
     let elsewhere = format!("file://{}", sandbox.outside("else/1.zip").display());
     for (url, code, message) in [
-        (&pinned, 8, format!("cannot look for the artifact in `file://[dir]/store/shop/{first}.zip?etag={}`", "0".repeat(64))),
+        (
+            &pinned,
+            8,
+            format!("cannot look for the artifact in `file://[dir]/store/shop/{first}.zip?etag={}`", "0".repeat(64)),
+        ),
         (
             &elsewhere,
             2,
-            "`file://[dir]/else/1.zip` is not in the store `file://[dir]/store`, which the hosts of the group follow".to_owned(),
+            "`file://[dir]/else/1.zip` is not in the store `file://[dir]/store`, which the hosts of the group follow"
+                .to_owned(),
         ),
     ] {
         let told = verb(&sandbox, "deploy", &["--revision", url]).exits(code).json();
@@ -147,7 +156,10 @@ fn a_deployment_that_is_stopped_ends_the_waiting_of_whoever_began_it() {
     let begun = sandbox.pointer("dev");
     let id = begun["deployment"].as_str().unwrap();
     let told = verb(&sandbox, "stop", &["d-OTHER"]).exits(4).json();
-    let other = format!("deployment d-OTHER to `dev` is not under way: the group is at {id} since {}", begun["at"].as_str().unwrap());
+    let other = format!(
+        "deployment d-OTHER to `dev` is not under way: the group is at {id} since {}",
+        begun["at"].as_str().unwrap()
+    );
     assert_eq!(told["error"]["message"], other);
     let stopped = verb(&sandbox, "stop", &[]).ok().json();
     assert_eq!((&stopped["stopped"], &stopped["already"]), (&json!(id), &json!(false)));
@@ -178,7 +190,10 @@ fn a_deployment_that_has_ended_everywhere_is_not_stopped() {
     assert_eq!(told["error"]["message"], message);
     assert_eq!(sandbox.pointer("dev"), begun);
     let told = sandbox.on_store(&["stop", "--with", "store", "--group", "stg"]).exits(7).stderr;
-    assert!(told.starts_with("error: nothing was ever deployed to group `stg` of `shop` in `file://[dir]/store`\n"), "{told}");
+    assert!(
+        told.starts_with("error: nothing was ever deployed to group `stg` of `shop` in `file://[dir]/store`\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -240,7 +255,11 @@ fn deployments_are_listed_with_how_they_ended() {
     ];
     verb(&sandbox, "stop", &[]).ok();
     let stop = sandbox.pointer("dev");
-    sandbox.host_at("web-1", "failed", &json!({"stopped": true, "event": "Install"}));
+    let said = json!({
+        "generation": 4, "deployment": stop["deployment"], "commit": stop["commit"], "state": "failed", "stopped": true,
+        "event": "Install", "heartbeat_s": 86_400,
+    });
+    sandbox.host("web-1", 7200, &said);
     let listed = verb(&sandbox, "deployments", &[]).ok().json();
     let shown: Vec<Value> = listed["deployments"]
         .as_array()
@@ -268,7 +287,9 @@ fn deployments_are_listed_with_how_they_ended() {
             let (id, commit) = (pointer["deployment"].as_str().unwrap(), pointer["commit"].as_str().unwrap());
             text = text.replace(id, &format!("d-{}", number.to_string().repeat(9)));
             text = text.replace(pointer["at"].as_str().unwrap(), "2026-01-02T03:04:06Z");
-            text = text.replace(commit, &number.to_string().repeat(40)).replace(&commit[..12], &number.to_string().repeat(12));
+            text = text
+                .replace(commit, &number.to_string().repeat(40))
+                .replace(&commit[..12], &number.to_string().repeat(12));
         }
         text
     };

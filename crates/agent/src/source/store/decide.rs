@@ -127,7 +127,9 @@ pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known
     let is_again = found.is_stopped() && view.seen.is_some_and(|seen| seen.pointer.deployment == *deployment);
     match known(deployment) {
         // It was made before this generation was ever seen, so it is of something else.
-        Known::Open | Known::Closed if moved && !is_again => Act::Refuse(Refusal::Used { deployment: deployment.clone() }),
+        Known::Open | Known::Closed if moved && !is_again => {
+            Act::Refuse(Refusal::Used { deployment: deployment.clone() })
+        }
         Known::Closed => Act::Adopt,
         Known::Nothing if found.is_stopped() => Act::Skip,
         Known::Nothing | Known::Open if view.paused => Act::Hold,

@@ -144,7 +144,14 @@ impl End {
 
     /// It could not even be written down why.
     pub(super) fn failed(reason: &str) -> End {
-        End { state: HostState::Failed, event: None, reason: Some(one_line(reason)), failed_script: None, stopped: false, restored: false }
+        End {
+            state: HostState::Failed,
+            event: None,
+            reason: Some(one_line(reason)),
+            failed_script: None,
+            stopped: false,
+            restored: false,
+        }
     }
 }
 

@@ -300,7 +300,8 @@ fn an_artifact_can_be_removed_with_what_belongs_to_it_and_nothing_else() {
     let store = Store::Dir(DirStore::new(dir.path().to_owned()));
     let artifact = format!("shop/{}.zip", "0".repeat(40));
     let ours = ["", ".minisig", ".intoto.json"].map(|ending| format!("{artifact}{ending}"));
-    let others = ["groups/shop/dev.json", "history/shop/dev/0000000001.json", "shop/notes.txt", "status/shop/dev/web.json"];
+    let others =
+        ["groups/shop/dev.json", "history/shop/dev/0000000001.json", "shop/notes.txt", "status/shop/dev/web.json"];
     for key in ours.iter().map(String::as_str).chain(others) {
         now(store.replace_if(key, b"{}", None)).unwrap();
     }

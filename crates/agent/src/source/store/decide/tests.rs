@@ -34,7 +34,14 @@ pub(in super::super) fn pointer(generation: u64) -> Pointer {
 
 /// What was seen of generation `generation`, tried or not.
 pub(in super::super) fn mark(generation: u64, state: Option<HostState>) -> Mark {
-    let ended = state.map(|state| End { state, event: None, reason: None, failed_script: None, stopped: false, restored: false });
+    let ended = state.map(|state| End {
+        state,
+        event: None,
+        reason: None,
+        failed_script: None,
+        stopped: false,
+        restored: false,
+    });
     Mark { format: 1, store: "file:///store".to_owned(), etag: "e".to_owned(), pointer: pointer(generation), ended }
 }
 
