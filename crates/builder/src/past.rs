@@ -149,8 +149,11 @@ mod tests {
         Ending::of(pointer, [("web-1", Some(&status), 0)])
     }
 
-    /// Moves, the latest first: generation, deployment, commit, what is stopped, how it ended.
-    fn past(moves: &[(u64, &str, char, Option<&str>, Option<&str>)]) -> Vec<Deployment> {
+    /// A move: generation, deployment, commit, what is stopped, how it ended.
+    type Made<'a> = (u64, &'a str, char, Option<&'a str>, Option<&'a str>);
+
+    /// Moves, the latest first.
+    fn past(moves: &[Made<'_>]) -> Vec<Deployment> {
         let mut past = Past { deployments: Vec::new(), stop: None };
         for (generation, deployment, commit, stop, state) in moves {
             let pointer = pointer(*generation, deployment, *commit, *stop);

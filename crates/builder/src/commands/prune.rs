@@ -27,6 +27,9 @@ use crate::target;
 /// Why nothing, or not all, is removed.
 #[derive(Debug, thiserror::Error)]
 enum PruneError {
+    /// No such folder.
+    #[error("there is no store `{0}`: the folder does not exist")]
+    NoStore(String),
     /// What a group needs is not known.
     #[error("nothing is removed, because nobody can tell what group `{group}` of `{application}` needs")]
     Group { application: ApplicationName, group: GroupName, source: PointError },
@@ -45,6 +48,11 @@ enum PruneError {
 pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let project = Project::open(&target::here())?.accept()?;
     let url = store_url(args, environment, &project.settings)?;
+    if let StoreUrl::Dir(folder) = &url
+        && !folder.is_dir()
+    {
+        return Err(Failure::new(Exit::NotFound, PruneError::NoStore(url.to_string())));
+    }
     let only = match &args.application {
         Some(named) => Some(named.clone()),
         None => Identity::application_of_variable(environment)?,
@@ -331,4 +339,40 @@ fn result(url: &StoreUrl, plan: &PrunePlan, removed: &Removed, yes: bool) -> (St
         "foreign": plan.foreign,
     });
     (text, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cli::Output;
+
+    #[tokio::test]
+    async fn what_a_group_was_moved_to_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let url: StoreUrl = format!("file://{}", folder.path().display()).parse().unwrap();
+        let store = Store::open(&url).await.unwrap();
+        let key = |number: u8| format!("shop/{number:040x}.zip");
+        fs::create_dir(folder.path().join("shop")).unwrap();
+        for number in [1, 2] {
+            fs::write(folder.path().join(key(number)), "bundle").unwrap();
+        }
+        let plan = prune::plan(&store.list("").await.unwrap(), &BTreeMap::new(), 0, None);
+        assert_eq!(plan.removals.len(), 2);
+        let pointer = json!({
+            "format": 1, "application": "shop", "group": "dev", "generation": 1, "deployment": "d-1",
+            "revision": {"key": key(1), "etag": "e", "size": 1, "content_digest": "0".repeat(64)},
+            "commit": "a".repeat(40), "commit_time": 0, "at": "2026-01-02T03:04:06Z", "by": "a@b",
+        });
+        store.replace_if("groups/shop/dev.json", pointer.to_string().as_bytes(), None).await.unwrap();
+        let (mut removed, screen) = (Removed::default(), Screen::new(Output::Text, &Environment::default()));
+        remove(&store, &plan, &mut removed, &screen).await.unwrap();
+        assert_eq!((removed.stayed, removed.keys), (vec![key(1)], vec![key(2)]));
+        assert_eq!(store.list("shop/").await.unwrap().into_iter().map(|it| it.key).collect::<Vec<_>>(), [key(1)]);
+        // One that cannot be read stops everything.
+        fs::write(folder.path().join("groups/shop/dev.json"), "{}").unwrap();
+        let failure = remove(&store, &plan, &mut Removed::default(), &screen).await.unwrap_err();
+        assert_eq!((failure.exit, folder.path().join(key(1)).exists()), (Exit::Conflict, true));
+    }
 }

@@ -16,7 +16,6 @@ use crate::identity::Identity;
 use crate::lookup;
 use crate::outputs;
 use crate::pointing::Place;
-use crate::publish;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
 
@@ -120,11 +119,7 @@ async fn published(
     }
     group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.allow_dirty)?;
     let published = push::publish(&artifact, to, screen).await?;
-    let is_new = match &published {
-        publish::Published::New(_) => true,
-        publish::Published::Already(_) => false,
-    };
-    Ok((push::candidate(&artifact, &published, Stop::default()), is_new))
+    Ok((push::candidate(&artifact, &published, Stop::default()), !published.was_there()))
 }
 
 /// The key of an object in its store: hosts fetch from the store that they follow, and from nowhere else.

@@ -46,7 +46,7 @@ pub(super) async fn stop(
     if deployment != present.deployment {
         return Err(other(at, deployment, &present));
     }
-    if present.stop.is_none() && has_ended(place, &present).await? {
+    if !present.is_stopped() && has_ended(place, &present).await? {
         let ended = StopError::Ended { deployment, group: at.target.group.clone() };
         return Err(
             Failure::new(Exit::Conflict, ended).hint("`longshore rollback` goes back to what the group ran before")
