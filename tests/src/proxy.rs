@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 /// A running proxy. It lives as long as the test's process.
@@ -12,6 +12,7 @@ pub struct Proxy {
     /// Its URL, to use instead of the server's.
     pub url: String,
     cuts: Arc<AtomicUsize>,
+    answered: Arc<AtomicU64>,
     closed: Arc<AtomicBool>,
     down: Arc<AtomicBool>,
 }
@@ -32,22 +33,24 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be had");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let cuts = Arc::new(AtomicUsize::new(0));
+        let answered = Arc::new(AtomicU64::new(0));
         let closed = Arc::new(AtomicBool::new(false));
         let down = Arc::new(AtomicBool::new(false));
-        let proxy = Proxy { url, cuts: cuts.clone(), closed: closed.clone(), down: down.clone() };
+        let proxy =
+            Proxy { url, cuts: cuts.clone(), answered: answered.clone(), closed: closed.clone(), down: down.clone() };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if closed.load(Ordering::SeqCst) || down.load(Ordering::SeqCst) {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(&server) else { return };
-                let (cuts, down) = (cuts.clone(), down.clone());
+                let (cuts, answered, down) = (cuts.clone(), answered.clone(), down.clone());
                 let (mut upstream, mut to_server) = (clone(&client), clone(&server));
                 thread::spawn(move || {
                     let _ = io::copy(&mut upstream, &mut to_server);
                     let _ = to_server.shutdown(Shutdown::Write);
                 });
-                thread::spawn(move || answer(server, client, cut, &cuts, &down));
+                thread::spawn(move || answer(server, client, cut, &cuts, &answered, &down));
             }
         });
         proxy
@@ -63,6 +66,11 @@ impl Proxy {
         self.down.store(down, Ordering::SeqCst);
     }
 
+    /// How many bytes of answers have come through so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::SeqCst)
+    }
+
     /// How many connections it has broken so far.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
@@ -74,7 +82,14 @@ fn clone(stream: &TcpStream) -> TcpStream {
 }
 
 /// Passes the answer on until it ends or is cut.
-fn answer(mut server: TcpStream, mut client: TcpStream, cut: Cut, cuts: &AtomicUsize, down: &AtomicBool) {
+fn answer(
+    mut server: TcpStream,
+    mut client: TcpStream,
+    cut: Cut,
+    cuts: &AtomicUsize,
+    answered: &AtomicU64,
+    down: &AtomicBool,
+) {
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
     loop {
@@ -94,6 +109,7 @@ fn answer(mut server: TcpStream, mut client: TcpStream, cut: Cut, cuts: &AtomicU
         if client.write_all(&buffer[..got]).is_err() {
             break;
         }
+        answered.fetch_add(got as u64, Ordering::SeqCst);
         passed = (passed + got as u64).min(cut.after);
     }
     let _ = server.shutdown(Shutdown::Both);

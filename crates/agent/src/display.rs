@@ -70,9 +70,15 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
         Event::Fetching { .. } | Event::Installing { .. } | Event::EventStarted { .. } | Event::HookOutput { .. } => {
             return None;
         }
-        Event::Fetched { content_digest, commit, files, bytes, elapsed_ms } => {
+        Event::Fetched { content_digest, commit, files, bytes, reused, elapsed_ms } => {
             let commit = commit.as_ref().map(|commit| format!("commit {}, ", commit.short())).unwrap_or_default();
-            let bytes = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+            let bytes = match bytes {
+                Some(bytes) if *reused > 0 => {
+                    format!(", {} of {} over the network", size(bytes.saturating_sub(*reused)), size(*bytes))
+                }
+                Some(bytes) => format!(", {}", size(*bytes)),
+                None => String::new(),
+            };
             let text = format!(
                 "and verified {commit}content {} ({}{bytes} in {})",
                 content_digest.short(),

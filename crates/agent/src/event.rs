@@ -63,6 +63,9 @@ pub enum Event {
         files: usize,
         /// Bytes of the archive, when it is one.
         bytes: Option<u64>,
+        /// Bytes of it that an earlier archive of the host had, so that they were not fetched.
+        #[serde(default, skip_serializing_if = "is_none")]
+        reused: u64,
         /// Milliseconds since the deployment began.
         elapsed_ms: u64,
     },
@@ -202,4 +205,10 @@ pub struct Restored {
     pub to: DeploymentId,
     /// Whether it is back and was started.
     pub succeeded: bool,
+}
+
+/// Nothing worth saying.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
 }

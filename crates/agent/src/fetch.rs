@@ -1,6 +1,7 @@
 //! Revision → verified bundle on this host.
 
 pub mod access;
+mod delta;
 pub mod github;
 
 use std::error::Error;
@@ -12,9 +13,11 @@ use std::time::Duration;
 
 use longshore_core::bundle::{Bundle, Limits, OpenError};
 use longshore_core::digest::Sha256;
+use longshore_core::failure::chain;
 use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
 use self::access::Access;
+use self::delta::{Assembled, Wanted};
 use self::github::{Api, GitHubError};
 use crate::deployment::order::{Order, Revision};
 use crate::github::GitHub;
@@ -25,6 +28,8 @@ use crate::hook::command::BundleSource;
 pub struct Fetched {
     /// The bundle.
     pub bundle: Bundle,
+    /// Bytes of the archive that an earlier one had, so that they were not fetched.
+    pub reused: u64,
     source: BundleSource,
 }
 
@@ -118,13 +123,15 @@ pub struct Request<'a> {
     pub stop: &'a AtomicUsize,
     /// With whose credentials, and over which ways.
     pub access: &'a Access,
+    /// Archives of this host that may hold much of it, the likeliest first.
+    pub earlier: &'a [PathBuf],
 }
 
 impl<'a> Request<'a> {
     /// What an order asks for.
     pub fn of(order: &'a Order, stop: &'a AtomicUsize, access: &'a Access) -> Request<'a> {
         let Order { revision, content_digest, policy, .. } = order;
-        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop, access }
+        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop, access, earlier: &[] }
     }
 }
 
@@ -132,15 +139,29 @@ impl<'a> Request<'a> {
 /// used; a folder is verified where it stands.
 pub fn fetch(request: &Request<'_>, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Fetched, FetchError> {
     let (path, source) = match request.revision {
+        Revision::Object(url) => return object(request, url, to, progress),
         Revision::Local(path) if is_folder(path)? => (path.clone(), BundleSource::Local),
         Revision::Local(path) => {
             fs::copy(path, to).map_err(|source| FetchError::Copy { from: path.clone(), to: to.to_owned(), source })?;
             (to.to_owned(), BundleSource::Local)
         }
-        Revision::Object(url) => (to.to_owned(), download(request, url, to, progress)?),
         Revision::GitHub(github) => (to.to_owned(), download_commit(request, github, to, progress)?),
     };
     open(request, &path, source)
+}
+
+/// Fetches an object, of which an earlier archive may hold much. An archive on a disk may be damaged, so what was made with one
+/// and turns out to be wrong is fetched as a whole.
+fn object(request: &Request<'_>, url: &str, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Fetched, FetchError> {
+    let Downloaded { source, reused } = download(request, url, to, progress)?;
+    match open(request, to, source) {
+        Err(error) if reused > 0 => {
+            tracing::warn!(%url, error = %chain(&error), "fetched again as a whole: it was not right as it was put together");
+            let whole = Request { earlier: &[], ..*request };
+            open(&whole, to, download(&whole, url, to, progress)?.source)
+        }
+        opened => Ok(Fetched { reused, ..opened? }),
+    }
 }
 
 /// Verifies a revision without keeping it: a local one where it stands, an object in a temporary file at `scratch`.
@@ -150,10 +171,7 @@ pub fn look(request: &Request<'_>, scratch: &Path, progress: &(dyn Fn(u64) + Syn
             is_folder(path)?;
             open(request, path, BundleSource::Local)
         }
-        Revision::Object(url) => {
-            let source = download(request, url, scratch, progress)?;
-            open(request, scratch, source)
-        }
+        Revision::Object(url) => object(request, url, scratch, progress),
         Revision::GitHub(github) => {
             let source = download_commit(request, github, scratch, progress)?;
             open(request, scratch, source)
@@ -169,7 +187,7 @@ fn open(request: &Request<'_>, path: &Path, origin: BundleSource) -> Result<Fetc
         Some(expected) if expected != bundle.content_digest => {
             Err(FetchError::Digest { revision: revision(), found: bundle.content_digest, expected })
         }
-        Some(_) | None => Ok(Fetched { bundle, source: origin }),
+        Some(_) | None => Ok(Fetched { bundle, reused: 0, source: origin }),
     }
 }
 
@@ -186,12 +204,18 @@ fn is_folder(path: &Path) -> Result<bool, FetchError> {
     }
 }
 
+/// An object that is here, not opened yet.
+struct Downloaded {
+    source: BundleSource,
+    reused: u64,
+}
+
 fn download(
     request: &Request<'_>,
     url: &str,
     to: &Path,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<BundleSource, FetchError> {
+) -> Result<Downloaded, FetchError> {
     let object: ObjectUrl = url.parse()?;
     let failed = |source| FetchError::Store { url: url.to_owned(), source };
     let mut options = match &object.store {
@@ -202,26 +226,28 @@ fn download(
         StoreUrl::Dir(_) => S3Options::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;
-    let info = runtime.block_on(async {
+    let wanted = Wanted { object: &object, to, earlier: request.earlier, limits: request.limits };
+    let fetched = runtime.block_on(async {
         let fetch = async {
-            match get(&object, &options, to, progress).await {
+            match get(&wanted, &options, progress).await {
                 // As the AWS agent: a bucket may be in another region than the host.
                 Err(StoreError::WrongRegion { region: Some(region), .. }) => {
                     options.region = Some(region);
-                    get(&object, &options, to, progress).await
+                    get(&wanted, &options, progress).await
                 }
                 fetched => fetched,
             }
             .map_err(failed)
         };
         tokio::select! {
-            info = fetch => info,
+            fetched = fetch => fetched,
             () = asked_to_stop(request.stop) => Err(FetchError::Stopped(url.to_owned())),
         }
     });
     // A name of a host that is being looked up holds nobody up who asked to stop.
     runtime.shutdown_background();
-    Ok(source_of(object, info?))
+    let (info, reused) = fetched?;
+    Ok(Downloaded { source: source_of(object, info), reused })
 }
 
 /// The error for an object that does not exist, by the credentials of the environment; `None` when it does, or when nobody can
@@ -247,13 +273,21 @@ pub fn missing(url: &str) -> Option<FetchError> {
     }
 }
 
+/// The object, and how many of its bytes were not fetched.
 async fn get(
-    object: &ObjectUrl,
+    wanted: &Wanted<'_>,
     options: &S3Options,
-    to: &Path,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<ObjectInfo, StoreError> {
-    Store::open_with(&object.store, options).await?.get(object, to, None, progress).await
+) -> Result<(ObjectInfo, u64), StoreError> {
+    let Wanted { object, to, .. } = *wanted;
+    let store = Store::open_with(&object.store, options).await?;
+    if let Store::S3(bucket) = &store {
+        match delta::get(bucket, wanted, progress).await {
+            Ok(Assembled { info, reused }) => return Ok((info, reused)),
+            Err(why) => tracing::debug!(%object, why = %chain(&why), "fetched as a whole"),
+        }
+    }
+    Ok((store.get(object, to, None, progress).await?, 0))
 }
 
 fn download_commit(

@@ -34,6 +34,10 @@ pub(crate) struct Cli {
     /// How the result is written to stdout; talk goes to stderr [env: LONGSHORE_OUTPUT] [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
+    /// Also write what came about into this file, as lines `LONGSHORE_COMMIT=…` for later steps of a CI job; what else stands in it
+    /// stays [env: LONGSHORE_DOTENV]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) dotenv: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -107,6 +111,13 @@ pub(crate) struct SourceArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
+impl SourceArgs {
+    /// The folder that somebody stands in.
+    pub(crate) fn here() -> SourceArgs {
+        SourceArgs { source: PathBuf::from("."), appspec: None, out: None }
+    }
+}
+
 /// Whose artifact it is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IdentityArgs {
@@ -128,6 +139,8 @@ pub(crate) struct IdentityArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) list: FileListArgs,
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
@@ -165,9 +178,9 @@ pub(crate) struct BuildArgs {
     pub(crate) provenance: bool,
 }
 
-/// What goes into an artifact beside what the settings say.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ContentsArgs {
+/// Who says which files go in.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FileListArgs {
     /// Take the file list from the `artifacts` section of this buildspec, below the source folder [env: LONGSHORE_BUILD_BUILDSPEC]
     /// [default: `build.buildspec` of longshore.toml, else the appspec says what goes in]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "buildspec.yml")]
@@ -175,6 +188,13 @@ pub(crate) struct ContentsArgs {
     /// The secondary artifact of the buildspec that is meant
     #[arg(long, value_name = "NAME", requires = "from_buildspec")]
     pub(crate) secondary_artifact: Option<String>,
+}
+
+/// What goes into an artifact beside what the settings say.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContentsArgs {
+    #[command(flatten)]
+    pub(crate) list: FileListArgs,
     /// Pack this file although it looks like a secret; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) allow_secret: Vec<String>,

@@ -25,6 +25,12 @@ impl Environment {
         Environment { variables }
     }
 
+    /// The same with one variable more, where a flag stands for it.
+    pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Environment {
+        self.variables.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        self
+    }
+
     /// The value of a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -85,7 +85,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
-    let environment = Environment::of_process();
+    let environment = Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref());
     let output = match output(cli.output, &environment) {
         Ok(output) => output,
         Err(failure) => {

@@ -1,5 +1,8 @@
 //! What `longshore.toml` and the environment say, before the command line has its word. Parses; does not look at the tree.
 
+mod environment;
+mod given;
+mod key;
 mod parse;
 
 use std::collections::BTreeMap;
@@ -8,8 +11,9 @@ use std::sync::Arc;
 
 use longshore_core::bundle::BundlePath;
 use longshore_core::ids::{ApplicationName, GroupName};
-use longshore_core::problem::{SourceFile, Span};
+use longshore_core::problem::{Problem, SourceFile, Span};
 use longshore_core::store::{S3Upload, StoreUrl};
+use serde_json::Value;
 
 use crate::rules::Rules;
 
@@ -43,8 +47,13 @@ pub(crate) struct Settings {
     pub(crate) upload: S3Upload,
     /// `groups.…`, by name.
     pub(crate) groups: BTreeMap<GroupName, GroupSettings>,
-    /// Where each value comes from, by its key as written above. A value without an entry is a default.
+    /// What the environment says about whichever group a command is about.
+    pub(crate) every_group: GroupSettings,
+    /// Where each value comes from, by its key as written above; `*` is the name of every group. A value without an entry is a
+    /// default.
     pub(crate) origins: BTreeMap<String, Origin>,
+    /// Each value that has an origin, as written.
+    pub(crate) written: BTreeMap<String, Value>,
 }
 
 /// Where a value comes from.
@@ -78,6 +87,8 @@ pub(crate) struct Allowed {
     pub(crate) file: Option<String>,
     /// Where it stands.
     pub(crate) span: Span,
+    /// The file it stands in, or the variable.
+    pub(crate) source: Arc<SourceFile>,
 }
 
 /// `sign`: the key that artifacts are signed with. At most one of the two.
@@ -152,13 +163,42 @@ pub(crate) enum RollbackOn {
     Stop,
 }
 
+/// Whether a problem is about a variable of the environment.
+pub(crate) fn is_of_variable(problem: &Problem) -> bool {
+    problem.source.name.starts_with('$')
+}
+
 impl Settings {
-    /// What holds for a group: its own values, and those of the top where it has none.
+    /// What holds for a group: the environment's values, its own, and those of the top.
     pub(crate) fn group(&self, name: &GroupName) -> GroupSettings {
-        let mut group = self.groups.get(name).cloned().unwrap_or_default();
-        group.store = group.store.or_else(|| self.store.clone());
-        group.region = group.region.or_else(|| self.region.clone());
-        group
+        let over = self.every_group.clone();
+        let own = self.groups.get(name).cloned().unwrap_or_default();
+        // A variable can also say that there is none.
+        let says = |name: &str| self.origins.contains_key(&format!("groups.*.{name}"));
+        GroupSettings {
+            store: over.store.or(own.store).or_else(|| self.store.clone()),
+            region: over.region.or(own.region).or_else(|| self.region.clone()),
+            with: over.with.or(own.with),
+            compose: if says("compose") { over.compose } else { own.compose },
+            env_files: if says("env_files") { over.env_files } else { own.env_files },
+            profiles: if says("profiles") { over.profiles } else { own.profiles },
+            copies: over.copies.or(own.copies),
+            codedeploy: CodeDeploySettings {
+                application: over.codedeploy.application.or(own.codedeploy.application),
+                deployment_group: over.codedeploy.deployment_group.or(own.codedeploy.deployment_group),
+                deployment_config: over.codedeploy.deployment_config.or(own.codedeploy.deployment_config),
+                file_exists: over.codedeploy.file_exists.or(own.codedeploy.file_exists),
+                ignore_stop_failures: over.codedeploy.ignore_stop_failures.or(own.codedeploy.ignore_stop_failures),
+                rollback: over.codedeploy.rollback.or(own.codedeploy.rollback),
+                alarms: over.codedeploy.alarms.or(own.codedeploy.alarms),
+            },
+        }
+    }
+
+    /// Remembers where a value comes from.
+    fn note(&mut self, key: String, origin: Origin, written: Value) {
+        self.origins.insert(key.clone(), origin);
+        self.written.insert(key, written);
     }
 
     /// What holds without a file.
@@ -176,7 +216,12 @@ impl Settings {
             sign: SignSettings::default(),
             upload: S3Upload::default(),
             groups: BTreeMap::new(),
+            every_group: GroupSettings::default(),
             origins: BTreeMap::new(),
+            written: BTreeMap::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

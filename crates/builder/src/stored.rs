@@ -5,7 +5,7 @@ mod deployments;
 mod rollback;
 mod stop;
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::GroupName;
 use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use crate::cli::{CodeDeployArgs, DeployArgs, DeploymentsArgs, RollbackArgs, Stop
 use crate::commands::group::{self, Done};
 use crate::display::Screen;
 use crate::environment::Environment;
+use crate::event::Event;
+use crate::outputs;
 use crate::pointing::{Place, Stands};
 use crate::target::Target;
 
@@ -39,7 +41,7 @@ pub(crate) fn deploy(
     let to = target.store(&args.store, environment)?;
     let deployed = group::runtime()?.block_on(deploy::deploy(args, target, &to, environment, screen))?;
     let (text, json) = deployed.shown(&to);
-    ended(deployed.done, &text, json, screen)
+    ended(deployed.done, &to, (&text, json), environment, screen)
 }
 
 /// `longshore deployments`.
@@ -67,7 +69,7 @@ pub(crate) fn rollback(
     let back = group::runtime()?.block_on(rollback::rollback(args, &at, environment, screen))?;
     let (text, json) = back.shown();
     match back.done {
-        Some(done) => ended(done, &text, json, screen),
+        Some(done) => ended(done, &at.url, (&text, json), environment, screen),
         None => screen.result(&text, &json),
     }
 }
@@ -85,11 +87,24 @@ pub(crate) fn stop(
     screen.result(&text, &json)
 }
 
-/// Shows what was done, also when it did not end well.
-fn ended(mut done: Done, text: &str, json: Value, screen: &Screen) -> Result<(), Failure> {
+/// Shows what was done, also when it did not end well, and tells later steps of the job.
+fn ended(
+    mut done: Done,
+    to: &StoreUrl,
+    (text, json): (&str, Value),
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let outputs = deploy::outputs(&done, to);
     match done.failure.take() {
-        None => screen.result(text, &json),
-        Some(failure) => screen.partial(text, json).and(Err(failure)),
+        None => outputs::conclude(&outputs, text, json, environment, screen),
+        Some(failure) => {
+            // That a host failed says more than that nobody will hear of it.
+            if let Err(unwritten) = outputs::write(environment, &outputs) {
+                screen.tell(&Event::Warned(chain(&*unwritten.error)));
+            }
+            screen.partial(text, json).and(Err(failure))
+        }
     }
 }
 

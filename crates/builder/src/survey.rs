@@ -11,13 +11,14 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
-use crate::cli::SourceArgs;
+use crate::cli::{FileListArgs, SourceArgs};
 use crate::compose;
+use crate::environment::Environment;
 use crate::lint;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
 use crate::recipe::Recipe;
-use crate::settings::{SETTINGS_FILE, Settings};
+use crate::settings::{self, SETTINGS_FILE, Settings};
 use crate::text_file;
 
 /// The folder for artifacts when nothing names one.
@@ -74,8 +75,8 @@ enum SurveyError {
 }
 
 impl Project {
-    /// Opens a source folder and reads its settings.
-    pub(crate) fn open(args: &SourceArgs) -> Result<Project, Failure> {
+    /// Opens a source folder, reads its settings and lays the environment over them.
+    pub(crate) fn open(args: &SourceArgs, environment: &Environment) -> Result<Project, Failure> {
         let open = |source| {
             let exit = if is_missing(&source) { Exit::NotFound } else { Exit::Failed };
             Failure::new(exit, SurveyError::Source { path: args.source.clone(), source })
@@ -83,10 +84,11 @@ impl Project {
         let source = args.source.canonicalize().map_err(open)?;
         // A file here would otherwise show as a missing appspec.
         fs::read_dir(&source).map_err(open)?;
-        let (settings, problems) = match read_text(&source, SETTINGS_FILE)? {
+        let (mut settings, mut problems) = match read_text(&source, SETTINGS_FILE)? {
             Some(text) => Settings::parse(&text),
             None => (Settings::none(), Vec::new()),
         };
+        problems.extend(settings.overlay(environment));
         let out = match (&args.out, &settings.out) {
             (Some(out), _) => resolved(out)?,
             (None, Some(out)) => out.under(&source),
@@ -97,17 +99,27 @@ impl Project {
 
     /// Refuses settings with errors.
     pub(crate) fn accept(self) -> Result<Project, Failure> {
-        if has_errors(&self.problems) {
-            return Err(refusal(&self.problems, SETTINGS_FILE).with_problems(self.problems));
+        if !has_errors(&self.problems) {
+            return Ok(self);
         }
-        Ok(self)
+        let of_variables = self.problems.iter().filter(|problem| settings::is_of_variable(problem)).count();
+        let what = match of_variables {
+            0 => SETTINGS_FILE,
+            all if all == self.problems.len() => "the environment",
+            _ => "the environment, and longshore.toml,",
+        };
+        Err(refusal(&self.problems, what).with_problems(self.problems))
     }
 }
 
 impl Survey {
     /// Looks at everything. The problems of files are in the result, unless there is no appspec to go by.
-    pub(crate) fn of(args: &SourceArgs) -> Result<Survey, Failure> {
-        let Project { source, out, settings, mut problems } = Project::open(args)?;
+    pub(crate) fn of(
+        args: &SourceArgs,
+        file_list: &FileListArgs,
+        environment: &Environment,
+    ) -> Result<Survey, Failure> {
+        let Project { source, out, settings, mut problems } = Project::open(args, environment)?;
         let (appspec_path, appspec_source) = find_appspec(&source, args.appspec.as_deref())?;
         problems.extend(shadowed(&source, &appspec_path));
         let parsed = appspec::parse(&appspec_source);
@@ -187,7 +199,10 @@ fn refusal(problems: &[Problem], what: &str) -> Failure {
         (0, _) => format!("{what} has {warnings_text}"),
         (_, _) => format!("{what} has {errors_text} and {warnings_text}"),
     };
-    Failure::new(Exit::Invalid, SurveyError::Problems(text))
+    let mut errors = problems.iter().filter(|problem| problem.is_error()).peekable();
+    let of_variables = errors.peek().is_some() && errors.all(settings::is_of_variable);
+    let exit = if of_variables { Exit::Usage } else { Exit::Invalid };
+    Failure::new(exit, SurveyError::Problems(text))
 }
 
 fn is_missing(error: &io::Error) -> bool {

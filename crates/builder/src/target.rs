@@ -42,7 +42,7 @@ impl Target {
         source: &SourceArgs,
         environment: &Environment,
     ) -> Result<Target, Failure> {
-        let project = Project::open(source)?.accept()?;
+        let project = Project::open(source, environment)?.accept()?;
         let application = match application {
             Some(name) => name.clone(),
             None => Identity::application_of(environment, &project.source, project.settings.application.as_ref())?,
@@ -73,7 +73,7 @@ impl Target {
         let named = args.to.is_some() || environment.get(group::STORE_VARIABLE).is_some();
         match &self.settings.store {
             Some(url) if !named => Ok(url.clone()),
-            Some(_) | None => group::store_url(args, environment),
+            Some(_) | None => group::store_url(args, environment, &here(), std::slice::from_ref(&self.group)),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod pack;
 mod path;
 
 pub use manifest::{FileKind, Manifest, ManifestError, ManifestFile, ManifestImage, content_digest};
+pub use open::delta;
 pub use open::{Bundle, Entry, EntryKind, Format, Limits, OpenError};
 pub use pack::{PackError, PackFile, PackOptions, Packed, pack};
 pub use path::{BundlePath, InvalidPath};

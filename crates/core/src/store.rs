@@ -22,6 +22,7 @@ use crate::host_status;
 use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
+pub use s3::{Part, S3Store};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.
@@ -141,7 +142,7 @@ impl fmt::Debug for Keys {
 #[derive(Debug)]
 pub enum Store {
     /// A bucket.
-    S3(s3::S3Store),
+    S3(S3Store),
     /// A folder.
     Dir(dir::DirStore),
 }
@@ -156,7 +157,7 @@ impl Store {
     /// The same with some of the settings given.
     pub async fn open_with(url: &StoreUrl, options: &S3Options) -> Result<Store, StoreError> {
         match url {
-            StoreUrl::S3 { bucket, prefix } => Ok(Store::S3(s3::S3Store::open(bucket, prefix, options).await?)),
+            StoreUrl::S3 { bucket, prefix } => Ok(Store::S3(S3Store::open(bucket, prefix, options).await?)),
             StoreUrl::Dir(dir) => Ok(Store::Dir(dir::DirStore::new(dir.clone()))),
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn named_by(
     match revision {
         Revision::Local(_) => {
             let access = Access::default();
-            let request = Request { revision, content_digest: None, limits, stop, access: &access };
+            let request = Request { revision, content_digest: None, limits, stop, access: &access, earlier: &[] };
             let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
             Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::fetch::{self, FetchError, Fetched, Request};
 use crate::hook::command::BundleSource;
 use crate::install::listing::Listing;
 use crate::layout::DeploymentDir;
+use crate::release;
 
 /// A deployment that is ready to change the host.
 pub(super) struct Ready {
@@ -76,6 +77,7 @@ pub(super) fn prepare(
         commit: bundle.manifest.as_ref().map(|manifest| manifest.commit.clone()),
         files: bundle.entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count(),
         bytes: fs::metadata(directory.bundle()).ok().map(|metadata| metadata.len()),
+        reused: fetched.reused,
         elapsed_ms: elapsed(begun),
     });
     refuse_if_stopped(agent)?;
@@ -90,8 +92,10 @@ pub(super) fn prepare(
 
 fn fetch(agent: &Agent, events: &Fanout<Event>, order: &Order, directory: &DeploymentDir) -> Result<Fetched, Failure> {
     let progress = Throttle::default();
+    let earlier = earlier(agent, order);
     let fetched = halting(agent, |halt| {
-        fetch::fetch(&Request::of(order, halt, &agent.access), &directory.bundle(), &|bytes| {
+        let request = Request { earlier: &earlier, ..Request::of(order, halt, &agent.access) };
+        fetch::fetch(&request, &directory.bundle(), &|bytes| {
             if progress.is_due() {
                 events.emit(&Event::Fetching { bytes });
             }
@@ -101,6 +105,15 @@ fn fetch(agent: &Agent, events: &Fanout<Event>, order: &Order, directory: &Deplo
         FetchError::Stopped(_) if handover::is_due(agent) => handover::handed_over(),
         error => refusal::fetch_failure(error),
     })
+}
+
+/// The archives of the group from which much of a new one may be taken. A mark that cannot be read makes a deployment fail
+/// elsewhere, not here.
+fn earlier(agent: &Agent, order: &Order) -> Vec<PathBuf> {
+    let group = &order.group.id;
+    let marks = [release::installed(&agent.layout, group), release::good(&agent.layout, group)];
+    let releases = marks.into_iter().filter_map(|mark| mark.ok().flatten());
+    releases.map(|release| agent.layout.deployment(group, &release.deployment).bundle()).collect()
 }
 
 /// The archive of another deployment of the group, when the order says so and it is still kept. Whatever is wrong with it

@@ -105,7 +105,8 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
     let scratch = tempfile::tempdir().map_err(|error| broken(format!("no temporary folder: {error}"), None))?;
     let limits = Limits::default();
     let (access, stop) = (Access::default(), AtomicUsize::new(0));
-    let request = Request { revision, content_digest: None, limits: &limits, stop: &stop, access: &access };
+    let request =
+        Request { revision, content_digest: None, limits: &limits, stop: &stop, access: &access, earlier: &[] };
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(|error| {
         let told = chain(&error);
         broken(told, refusal::fetch_failure(error).hints.first())

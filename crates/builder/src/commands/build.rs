@@ -20,6 +20,7 @@ use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::{self, Identity};
 use crate::listing::UNFINISHED;
+use crate::outputs;
 use crate::publish::revision_name;
 use crate::survey::{Strictness, Survey};
 
@@ -52,7 +53,8 @@ struct Built {
 
 /// Builds an artifact.
 pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
+    let survey =
+        Survey::of(&args.source, &args.contents.list, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&check::checked(&survey));
     let settings = survey.recipe.settings.application.as_ref();
@@ -63,7 +65,7 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let still = || still(&identity, &survey, &changes);
     let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
     let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
-    show(&built, &changes, &survey.problems, screen)
+    show(&built, &changes, &survey.problems, environment, screen)
 }
 
 /// The files by which the work tree differs from its commit; a refusal unless they are allowed.
@@ -201,7 +203,13 @@ fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
     }
 }
 
-fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen) -> Result<(), Failure> {
+fn show(
+    built: &Built,
+    changes: &[String],
+    problems: &[Problem],
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let Built { path, packed, warnings } = built;
     let manifest = &packed.manifest;
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
@@ -236,5 +244,12 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         "warnings": warnings,
         "problems": problems,
     });
-    screen.result(&text, &json)
+    let outputs = [
+        ("artifact", path.display().to_string()),
+        ("application", manifest.application.to_string()),
+        ("commit", manifest.commit.to_string()),
+        ("content_digest", manifest.content_digest.to_string()),
+        ("archive_digest", packed.archive_digest.to_string()),
+    ];
+    outputs::conclude(&outputs, &text, json, environment, screen)
 }

@@ -14,7 +14,7 @@ use crate::survey::{Strictness, Survey};
 
 /// Checks a source folder.
 pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
+    let survey = Survey::of(&args.source, &args.list, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&checked(&survey));
     let warnings = of_commit(&survey, environment);

@@ -12,7 +12,7 @@ use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::cli::{DeployWaitArgs, OnInterrupt, StoreArgs, WaitArgs};
+use crate::cli::{DeployWaitArgs, OnInterrupt, SourceArgs, StoreArgs, WaitArgs};
 use crate::display::{Screen, sheet};
 use crate::environment::Environment;
 use crate::event::{Event, HostSeen};
@@ -21,6 +21,7 @@ use crate::interrupt::asked_to_stop;
 use crate::pointing::{How, Moved, Place, PointError, Stands, Stopping};
 use crate::signer;
 use crate::succession::{self, Candidate, Move, Older};
+use crate::survey::Project;
 use crate::waiting::{self, Ended, Terms, Waited};
 
 /// The variable that names the store.
@@ -32,6 +33,9 @@ enum GroupError {
     /// No store is named.
     #[error("no store is named")]
     NoStore,
+    /// One command is about one store.
+    #[error("groups `{first}` and `{other}` have different stores in longshore.toml")]
+    SeveralStores { first: GroupName, other: GroupName },
     /// The variable names none.
     #[error("`{STORE_VARIABLE}` holds no store")]
     Variable(#[source] longshore_core::store::InvalidUrl),
@@ -84,16 +88,36 @@ enum GroupError {
     Lost { deployment: DeploymentId, group: GroupName, source: Arc<PointError> },
 }
 
-/// The store that a command is about.
-pub(crate) fn store_url(args: &StoreArgs, environment: &Environment) -> Result<StoreUrl, Failure> {
+/// The store that a command is about: the flag, the variable, else what longshore.toml in the source folder says for the groups.
+/// The file is not looked at when it does not matter.
+pub(crate) fn store_url(
+    args: &StoreArgs,
+    environment: &Environment,
+    source: &SourceArgs,
+    groups: &[GroupName],
+) -> Result<StoreUrl, Failure> {
     if let Some(url) = &args.to {
         return Ok(url.clone());
     }
-    let Some(text) = environment.get(STORE_VARIABLE) else {
-        return Err(Failure::new(Exit::Usage, GroupError::NoStore)
-            .hint(format!("name it with `--to s3://bucket/prefix`, or set `{STORE_VARIABLE}`")));
+    if let Some(text) = environment.get(STORE_VARIABLE) {
+        return text.parse().map_err(|invalid| Failure::new(Exit::Usage, GroupError::Variable(invalid)));
+    }
+    let settings = Project::open(source, environment)?.accept()?.settings;
+    let mut named = groups.iter().map(|group| (group, settings.group(group).store));
+    let Some((first, url)) = named.next() else {
+        return settings.store.ok_or_else(no_store);
     };
-    text.parse().map_err(|invalid| Failure::new(Exit::Usage, GroupError::Variable(invalid)))
+    if let Some((other, _)) = named.find(|(_, other)| *other != url) {
+        let several = GroupError::SeveralStores { first: first.clone(), other: other.clone() };
+        return Err(Failure::new(Exit::Usage, several).hint("run the command once for each of them"));
+    }
+    url.ok_or_else(no_store)
+}
+
+fn no_store() -> Failure {
+    Failure::new(Exit::Usage, GroupError::NoStore).hint(format!(
+        "name it with `--to s3://bucket/prefix`, write `store = \"s3://bucket/prefix\"` into longshore.toml, or set `{STORE_VARIABLE}`"
+    ))
 }
 
 /// What runs everything that waits for a store.
@@ -282,9 +306,10 @@ async fn ask(deployment: &DeploymentId, screen: &Screen) -> bool {
 }
 
 impl Done {
-    /// Where the groups stand now.
-    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
-        self.groups.iter().map(|(moved, _)| &moved.pointer)
+    /// The first group's deployment, and how it ended as far as somebody waited.
+    pub(crate) fn first(&self) -> Option<(&Pointer, &'static str)> {
+        let (moved, waited) = self.groups.first()?;
+        Some((&moved.pointer, waited.as_ref().map_or("created", ended_word)))
     }
 
     /// For people: each group, and its hosts when they were waited for. Why some failed was told when they did.
@@ -326,7 +351,12 @@ impl Done {
 }
 
 fn waited_json(waited: &Waited) -> Value {
-    let ended = match &waited.ended {
+    let hosts: Vec<Value> = waited.hosts.iter().map(sheet::host_json).collect();
+    json!({"ended": ended_word(waited), "hosts": hosts})
+}
+
+fn ended_word(waited: &Waited) -> &'static str {
+    match &waited.ended {
         Ended::Succeeded => "succeeded",
         Ended::Failed if is_rolled_back(waited) => "rolled_back",
         Ended::Failed => "failed",
@@ -336,8 +366,7 @@ fn waited_json(waited: &Waited) -> Value {
         Ended::Superseded(_) => "superseded",
         Ended::Interrupted => "interrupted",
         Ended::Lost(_) => "lost",
-    };
-    json!({"ended": ended, "hosts": waited.hosts.iter().map(sheet::host_json).collect::<Vec<_>>()})
+    }
 }
 
 /// Whether the last good release came back wherever the deployment failed.

@@ -1,7 +1,5 @@
 //! `longshore point`.
 
-use std::path::PathBuf;
-
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::store::{Store, StoreUrl};
@@ -36,7 +34,7 @@ enum BackError {
 
 /// Moves groups to an artifact that is published.
 pub(crate) fn run(args: &PointArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment)?;
+    let to = group::store_url(&args.store, environment, &SourceArgs::here(), &args.group)?;
     let mut done = group::runtime()?.block_on(move_groups(args, &to, environment, screen))?;
     let (text, json) = (done.text(), json!({"groups": done.json()}));
     match done.failure.take() {
@@ -136,8 +134,7 @@ fn application(args: &PointArgs, environment: &Environment) -> Result<Applicatio
     if let Some(named) = named(args, environment)? {
         return Ok(named);
     }
-    let here = SourceArgs { source: PathBuf::from("."), appspec: None, out: None };
-    let project = Project::open(&here)?.accept()?;
+    let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
     let settings = project.settings.application.as_ref();
     Identity::application_of(environment, &project.source, settings)
 }

@@ -46,8 +46,8 @@ enum PruneError {
 
 /// Removes old artifacts, or shows which.
 pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let project = Project::open(&target::here())?.accept()?;
-    let url = store_url(args, environment, &project.settings)?;
+    let project = Project::open(&target::here(), environment)?.accept()?;
+    let url = group::store_url(&args.store, environment, &target::here(), &[])?;
     if let StoreUrl::Dir(folder) = &url
         && !folder.is_dir()
     {
@@ -87,15 +87,6 @@ async fn prune(
     match ended {
         Ok(()) => screen.result(&text, &json),
         Err(failure) => screen.partial(&text, json).and(Err(failure)),
-    }
-}
-
-/// The store: what is named on the command line, in the environment, or in the settings.
-fn store_url(args: &PruneArgs, environment: &Environment, settings: &Settings) -> Result<StoreUrl, Failure> {
-    let named = args.store.to.is_some() || environment.get(group::STORE_VARIABLE).is_some();
-    match &settings.store {
-        Some(url) if !named => Ok(url.clone()),
-        Some(_) | None => group::store_url(&args.store, environment),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::quoted;
 use longshore_core::pointer::PointedRevision;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
@@ -17,6 +17,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::outputs;
 use crate::pointing::Place;
 use crate::publish::{self, Artifact, PublishError, Published};
 use crate::succession::{Candidate, Older, Stop};
@@ -41,7 +42,7 @@ enum PushError {
 
 /// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment)?;
+    let to = group::store_url(&args.store, environment, &args.source, &args.group)?;
     let path = match &args.bundle {
         Some(path) => path.clone(),
         None => built(&args.source, &args.identity, environment, screen)?,
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let published = runtime.block_on(publish(&artifact, &to, screen))?;
     if args.group.is_empty() {
         let (text, json) = result(&artifact, &to, &published, None);
-        return screen.result(&text, &json);
+        return outputs::conclude(&outputs_of(&artifact, &to, &published), &text, json, environment, screen);
     }
     let mut done = runtime.block_on(move_groups(
         args,
@@ -65,10 +66,33 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
         screen,
     ))?;
     let (text, json) = result(&artifact, &to, &published, Some(&done));
+    let outputs = outputs_of(&artifact, &to, &published);
     match done.failure.take() {
-        None => screen.result(&text, &json),
-        Some(failure) => screen.partial(&text, json).and(Err(failure)),
+        None => outputs::conclude(&outputs, &text, json, environment, screen),
+        Some(failure) => {
+            // That a host failed says more than that nobody will hear of it.
+            if let Err(unwritten) = outputs::write(environment, &outputs) {
+                screen.tell(&Event::Warned(chain(&*unwritten.error)));
+            }
+            screen.partial(&text, json).and(Err(failure))
+        }
     }
+}
+
+/// What later steps of a CI job learn.
+fn outputs_of(artifact: &Artifact, to: &StoreUrl, published: &Published) -> Vec<(&'static str, String)> {
+    let (manifest, info) = (&artifact.manifest, published.info());
+    let mut outputs = vec![
+        ("artifact", artifact.path.display().to_string()),
+        ("application", manifest.application.to_string()),
+        ("commit", manifest.commit.to_string()),
+        ("url", to.object(&publish::key(manifest)).to_string()),
+        ("etag", info.etag.clone()),
+    ];
+    outputs.extend(info.version.clone().map(|version| ("version", version)));
+    outputs.push(("content_digest", manifest.content_digest.to_string()));
+    outputs.push(("archive_digest", info.sha256.unwrap_or(artifact.archive_digest).to_string()));
+    outputs
 }
 
 /// What groups should run.
@@ -114,7 +138,7 @@ fn built(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<PathBuf, Failure> {
-    let project = Project::open(source)?.accept()?;
+    let project = Project::open(source, environment)?.accept()?;
     let identity = Identity::of(identity, environment, &project.source, project.settings.application.as_ref())?;
     tell(&identity.chosen, screen);
     built_of(&project, &identity)

@@ -12,7 +12,7 @@ use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
 use super::group;
-use crate::cli::StatusArgs;
+use crate::cli::{SourceArgs, StatusArgs};
 use crate::display::{Screen, sheet};
 use crate::environment::Environment;
 use crate::event::{Event, HostSeen};
@@ -52,7 +52,7 @@ struct Group {
 
 /// Shows groups and their hosts.
 pub(crate) fn run(args: &StatusArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let url = group::store_url(&args.store, environment)?;
+    let url = group::store_url(&args.store, environment, &SourceArgs::here(), args.group.as_slice())?;
     let named = match &args.application {
         Some(named) => Some(named.clone()),
         None => Identity::application_of_variable(environment)?,

@@ -14,7 +14,6 @@ use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::lookup;
-use crate::outputs;
 use crate::pointing::Place;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
@@ -51,19 +50,18 @@ pub(super) async fn deploy(
     let older = if args.allow_older { Older::Allowed } else { Older::Refused };
     let step = Step { group, stands, ours: ours.clone(), older };
     let done = group::carry_out(&store, to, vec![step], &Patience::from(&args.waiting), environment, screen).await?;
-    told(&done, &ours, to, environment)?;
     Ok(Deployed { ours, published, done })
 }
 
 /// What later steps of the job learn.
-pub(super) fn told(done: &Done, ours: &Candidate, to: &StoreUrl, environment: &Environment) -> Result<(), Failure> {
-    let Some(pointer) = done.pointers().next() else { return Ok(()) };
-    let outputs = [
-        ("deployment", pointer.deployment.to_string()),
-        ("revision", pinned(ours, to).to_string()),
-        ("commit", ours.commit.to_string()),
-    ];
-    outputs::write(environment, &outputs)
+pub(super) fn outputs(done: &Done, to: &StoreUrl) -> Vec<(&'static str, String)> {
+    let Some((pointer, status)) = done.first() else { return Vec::new() };
+    vec![
+        ("deployment_id", pointer.deployment.to_string()),
+        ("deployment_status", status.to_owned()),
+        ("commit", pointer.commit.to_string()),
+        ("url", to.object(&pointer.revision.key).to_string()),
+    ]
 }
 
 fn pinned(ours: &Candidate, to: &StoreUrl) -> ObjectUrl {

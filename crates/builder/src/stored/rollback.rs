@@ -7,7 +7,6 @@ use longshore_core::store::Store;
 use serde_json::{Value, json};
 
 use super::At;
-use super::deploy::told;
 use crate::cli::RollbackArgs;
 use crate::commands::group::{self, Done, Patience, Step};
 use crate::display::Screen;
@@ -53,9 +52,7 @@ pub(super) async fn rollback(
     } else {
         let step = step(at, &way.pointer, stands, None);
         let patience = Patience::from(&args.waiting);
-        let done = group::carry_out(&store, &at.url, vec![step], &patience, environment, screen).await?;
-        told(&done, &Candidate::from(&way.pointer), &at.url, environment)?;
-        Some(done)
+        Some(group::carry_out(&store, &at.url, vec![step], &patience, environment, screen).await?)
     };
     Ok(Back { way, heading: at.heading(), done })
 }

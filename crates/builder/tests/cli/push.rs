@@ -132,7 +132,7 @@ fn a_store_that_is_none_is_refused_before_anything_is_read() {
     sandbox_usage(&["push"]);
     let sandbox = Sandbox::shop();
     let told = sandbox.run(&["status"]).exits(2).stderr;
-    let error = "error: no store is named\n\nhint: name it with `--to s3://bucket/prefix`, or set `LONGSHORE_STORE`\n";
+    let error = "error: no store is named\n\nhint: name it with `--to s3://bucket/prefix`, write `store = \"s3://bucket/prefix\"` into longshore.toml, or set `LONGSHORE_STORE`\n";
     assert_eq!(told, error);
     let told = sandbox.env("LONGSHORE_STORE", "ftp://x").run(&["status"]).exits(2).stderr;
     let error = "error: `LONGSHORE_STORE` holds no store\n  caused by: `ftp://x` has a scheme that is neither `s3` nor `file`\n";

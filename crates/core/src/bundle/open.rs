@@ -1,6 +1,7 @@
 //! zip, tar, tgz, or a folder → verified [`Bundle`]. Treats every archive as hostile: everything is read, inflated, counted
 //! and hashed once before a single byte is written. Installs nothing.
 
+pub mod delta;
 mod directory;
 mod error;
 mod folder;

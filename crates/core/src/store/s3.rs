@@ -5,6 +5,8 @@ mod download;
 mod refusal;
 mod upload;
 
+pub use download::Part;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -139,7 +139,14 @@ fn a_fetch_shows_its_bytes_and_the_rate_of_the_last_seconds() {
         "a fetch that stands still"
     );
     live.take(
-        &Event::Fetched { content_digest: Sha256::of(b""), commit: None, files: 1, bytes: None, elapsed_ms: 1 },
+        &Event::Fetched {
+            content_digest: Sha256::of(b""),
+            commit: None,
+            files: 1,
+            bytes: None,
+            reused: 0,
+            elapsed_ms: 1,
+        },
         seconds(16),
     );
     assert_eq!(shown(&live, WIDE, 16).lines().next(), Some("   preparing verify, unpack, plan"));

@@ -70,15 +70,22 @@ impl Rotated {
     }
 
     fn open(&self) -> io::Result<File> {
+        match self.open_or_create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.was_open => {
+                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                self.open_or_create()
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_or_create(&self) -> io::Result<File> {
         match self.create() {
+            // Somebody else was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 File::options().append(true).create(true).open(&self.path)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.was_open => {
-                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                self.create()
-            }
-            opened => opened,
+            created => created,
         }
     }
 

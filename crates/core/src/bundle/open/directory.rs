@@ -34,6 +34,8 @@ pub(super) struct Record {
     pub(super) modified: i64,
     /// External attributes.
     pub(super) attributes: u32,
+    /// Flags, method, time and checksum as bytes: the local header repeats them.
+    pub(super) repeated: [u8; 12],
     host: u8,
 }
 
@@ -67,6 +69,11 @@ pub(super) fn read(file: &File, length: u64, limits: &Limits) -> Result<(Vec<Rec
         return Err(archive("the central directory has more entries than it says"));
     }
     Ok((records, end.offset))
+}
+
+/// Where the central directory begins.
+pub(super) fn begin(file: &File, length: u64) -> Result<u64, OpenError> {
+    Ok(end(file, length)?.offset)
 }
 
 fn end(file: &File, length: u64) -> Result<End, OpenError> {
@@ -159,6 +166,7 @@ fn record(reader: &mut impl Read) -> Result<Record, OpenError> {
         header: u32_at(&fixed, 42).into(),
         modified: dos_time::decode(u16_at(&fixed, 14), u16_at(&fixed, 12)),
         attributes: u32_at(&fixed, 38),
+        repeated: std::array::from_fn(|at| fixed[8 + at]),
         host: fixed[5],
         name,
     };

@@ -1,6 +1,8 @@
 //! Fetching an object into a file: one stream, resumed by range after a broken connection, verified before it gets its
 //! name.
 
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -11,7 +13,9 @@ use super::super::temporary::Temporary;
 use super::super::url::{check_key, join_key};
 use super::super::{Cause, ObjectInfo, ObjectUrl, StoreError, StoreUrl, Verb};
 use super::refusal::{self, Asked, Refusal};
-use super::{META_CONTENT_DIGEST, META_SHA256, S3Store, bytes, meta, pause, quoted, unquoted, version};
+use super::{
+    META_CONTENT_DIGEST, META_SHA256, S3Store, bytes, info_of_head, meta, pause, quoted, small, unquoted, version,
+};
 use crate::digest::{Hasher, Sha256};
 
 /// How often in a row a connection may break without a single new byte.
@@ -41,11 +45,7 @@ impl S3Store {
         expect: Option<Sha256>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<ObjectInfo, StoreError> {
-        let StoreUrl::S3 { bucket, prefix } = &object.store else {
-            return Err(StoreError::OtherStore { object: object.to_string() });
-        };
-        let key = join_key(prefix, &object.key);
-        check_key(&key)?;
+        let (bucket, key) = whole(object)?;
         let cannot_write = |source| StoreError::File { verb: Verb::Write, path: to.to_owned(), source };
         let temporary = Temporary::beside(to);
         let mut file =
@@ -63,6 +63,112 @@ impl S3Store {
         temporary.rename(to).map_err(cannot_write)?;
         Ok(ObjectInfo { sha256: Some(found), ..info })
     }
+}
+
+/// A part of an object.
+#[derive(Debug, Clone)]
+pub struct Part<'a> {
+    /// The object.
+    pub object: &'a ObjectUrl,
+    /// What [`S3Store::look`] said of it.
+    pub info: &'a ObjectInfo,
+    /// Its bytes, from and up to.
+    pub bytes: Range<u64>,
+}
+
+impl S3Store {
+    /// What is known of an object by its URL, whose bucket need not be that of this store. Refuses an object whose ETag is not
+    /// that of the URL. `None` when it does not exist.
+    pub async fn look(&self, object: &ObjectUrl) -> Result<Option<ObjectInfo>, StoreError> {
+        let (bucket, key) = whole(object)?;
+        let request = self.client.head_object().bucket(bucket).key(&key).set_version_id(object.version.clone());
+        let info = match request.customize().config_override(small()).send().await {
+            Ok(output) => info_of_head(&output),
+            Err(error) => {
+                let asked = Asked { verb: Verb::Read, bucket, place: object.to_string(), store: self };
+                return match asked.refusal(&error) {
+                    Refusal::NotFound => Ok(None),
+                    refusal => Err(asked.unexpected(refusal)),
+                };
+            }
+        };
+        match object.etag.clone().filter(|expected| *expected != info.etag) {
+            Some(expected) => Err(StoreError::OtherEtag { place: object.to_string(), expected, found: info.etag }),
+            None => Ok(Some(info)),
+        }
+    }
+
+    /// Fetches a part of an object into the same place of `file`, which stands at `path`, in as many connections as it takes.
+    /// Refuses an object that is no longer the one that was looked at. Verifies nothing else: a digest is about the whole.
+    /// `progress` is told how many more bytes are there.
+    pub async fn get_part(
+        &self,
+        part: &Part<'_>,
+        file: &std::fs::File,
+        path: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), StoreError> {
+        let Part { object, info, bytes: part } = part;
+        let cannot_write = |source| StoreError::File { verb: Verb::Write, path: path.to_owned(), source };
+        let (bucket, key) = whole(object)?;
+        let asked = Asked { verb: Verb::Read, bucket, place: object.to_string(), store: self };
+        let version = info.version.clone().or_else(|| object.version.clone());
+        let (mut at, mut breaks, mut fruitless) = (part.start, 0, 0);
+        while at < part.end {
+            let before = at;
+            let request = self.client.get_object().bucket(bucket).key(&key).set_version_id(version.clone());
+            let request = request.if_match(quoted(&info.etag)).range(format!("bytes={at}-{}", part.end - 1));
+            let source = match request.send().await {
+                Ok(mut answer) => {
+                    let expected = format!("bytes {at}-");
+                    if !answer.content_range().is_some_and(|range| range.starts_with(&expected)) {
+                        return Err(asked.unexpected(Refusal::Range));
+                    }
+                    loop {
+                        match answer.body.try_next().await {
+                            Ok(Some(chunk)) => {
+                                let room = usize::try_from(part.end - at).unwrap_or(usize::MAX);
+                                let chunk = &chunk[..chunk.len().min(room)];
+                                file.write_all_at(chunk, at).map_err(cannot_write)?;
+                                at += chunk.len() as u64;
+                                progress(chunk.len() as u64);
+                            }
+                            Ok(None) => break Cause("the server closed the connection early".to_owned()),
+                            Err(error) => break refusal::deepest(&error),
+                        }
+                    }
+                }
+                Err(error) => match asked.refusal(&error) {
+                    Refusal::Precondition | Refusal::Range => return Err(StoreError::Replaced { place: asked.place }),
+                    refusal => match asked.unexpected(refusal) {
+                        StoreError::Unreachable { source, .. } => source,
+                        error => return Err(error),
+                    },
+                },
+            };
+            if at == part.end {
+                break;
+            }
+            breaks += 1;
+            fruitless = if at > before { 1 } else { fruitless + 1 };
+            if fruitless > FRUITLESS || breaks > BREAKS {
+                let (received, size) = (at - part.start, part.end - part.start);
+                return Err(StoreError::Broken { place: object.to_string(), times: breaks, received, size, source });
+            }
+            pause(fruitless).await;
+        }
+        Ok(())
+    }
+}
+
+/// Bucket and whole key of an object in S3.
+fn whole(object: &ObjectUrl) -> Result<(&str, String), StoreError> {
+    let StoreUrl::S3 { bucket, prefix } = &object.store else {
+        return Err(StoreError::OtherStore { object: object.to_string() });
+    };
+    let key = join_key(prefix, &object.key);
+    check_key(&key)?;
+    Ok((bucket, key))
 }
 
 impl Download<'_> {
