@@ -92,6 +92,28 @@ fn an_artifact_can_be_named_and_belongs_to_the_store_that_the_hosts_follow() {
 }
 
 #[test]
+fn a_project_says_who_deploys_and_where_to_and_a_job_learns_what_came_of_it() {
+    let sandbox = shop();
+    let settings =
+        format!("application = \"shop\"\n\n[groups.dev]\nwith = \"store\"\nstore = \"{}\"\n", sandbox.store());
+    sandbox.write("longshore.toml", &settings);
+    sandbox.build_at(1_800_000_000);
+    let outputs = sandbox.outside("outputs");
+    let (path, commit) = (outputs.display().to_string(), sandbox.head());
+    let sandbox = sandbox.env("GITHUB_OUTPUT", &path);
+    sandbox.run(&["deploy", "--group", "dev"]).ok();
+    let id = sandbox.pointer("dev")["deployment"].as_str().unwrap().to_owned();
+    let written = fs::read_to_string(&outputs).unwrap();
+    for value in [id.as_str(), "created", &commit, &format!("{}/shop/{commit}.zip", sandbox.store())] {
+        assert!(written.contains(value), "{value} is missing in:\n{written}");
+    }
+    for verb in ["deployments", "stop"] {
+        let ran = sandbox.run(&[verb, "--group", "dev"]).ok();
+        assert!(ran.stdout.contains(&id), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn what_only_codedeploy_understands_is_refused_by_name() {
     let sandbox = shop();
     let options = ["--deployment-config", "X", "--no-alarms", "--region", "eu-west-1"];
