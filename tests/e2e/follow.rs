@@ -75,7 +75,11 @@ impl Ci {
     }
 
     fn build_at(&self, version: &str, check: &str, time: &str) -> String {
-        self.write("start.sh", &script(version));
+        self.build_of(version, "", check, time)
+    }
+
+    fn build_of(&self, version: &str, start: &str, check: &str, time: &str) -> String {
+        self.write("start.sh", &(script(version) + start));
         self.write("check.sh", &(script(version) + check));
         self.git(&["add", "--all"], "");
         self.git(&["commit", "--quiet", "--message", version], time);
@@ -219,7 +223,7 @@ fn two_hosts_follow_a_group_through_a_good_release_a_bad_one_and_a_store_that_go
 
     // It fails on one of them, and the wait says why.
     ci.build("two", "case $host in *web-2) echo no answer from :8080 >&2; exit 3 ;; esac\n");
-    let told = exits(&ci.push(&["--wait"]).output().unwrap(), 11);
+    let told = exits(&ci.push(&["--wait"]).output().unwrap(), 13);
     for part in ["web-2", "ValidateService", "check.sh", "exited with 3", "no answer from :8080"] {
         assert!(told.contains(part), "{part:?} is missing in:\n{told}");
     }
@@ -294,4 +298,47 @@ fn an_agent_that_is_killed_or_replaced_during_a_deployment_goes_on_with_it_while
             "each script ran once"
         );
     }
+}
+
+#[test]
+fn a_deployment_that_is_stopped_in_the_middle_of_a_script_ends_its_event_and_the_group_goes_back() {
+    let ci = Ci::new("follow-stop");
+    let host = [Host::new(&ci, "web-1")];
+    ci.all_say(&host, "idle", 0);
+    let run = |verb: &str, more: &[&str]| {
+        let mut longshore = ci.longshore(&[verb, "--with", "store", "--group", "dev", "--output", "json"]);
+        longshore.args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        longshore
+    };
+    let json = |output: &Output| -> Value { serde_json::from_slice(&output.stdout).unwrap() };
+    ci.build("one", "");
+    exits(&run("deploy", &["--wait"]).output().unwrap(), 0);
+
+    ci.build_of("two", "echo waiting >> \"$host/trace\"\nuntil [ -e \"$host/go\" ]; do sleep 0.1; done\n", "", "");
+    let deploying = run("deploy", &["--wait"]).spawn().unwrap();
+    wait_until(|| host[0].trace().ends_with("ApplicationStart of two\nwaiting\n"));
+    exits(&run("stop", &[]).output().unwrap(), 0);
+    ci.all_say(&host, "deploying", 3);
+    fs::write(host[0].folder.join("go"), "").unwrap();
+    let ended = deploying.wait_with_output().unwrap();
+    exits(&ended, 14);
+    assert_eq!(json(&ended)["groups"][0]["waited"]["ended"], "stopped");
+    let said = ci.said("web-1");
+    assert_eq!(
+        (&said["state"], &said["stopped"], &said["event"]),
+        (&"failed".into(), &true.into(), &"ApplicationStart".into())
+    );
+    assert!(host[0].trace().ends_with("ApplicationStart of two\nwaiting\n"), "no further event: {}", host[0].trace());
+    exits(&run("stop", &[]).output().unwrap(), 0);
+
+    exits(&run("rollback", &["--wait"]).output().unwrap(), 0);
+    let trace = host[0].trace();
+    assert!(trace.ends_with("waiting\nApplicationStart of one\nValidateService of one\n"), "{trace}");
+
+    ci.build("three", "exit 3\n");
+    exits(&run("deploy", &["--wait"]).output().unwrap(), 13);
+    let listed = json(&run("deployments", &[]).output().unwrap());
+    let ended: Vec<&str> =
+        listed["deployments"].as_array().unwrap().iter().map(|it| it["ended"].as_str().unwrap()).collect();
+    assert_eq!(ended, ["rolled_back", "succeeded", "stopped", "succeeded"]);
 }

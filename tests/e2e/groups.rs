@@ -13,7 +13,7 @@ use e2e::{S3Server, bin, services};
 use longshore_core::host_status::{self, HostState, HostStatus};
 use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::pointer::{self, Pointer};
-use longshore_core::store::{Keys, S3Options, Store};
+use longshore_core::store::{Keys, S3Options, Store, StoreUrl};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -42,14 +42,19 @@ impl Bench {
 
     /// Builds the bundle of a commit, whose number is its hash and its time.
     fn build(&self, number: usize) -> String {
-        let folder = self.dir.path().join(number.to_string());
+        self.build_of(number, "app", number.to_string().as_bytes())
+    }
+
+    /// Builds a bundle of a commit that holds this.
+    fn build_of(&self, number: usize, name: &str, contents: &[u8]) -> String {
+        let folder = self.dir.path().join(format!("{number}-{name}"));
         fs::create_dir(&folder).unwrap();
         fs::write(
             folder.join("appspec.yml"),
             "version: 0.0\nos: linux\nfiles:\n  - source: app\n    destination: /srv\n",
         )
         .unwrap();
-        fs::write(folder.join("app"), number.to_string()).unwrap();
+        fs::write(folder.join("app"), contents).unwrap();
         let mut build = self.longshore(&folder);
         build.args(["build", "--application", "shop", "--commit", &commit(number)]);
         build.env("SOURCE_DATE_EPOCH", (1_800_000_000 + 2 * number).to_string());
@@ -69,6 +74,19 @@ impl Bench {
         let mut push = self.longshore(self.dir.path());
         push.args(["push", bundle, "--group", "dev", "--output", "json"]).args(more);
         push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until the server's clock is a second further.
+    async fn tick(&self) {
+        let mut first = None;
+        loop {
+            self.host("clock", HostState::Idle, None).await;
+            let listed = self.store.list("status/").await.unwrap();
+            let now = listed.first().map(|listed| listed.modified.as_second());
+            if now > *first.get_or_insert(now) {
+                return;
+            }
+        }
     }
 
     async fn pointer(&self) -> Option<Pointer> {
@@ -104,6 +122,8 @@ impl Bench {
             event: None,
             reason: None,
             failed_script: None,
+            stopped: false,
+            restored: false,
             installed: None,
             agent: "0.1.0".to_owned(),
             at: "2026-01-02T03:04:06Z".to_owned(),
@@ -154,6 +174,94 @@ async fn of_racing_pushes_to_a_bucket_each_success_is_one_generation_and_the_new
     let kept = bench.store.list(&pointer::history(&application, &group)).await.unwrap();
     let kept: Vec<u64> = kept.iter().filter_map(|listed| pointer::history_generation(&listed.key)).collect();
     assert_eq!(kept, (1..moved).collect::<Vec<_>>());
+}
+
+/// Bytes that no compressor makes smaller.
+fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn of_racing_pushes_of_one_commit_one_is_published_and_who_has_other_content_is_refused() {
+    const CONTENTS: usize = 3;
+    const EACH: usize = 2;
+    let bench = Bench::new("groups-once").await;
+    let folder = format!("file://{}", bench.dir.path().join("store").display());
+    let bucket = format!("s3://{}/releases", bench.bucket);
+    // The second goes in parts.
+    for (number, size) in [(1, 10), (2, 17 << 20)] {
+        let build = |content| bench.build_of(number, &format!("app-{content}"), &noise(content as u64, size));
+        let bundles: Vec<String> = (0..CONTENTS).map(build).collect();
+        for to in [&bucket, &folder] {
+            let push = |bundle: &String| {
+                let mut push = bench.longshore(bench.dir.path());
+                push.args(["push", bundle, "--to", to, "--output", "json"]);
+                push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            };
+            let pushing: Vec<(usize, Child)> =
+                (0..CONTENTS * EACH).map(|racer| (racer % CONTENTS, push(&bundles[racer % CONTENTS]))).collect();
+            let ended: Vec<(usize, Output)> =
+                pushing.into_iter().map(|(content, pushing)| (content, pushing.wait_with_output().unwrap())).collect();
+            let json = |output: &Output| -> Value { serde_json::from_slice(&output.stdout).unwrap() };
+            let won = |output: &Output| output.status.success() && json(output)["already_published"] == false;
+            let winners: Vec<usize> = ended.iter().filter(|(_, it)| won(it)).map(|(content, _)| *content).collect();
+            // This server looks whether an upload in parts may be completed, and completes it afterwards, where S3 does both at once:
+            // here, several may come through between the two, and one of them stands.
+            let most = if to == &bucket && size > 16 << 20 { CONTENTS * EACH } else { 1 };
+            assert!((1..=most).contains(&winners.len()), "{to}: {winners:?} published {size} bytes");
+            for (content, output) in &ended {
+                let json = json(output);
+                if output.status.success() {
+                    assert!(winners.contains(content), "{to}: {json}");
+                } else {
+                    assert!(winners != [*content], "{to}: {json}");
+                    let message = json["error"]["message"].as_str().unwrap();
+                    assert_eq!(output.status.code(), Some(4), "{to}: {message}");
+                    assert!(message.contains(" holds other content for this commit, "), "{message}");
+                }
+            }
+            let found = bench.dir.path().join(format!("found-{number}"));
+            let object = to.parse::<StoreUrl>().unwrap().object(&format!("shop/{}.zip", commit(number)));
+            let store = if to == &bucket { &bench.store } else { &Store::open(&to.parse().unwrap()).await.unwrap() };
+            store.get(&object, &found, None, &|_| {}).await.unwrap();
+            let found = fs::read(&found).unwrap();
+            let stands = winners.iter().find(|winner| fs::read(&bundles[**winner]).unwrap() == found);
+            let stands = stands.unwrap_or_else(|| panic!("{to}: what stands is of nobody who published"));
+            // Who comes later meets what stands.
+            for (content, bundle) in bundles.iter().enumerate() {
+                let late = push(bundle).wait_with_output().unwrap();
+                assert_eq!(late.status.code(), Some(if content == *stands { 0 } else { 4 }), "{to}: {}", told(&late));
+            }
+        }
+    }
+    let left = bench.dir.path().join("store/shop");
+    let names: Vec<_> =
+        fs::read_dir(left).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names.iter().filter(|name| !name.ends_with(".zip")).count(), 0, "{names:?}");
+}
+
+#[tokio::test]
+async fn old_artifacts_of_a_bucket_go_and_what_a_group_is_at_stays() {
+    let bench = Bench::new("groups-prune").await;
+    for number in 1..=4 {
+        let bundle = bench.build(number);
+        let group: &[&str] = if number == 1 { &["--group", "dev"] } else { &[] };
+        let mut push = bench.longshore(bench.dir.path());
+        let pushed = push.args(["push", &bundle]).args(group).output().unwrap();
+        assert!(pushed.status.success(), "{}", told(&pushed));
+        // The server's clock tells which is newer, exact to a second.
+        bench.tick().await;
+    }
+    let mut prune = bench.longshore(bench.dir.path());
+    let pruned = prune.args(["prune", "--keep", "1", "--yes", "--output", "json"]).output().unwrap();
+    assert!(pruned.status.success(), "{}", told(&pruned));
+    let left: Vec<String> = bench.store.list("shop/").await.unwrap().into_iter().map(|listed| listed.key).collect();
+    assert_eq!(left, [1, 4].map(|number| format!("shop/{}.zip", commit(number))));
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ fn a_generation_that_failed_is_not_tried_again_until_the_pointer_moves() {
             "commit": COMMIT, "state": "failed", "event": "ValidateService",
             "reason": "hook `check.sh` exited with 3 (ValidateService, 1 of 1)",
             "failed_script": {"script": "check.sh", "code": 4, "last_lines": ["[stderr]no answer from :8080"]},
-            "installed": {"deployment": restored, "commit": null, "content_digest": good.content_digest},
+            "restored": true, "installed": {"deployment": restored, "commit": null, "content_digest": good.content_digest},
             "agent": "{version}", "at": "{now}", "heartbeat_s": 60,
         })
     );
@@ -245,6 +245,101 @@ fn a_deployment_that_is_handed_over_is_gone_on_with_by_the_next_agent() {
     host.says("succeeded", "d-1");
     assert_eq!((host.sandbox.trace().as_str(), host.site().as_str()), ("waiting\ndone\n", "one"));
     assert_eq!(host.sandbox.history(), [("d-1".to_owned(), "succeeded".to_owned())]);
+}
+
+#[test]
+fn a_deployment_that_is_stopped_ends_its_event_begins_no_further_one_and_leaves_the_host_as_it_is() {
+    let host = Host::new();
+    host.point(1, "d-GOOD", &host.scripted("good", "#!/bin/sh\n"));
+    let agent = host.start();
+    host.says("succeeded", "d-GOOD");
+    let new = host.waiting("new", WAITS);
+    host.point(2, "d-NEW", &new);
+    wait_until(|| host.sandbox.trace() == "waiting\n");
+    host.point_and_stop(3, "d-NEW", &new, Some("d-NEW"));
+    wait_until(|| host.status()["generation"] == 3);
+    assert_eq!((&host.status()["state"], &host.status()["event"]), (&json!("deploying"), &json!("AfterInstall")));
+    go(&host);
+    host.says("failed", "d-NEW");
+    assert_eq!(
+        host.status(),
+        json!({
+            "format": 1, "host": "web-1", "application": "shop", "group": "dev", "generation": 3, "deployment": "d-NEW",
+            "commit": COMMIT, "state": "failed", "event": "AfterInstall", "stopped": true,
+            "reason": "stopped before ApplicationStart, because somebody stopped the deployment",
+            "installed": {"deployment": "d-NEW", "commit": null, "content_digest": new.content_digest},
+            "agent": "{version}", "at": "{now}", "heartbeat_s": 60,
+        })
+    );
+    assert_eq!((host.sandbox.trace().as_str(), host.site().as_str()), ("waiting\ndone\nsecond\n", "new"));
+    agent.looks_again();
+    agent.stop();
+    let agent = host.start();
+    host.says("failed", "d-NEW");
+    agent.looks_again();
+    host.point(4, "d-4", &host.release("four"));
+    host.says("succeeded", "d-4");
+    assert_eq!(host.status()["stopped"], json!(null));
+    assert_eq!(agent.notices.all(), []);
+}
+
+#[test]
+fn a_deployment_that_is_stopped_before_a_host_has_seen_it_is_not_begun() {
+    let host = Host::new();
+    let (one, two) = (host.release("one"), host.release("two"));
+    host.point(1, "d-1", &one);
+    let agent = host.start();
+    host.says("succeeded", "d-1");
+    host.point_and_stop(3, "d-2", &two, Some("d-2"));
+    host.says("refused", "d-2");
+    let status = host.status();
+    let told = (&status["stopped"], &status["reason"], &status["generation"]);
+    assert_eq!(told, (&json!(true), &json!("stopped before this host began it"), &json!(3)));
+    agent.looks_again();
+    assert_eq!((host.site().as_str(), host.sandbox.deployment("d-2").exists()), ("one", false));
+    // One that has ended stays as it ended.
+    host.point(4, "d-4", &two);
+    host.says("succeeded", "d-4");
+    host.point_and_stop(5, "d-4", &two, Some("d-4"));
+    wait_until(|| host.status()["generation"] == 5);
+    host.says("succeeded", "d-4");
+    assert_eq!(host.status()["stopped"], json!(null));
+}
+
+#[test]
+fn a_deployment_that_is_stopped_ends_its_event_also_when_another_agent_goes_on_with_it() {
+    let host = Host::new();
+    let one = host.waiting("one", WAITS);
+    host.point(1, "d-1", &one);
+    let agent = host.start();
+    wait_until(|| host.sandbox.trace() == "waiting\n");
+    host.point_and_stop(2, "d-1", &one, Some("d-1"));
+    wait_until(|| host.status()["generation"] == 2);
+    agent.stop();
+    let _agent = host.start();
+    wait_until(|| host.status()["state"] == "deploying");
+    go(&host);
+    host.says("failed", "d-1");
+    assert_eq!((&host.status()["stopped"], host.sandbox.trace().as_str()), (&json!(true), "waiting\ndone\nsecond\n"));
+    assert_eq!(host.sandbox.history(), [("d-1".to_owned(), "failed".to_owned())]);
+}
+
+#[test]
+fn a_deployment_that_is_stopped_makes_way_for_the_one_that_goes_back() {
+    let host = Host::new();
+    let (good, bad) = (host.scripted("good", "#!/bin/sh\n"), host.waiting("bad", WAITS));
+    host.point(1, "d-1", &good);
+    let agent = host.start();
+    host.says("succeeded", "d-1");
+    host.point(2, "d-2", &bad);
+    wait_until(|| host.sandbox.trace() == "waiting\n");
+    host.point_and_stop(3, "d-3", &good, Some("d-2"));
+    agent.looks_again();
+    go(&host);
+    host.says("succeeded", "d-3");
+    assert_eq!((host.site().as_str(), host.sandbox.trace().as_str()), ("good", "waiting\ndone\nsecond\n"));
+    let history = [("d-3", "succeeded"), ("d-2", "failed"), ("d-1", "succeeded")];
+    assert_eq!(host.sandbox.history(), history.map(|(id, outcome)| (id.to_owned(), outcome.to_owned())));
 }
 
 #[test]

@@ -302,7 +302,7 @@ impl MoveArgs {
             StopFromArg::Installed => StopFrom::Installed,
             StopFromArg::New => StopFrom::New,
         });
-        Stop { skip: self.skip.clone(), from }
+        Stop { skip: self.skip.clone(), from, halt: None }
     }
 }
 

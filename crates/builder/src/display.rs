@@ -64,6 +64,10 @@ impl Screen {
             Event::StillWaiting { .. } if self.bars == Bars::Drawn => return,
             Event::StillWaiting { .. }
             | Event::Moved(_)
+            | Event::Stopping(_)
+            | Event::Asking(_)
+            | Event::GoingBack { .. }
+            | Event::Removed(_)
             | Event::Host(_)
             | Event::StoreLost(_)
             | Event::StoreBack

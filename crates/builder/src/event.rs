@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use longshore_core::host_status::HostStatus;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
+use longshore_core::pointer::Pointer;
 
 use crate::commit::Origin;
+use crate::ending::Known;
 use crate::fleet::Standing;
 use crate::pointing::Moved;
 
@@ -130,6 +132,19 @@ pub(crate) enum Event {
     },
     /// Something worth knowing, and wrong with nothing.
     Noted(String),
+    /// A pointer has a deployment stopped.
+    Stopping(Box<Pointer>),
+    /// Whether a deployment is to be stopped.
+    Asking(DeploymentId),
+    /// A group goes back to what it ran before.
+    GoingBack {
+        /// The deployment that is made again.
+        to: Box<Pointer>,
+        /// How that had ended.
+        ending: Known,
+    },
+    /// An artifact was removed from a store.
+    Removed(String),
 }
 
 /// A host and how far it is.

@@ -14,6 +14,8 @@ pub(crate) enum Standing {
     Succeeded,
     /// An event failed, or the deployment was refused or interrupted.
     Failed,
+    /// Somebody stopped the deployment before it came to its end there.
+    Halted,
     /// It will not make it as it is; nobody waits for it.
     LeftOut(LeftOut),
     /// It has seen a later generation of the pointer.
@@ -41,6 +43,7 @@ impl Standing {
             Standing::Deploying => "deploying",
             Standing::Succeeded => "succeeded",
             Standing::Failed => "failed",
+            Standing::Halted => "halted",
             Standing::LeftOut(LeftOut::Silent) => "silent",
             Standing::LeftOut(LeftOut::Stopped) => "stopped",
             Standing::LeftOut(LeftOut::Paused) => "paused",
@@ -52,7 +55,7 @@ impl Standing {
     /// Whether it ends the waiting for this host, whatever it says later.
     pub(crate) fn is_final(self) -> bool {
         match self {
-            Standing::Succeeded | Standing::Failed => true,
+            Standing::Succeeded | Standing::Failed | Standing::Halted => true,
             Standing::Unaware | Standing::Deploying | Standing::LeftOut(_) | Standing::Ahead => false,
         }
     }
@@ -61,7 +64,7 @@ impl Standing {
     pub(crate) fn is_under_way(self) -> bool {
         match self {
             Standing::Unaware | Standing::Deploying => true,
-            Standing::Succeeded | Standing::Failed | Standing::LeftOut(_) | Standing::Ahead => false,
+            Standing::Succeeded | Standing::Failed | Standing::Halted | Standing::LeftOut(_) | Standing::Ahead => false,
         }
     }
 }
@@ -91,6 +94,7 @@ pub(crate) fn standing(pointer: &Pointer, status: Option<&HostStatus>, age_s: u6
         HostState::Stopped => Standing::LeftOut(LeftOut::Stopped),
         HostState::Paused => Standing::LeftOut(LeftOut::Paused),
         HostState::Succeeded if is_that => Standing::Succeeded,
+        HostState::Failed | HostState::Refused if is_that && status.stopped => Standing::Halted,
         HostState::Failed | HostState::Interrupted if is_that => Standing::Failed,
         HostState::Refused if is_about_that => Standing::Failed,
         HostState::Deploying if is_that => going(Standing::Deploying),
@@ -103,15 +107,34 @@ pub(crate) fn standing(pointer: &Pointer, status: Option<&HostStatus>, age_s: u6
     }
 }
 
-/// Whether all that were waited for have ended: whether all of them succeeded. `None` while one is under way, or when fewer than
-/// `at_least` have made the deployment at all.
-pub(crate) fn verdict(standings: &[Standing], at_least: usize) -> Option<bool> {
+/// How a deployment ended on all hosts that were waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All of them succeeded.
+    Succeeded,
+    /// One of them failed.
+    Failed,
+    /// Somebody stopped it before all of them were done.
+    Stopped,
+}
+
+/// Whether all that were waited for have ended, and how. `None` while one is under way, or when fewer than `at_least` have made
+/// the deployment at all.
+pub(crate) fn verdict(standings: &[Standing], at_least: usize) -> Option<Verdict> {
     let count = |is: fn(Standing) -> bool| standings.iter().filter(|standing| is(**standing)).count();
     if count(Standing::is_under_way) > 0 || count(Standing::is_final) < at_least {
         return None;
     }
     // Who is ahead will not say any more how it went.
-    (count(|standing| standing == Standing::Ahead) == 0).then(|| count(|standing| standing == Standing::Failed) == 0)
+    if count(|standing| standing == Standing::Ahead) > 0 {
+        return None;
+    }
+    // It is stopped most often because it fails somewhere.
+    Some(match (count(|standing| standing == Standing::Halted), count(|standing| standing == Standing::Failed)) {
+        (0, 0) => Verdict::Succeeded,
+        (0, _) => Verdict::Failed,
+        (_, _) => Verdict::Stopped,
+    })
 }
 
 /// Whether nobody will come further before somebody resumes a host: all that have not ended are paused.
@@ -146,6 +169,8 @@ mod tests {
             event: None,
             reason: None,
             failed_script: None,
+            stopped: false,
+            restored: false,
             installed: None,
             agent: "0.1.0".into(),
             at: "2026-01-02T03:04:06Z".into(),
@@ -184,6 +209,12 @@ mod tests {
             assert_eq!(standing(&pointer(), Some(&status), age_s), expected, "{case}");
         }
         assert_eq!(standing(&pointer(), None, 0), Standing::LeftOut(LeftOut::Unreadable));
+        for (state, expected) in
+            [(Failed, Standing::Halted), (Refused, Standing::Halted), (Succeeded, Standing::Succeeded)]
+        {
+            let stopped = HostStatus { stopped: true, ..status(state, 8, Some("d-7")) };
+            assert_eq!(standing(&pointer(), Some(&stopped), 9999), expected, "{state:?}, stopped");
+        }
     }
 
     #[test]
@@ -205,19 +236,22 @@ mod tests {
 
     #[test]
     fn waiting_ends_when_every_host_that_can_has_made_it() {
-        use Standing::{Ahead, Deploying, Failed, Succeeded, Unaware};
+        use Standing::{Ahead, Deploying, Failed, Halted, Succeeded, Unaware};
         let silent = Standing::LeftOut(LeftOut::Silent);
+        let (well, badly) = (Some(Verdict::Succeeded), Some(Verdict::Failed));
         for (standings, at_least, expected) in [
             (&[][..], 1, None),
-            (&[], 0, Some(true)),
+            (&[], 0, well),
             (&[silent], 1, None),
-            (&[silent], 0, Some(true)),
-            (&[Succeeded, silent], 1, Some(true)),
+            (&[silent], 0, well),
+            (&[Succeeded, silent], 1, well),
             (&[Succeeded, silent], 2, None),
-            (&[Succeeded, Failed], 1, Some(false)),
+            (&[Succeeded, Failed], 1, badly),
             (&[Failed, Deploying], 1, None),
             (&[Succeeded, Unaware], 1, None),
             (&[Succeeded, Ahead], 1, None),
+            (&[Halted, Deploying], 1, None),
+            (&[Halted, Failed, Succeeded], 1, Some(Verdict::Stopped)),
         ] {
             assert_eq!(verdict(standings, at_least), expected, "{standings:?}, at least {at_least}");
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use longshore_core::host_status::{self, HostStatus, StatusError};
 use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::pointer::Pointer;
 use longshore_core::store::{Changed, Store, StoreError};
+
+use crate::ending::Ending;
 
 /// The hosts of a group, by their names.
 #[derive(Debug, Default)]
@@ -39,6 +42,11 @@ impl Hosts {
     /// All of them, by name.
     pub(crate) fn known(&self) -> impl Iterator<Item = (&str, &Host)> {
         self.known.iter().map(|(name, host)| (name.as_str(), host))
+    }
+
+    /// How far they are with the deployment of a pointer.
+    pub(crate) fn ending(&self, pointer: &Pointer, now: Timestamp) -> Ending {
+        Ending::of(pointer, self.known().map(|(name, host)| (name, host.status(), host.age_s(now))))
     }
 
     /// Looks which hosts there are, and reads what has changed. Of hosts that are `settled` nothing new is wanted.

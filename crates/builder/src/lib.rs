@@ -23,6 +23,10 @@
 //! | `succession` | pure: which pointer may follow which |
 //! | `pointing` | moves the pointer of a group, and reads what it is and was |
 //! | `hosts` | reads what the hosts of a group say |
+//! | `ending` | pure: how a deployment ended on its hosts, as it is written down |
+//! | `past` | reads the deployments of a group, the latest first |
+//! | `stored` | deployments by the pointer of a store |
+//! | `prune` | pure: which artifacts may go |
 //! | `fleet` | pure: how far each host is |
 //! | `waiting` | follows the hosts until each has made a deployment |
 //! | `signer` | pure: who moves a pointer |
@@ -36,6 +40,7 @@ mod commands;
 mod commit;
 mod compose;
 mod display;
+mod ending;
 mod environment;
 mod event;
 mod fleet;
@@ -48,8 +53,10 @@ mod lint;
 mod listing;
 mod lookup;
 mod outputs;
+mod past;
 mod plan;
 mod pointing;
+mod prune;
 mod publish;
 mod recipe;
 mod rules;
@@ -62,6 +69,7 @@ mod starter;
 mod stored;
 mod succession;
 mod survey;
+mod target;
 mod text_file;
 mod waiting;
 

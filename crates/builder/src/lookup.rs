@@ -7,7 +7,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::{ApplicationName, CommitHash};
 use longshore_core::pointer::PointedRevision;
-use longshore_core::store::{Store, StoreError, StoreUrl};
+use longshore_core::store::{ObjectUrl, Store, StoreError, StoreUrl};
 
 use crate::succession::{Candidate, Stop};
 
@@ -129,7 +129,16 @@ pub(crate) async fn candidate(
     key: &str,
     wanted: Option<&ApplicationName>,
 ) -> Result<Candidate, LookupError> {
-    let object = url.object(key);
+    candidate_of(store, key, url.object(key), wanted).await
+}
+
+/// The same of one version of it, and with the ETag that it must have. `key`: what the object is called in the store.
+pub(crate) async fn candidate_of(
+    store: &Store,
+    key: &str,
+    object: ObjectUrl,
+    wanted: Option<&ApplicationName>,
+) -> Result<Candidate, LookupError> {
     let folder = tempfile::tempdir().map_err(LookupError::Temporary)?;
     let path = folder.path().join("published.zip");
     let url = object.to_string();

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_core::chance;
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupName};
 use longshore_core::pointer::{self, Pointer, PointerError};
 use longshore_core::store::{Store, StoreError};
 
+use crate::ending::{self, Ending};
 use crate::hosts::Hosts;
 use crate::interrupt::asked_to_stop;
 use crate::succession::{self, Candidate, Move, Older, Signature};
@@ -46,6 +47,21 @@ pub(crate) struct Moved {
     pub(crate) how: How,
     /// How many hosts said something of themselves in the group.
     pub(crate) hosts: usize,
+    /// Why it is not written down how the deployment before ended.
+    pub(crate) unwritten: Option<String>,
+}
+
+/// What became of the wish to stop a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    /// The pointer says now that it is to be stopped.
+    Asked(Box<Pointer>),
+    /// It said so already.
+    Already(Box<Pointer>),
+    /// The group has moved on to another deployment.
+    MovedOn(Box<Pointer>),
+    /// There is no pointer any more.
+    Gone,
 }
 
 /// How a pointer came to name our artifact.
@@ -252,11 +268,18 @@ impl Place<'_> {
         by: &str,
     ) -> Result<Moved, PointError> {
         let key = pointer::key(self.application, self.group);
-        let (hosts, seen) = self.seen().await?;
+        let hosts = self.hosts().await?;
+        let seen = highest_seen(&hosts);
         for attempt in 0..ATTEMPTS {
             let current = stands.as_ref().map(|stands| &stands.pointer);
             if let Some(current) = current.filter(|current| attempt > 0 && ours.is_done_by(current)) {
-                return Ok(Moved { pointer: current.clone(), before: None, how: How::Theirs, hosts });
+                return Ok(Moved {
+                    pointer: current.clone(),
+                    before: None,
+                    how: How::Theirs,
+                    hosts: hosts.known().count(),
+                    unwritten: None,
+                });
             }
             let how = succession::decide(current, ours, older);
             let (generation, etag, how) = match (&stands, how) {
@@ -279,11 +302,44 @@ impl Place<'_> {
             let pointer = succession::pointer(self.group, generation, ours, how, signature);
             let replaced = self.store.replace_if(&key, &pointer.to_json(), etag).await;
             if replaced.map_err(|source| self.failed(source))?.is_some() {
-                return Ok(Moved { pointer, before: stands.map(|stands| stands.pointer), how: How::Ours(how), hosts });
+                let before = stands.map(|stands| stands.pointer);
+                let unwritten = match &before {
+                    Some(before) => self.keep_ended(before, &hosts).await,
+                    None => None,
+                };
+                return Ok(Moved { pointer, before, how: How::Ours(how), hosts: hosts.known().count(), unwritten });
             }
             older = Older::Refused;
             pause(attempt).await;
             stands = self.read().await?;
+        }
+        Err(PointError::Contested { application: self.application.clone(), group: self.group.clone() })
+    }
+
+    /// Has the deployment stopped that the pointer names: a move to itself that says so.
+    pub(crate) async fn stop(&self, deployment: &DeploymentId, by: &str) -> Result<Stopping, PointError> {
+        let key = pointer::key(self.application, self.group);
+        let hosts = self.hosts().await?;
+        for attempt in 0..ATTEMPTS {
+            let Some(stands) = self.read().await? else { return Ok(Stopping::Gone) };
+            let current = &stands.pointer;
+            if current.stop.as_ref() == Some(deployment) {
+                return Ok(Stopping::Already(Box::new(stands.pointer)));
+            }
+            if current.deployment != *deployment {
+                return Ok(Stopping::MovedOn(Box::new(stands.pointer)));
+            }
+            self.keep(&stands).await?;
+            let highest = self.highest(current.generation).await?.max(highest_seen(&hosts));
+            let (generation, at) = (pointer::generation_after(highest), format!("{:.0}", Timestamp::now()));
+            let pointer = succession::stopped(current, generation, at, by.to_owned());
+            let replaced = self.store.replace_if(&key, &pointer.to_json(), Some(&stands.etag)).await;
+            if replaced.map_err(|source| self.failed(source))?.is_some() {
+                // Hosts will say more of it.
+                let _ = self.keep_ended(current, &hosts).await;
+                return Ok(Stopping::Asked(Box::new(pointer)));
+            }
+            pause(attempt).await;
         }
         Err(PointError::Contested { application: self.application.clone(), group: self.group.clone() })
     }
@@ -295,6 +351,57 @@ impl Place<'_> {
         kept.map(drop).map_err(|source| self.failed(source))
     }
 
+    /// Writes down how far the hosts were with a pointer when they were read last. Why not, if that fails: the pointer has moved, and
+    /// whoever moved it has nothing to do again.
+    async fn keep_ended(&self, before: &Pointer, hosts: &Hosts) -> Option<String> {
+        let ending = hosts.ending(before, Timestamp::now());
+        self.keep_ending(before.generation, ending).await.err().map(|error| chain(&error))
+    }
+
+    /// How the deployment of a generation is known to have ended.
+    pub(crate) async fn ending(&self, pointer: &Pointer) -> Result<Ending, PointError> {
+        let unknown = Ending::unknown(&pointer.deployment);
+        let key = ending::key(self.application, self.group, pointer.generation);
+        let kept = self.store.read(&key).await.map_err(|source| self.failed(source))?;
+        Ok(match kept.and_then(|(contents, _)| Ending::parse(&contents)) {
+            Some(kept) => unknown.and_later(kept),
+            None => unknown,
+        })
+    }
+
+    /// Writes down how the deployment of a generation ended, together with what was known before.
+    pub(crate) async fn keep_ending(&self, generation: u64, ending: Ending) -> Result<(), PointError> {
+        if ending.hosts.is_empty() {
+            return Ok(());
+        }
+        let key = ending::key(self.application, self.group, generation);
+        for attempt in 0..ATTEMPTS {
+            let before = self.store.read(&key).await.map_err(|source| self.failed(source))?;
+            let known = match &before {
+                None => None,
+                Some((contents, _)) => match Ending::parse(contents) {
+                    Some(known) => Some(known),
+                    // A later program knows more than can be said here.
+                    None => return Ok(()),
+                },
+            };
+            let both = match known.clone() {
+                Some(known) => known.and_later(ending.clone()),
+                None => ending.clone(),
+            };
+            if known.as_ref() == Some(&both) {
+                return Ok(());
+            }
+            let etag = before.as_ref().map(|(_, etag)| etag.as_str());
+            let replaced = self.store.replace_if(&key, &both.to_json(), etag).await;
+            if replaced.map_err(|source| self.failed(source))?.is_some() {
+                return Ok(());
+            }
+            pause(attempt).await;
+        }
+        Err(PointError::Contested { application: self.application.clone(), group: self.group.clone() })
+    }
+
     /// The highest generation that the pointer ever had, as far as the store knows; `current`: the one that it stands at, 0
     /// when there is none. Somebody may have removed it or put an old one back, and hosts never follow one that is lower than
     /// what they have seen. The history ends one before the one that was lost so.
@@ -304,13 +411,11 @@ impl Place<'_> {
         Ok(lost.max(current))
     }
 
-    /// How many hosts there are, and the highest generation that they say they have seen.
-    async fn seen(&self) -> Result<(usize, u64), PointError> {
+    /// What its hosts say.
+    pub(crate) async fn hosts(&self) -> Result<Hosts, PointError> {
         let mut hosts = Hosts::default();
         let refreshed = hosts.refresh(self.store, self.application, self.group, |_| false).await;
-        refreshed.map_err(|source| self.failed(source))?;
-        let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation));
-        Ok((hosts.known().count(), seen.filter(|seen| *seen <= pointer::LAST_OF_HOSTS).max().unwrap_or(0)))
+        refreshed.map_err(|source| self.failed(source)).map(|()| hosts)
     }
 
     pub(crate) fn failed(&self, source: StoreError) -> PointError {
@@ -320,6 +425,12 @@ impl Place<'_> {
     fn unknown(&self, source: PointerError) -> PointError {
         PointError::Unknown { application: self.application.clone(), group: self.group.clone(), source }
     }
+}
+
+/// The highest generation that hosts say they have seen.
+fn highest_seen(hosts: &Hosts) -> u64 {
+    let seen = hosts.known().filter_map(|(_, host)| Some(host.status()?.generation));
+    seen.filter(|seen| *seen <= pointer::LAST_OF_HOSTS).max().unwrap_or(0)
 }
 
 fn new_deployment() -> io::Result<DeploymentId> {

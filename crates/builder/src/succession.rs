@@ -30,6 +30,8 @@ pub(crate) struct Stop {
     pub(crate) skip: Vec<LifecycleEvent>,
     /// Whose scripts stop the old release, when somebody said so.
     pub(crate) from: Option<StopFrom>,
+    /// The deployment that hosts which are at it do not finish before.
+    pub(crate) halt: Option<DeploymentId>,
 }
 
 /// Whether a pointer may go back.
@@ -69,7 +71,9 @@ impl Candidate {
 
     /// Whether a pointer makes hosts do just what ours would.
     pub(crate) fn is_done_by(&self, pointer: &Pointer) -> bool {
-        self.is_that_of(pointer) && self.stop.skip == pointer.skip && self.stop.from == pointer.stop_from
+        let Stop { skip, from, halt } = &self.stop;
+        let same = (skip, from, halt) == (&pointer.skip, &pointer.stop_from, &pointer.stop);
+        same && self.is_that_of(pointer)
     }
 }
 
@@ -132,7 +136,13 @@ pub(crate) fn pointer(
         by: signature.by,
         skip: ours.stop.skip.clone(),
         stop_from: ours.stop.from,
+        stop: ours.stop.halt.clone(),
     }
+}
+
+/// The pointer that has the deployment of another one stopped.
+pub(crate) fn stopped(current: &Pointer, generation: u64, at: String, by: String) -> Pointer {
+    Pointer { generation, at, by, stop: Some(current.deployment.clone()), ..current.clone() }
 }
 
 /// Of what a group ran before, newest first: the last that was another artifact than the present one.

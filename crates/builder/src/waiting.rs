@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use longshore_core::chance;
-use longshore_core::failure::causes;
+use longshore_core::failure::{causes, chain};
 use longshore_core::pointer::{self, Pointer};
 use longshore_core::store::{Changed, StoreError};
 
 use crate::display::Screen;
 use crate::event::{Event, HostSeen};
-use crate::fleet::{self, Standing};
+use crate::fleet::{self, Standing, Verdict};
 use crate::hosts::{Host, Hosts};
 use crate::interrupt::asked_to_stop;
 use crate::pointing::{Place, PointError};
@@ -44,6 +44,8 @@ pub(crate) enum Ended {
     Succeeded,
     /// A host failed.
     Failed,
+    /// Somebody stopped it: who moved the pointer to say so, where that was seen.
+    Stopped(Option<Box<Pointer>>),
     /// Time was up.
     TimedOut,
     /// Every host that has not made it is paused, and too few have.
@@ -80,6 +82,7 @@ pub(crate) async fn wait(place: Place<'_>, pointer: &Pointer, terms: &Terms, scr
         hosts: Hosts::default(),
         seen: BTreeMap::new(),
         etag: None,
+        stopped: None,
         lost: false,
         news: Instant::now(),
         begun: Instant::now(),
@@ -91,6 +94,11 @@ pub(crate) async fn wait(place: Place<'_>, pointer: &Pointer, terms: &Terms, scr
         ended = watch.follow(terms) => ended,
     };
     screen.tell(&Event::WaitEnded);
+    // Of a later deployment they say nothing of this one any more.
+    let ending = watch.hosts.ending(pointer, Timestamp::now());
+    if let Err(error) = place.keep_ending(pointer.generation, ending).await {
+        screen.tell(&Event::Warned(format!("how it ended is not written down: {}", chain(&error))));
+    }
     Waited { ended, hosts: watch.seen.into_values().collect() }
 }
 
@@ -103,6 +111,8 @@ struct Watch<'a> {
     seen: BTreeMap<String, HostSeen>,
     /// The pointer's ETag when it was read last.
     etag: Option<String>,
+    /// The pointer that has the deployment stopped.
+    stopped: Option<Pointer>,
     /// Whether the store could not be asked the last time.
     lost: bool,
     /// When something was told last.
@@ -143,11 +153,29 @@ impl Watch<'_> {
         self.judge();
         let standings: Vec<Standing> = self.seen.values().map(|seen| seen.standing).collect();
         match fleet::verdict(&standings, at_least) {
-            Some(true) => Ok(Some(Ended::Succeeded)),
-            Some(false) => Ok(Some(Ended::Failed)),
-            None if fleet::is_paused(&standings) => Ok(Some(Ended::Paused)),
-            None => Ok(self.successor().await?.map(|pointer| Ended::Superseded(Box::new(pointer)))),
+            Some(Verdict::Succeeded) => return Ok(Some(Ended::Succeeded)),
+            Some(Verdict::Failed) => return Ok(Some(Ended::Failed)),
+            Some(Verdict::Stopped) => {
+                // Who stopped it is worth a look, and no more.
+                let _ = self.successor().await;
+                return Ok(Some(self.stopped()));
+            }
+            None => {}
         }
+        let successor = self.successor().await?;
+        let is_under_way = standings.iter().any(|standing| standing.is_under_way());
+        Ok(match (&self.stopped, successor) {
+            // Nobody else will begin it, and what has taken its place is not ours.
+            (Some(_), Some(_)) => Some(self.stopped()),
+            (Some(_), None) if !is_under_way => Some(self.stopped()),
+            (None, Some(pointer)) => Some(Ended::Superseded(Box::new(pointer))),
+            (_, None) if fleet::is_paused(&standings) => Some(Ended::Paused),
+            (_, None) => None,
+        })
+    }
+
+    fn stopped(&self) -> Ended {
+        Ended::Stopped(self.stopped.clone().map(Box::new))
     }
 
     /// Tells what is new of each host.
@@ -188,6 +216,11 @@ impl Watch<'_> {
             Changed::New { contents, etag } => {
                 self.etag = Some(etag);
                 let pointer = self.place.parse(&contents)?;
+                if pointer.stop.as_ref() == Some(&self.pointer.deployment) && self.stopped.is_none() {
+                    self.news = Instant::now();
+                    self.screen.tell(&Event::Stopping(Box::new(pointer.clone())));
+                    self.stopped = Some(pointer.clone());
+                }
                 Ok((pointer.deployment != self.pointer.deployment).then_some(pointer))
             }
         }
@@ -240,7 +273,12 @@ pub(crate) fn seen(name: &str, host: &Host, pointer: Option<&Pointer>, now: Time
 fn differs(before: &HostSeen, now: &HostSeen) -> bool {
     let event = |seen: &HostSeen| match seen.standing {
         Standing::Deploying => seen.status.as_ref().and_then(|status| status.event.clone()),
-        Standing::Unaware | Standing::Succeeded | Standing::Failed | Standing::LeftOut(_) | Standing::Ahead => None,
+        Standing::Unaware
+        | Standing::Succeeded
+        | Standing::Failed
+        | Standing::Halted
+        | Standing::LeftOut(_)
+        | Standing::Ahead => None,
     };
     (before.standing, event(before)) != (now.standing, event(now))
 }

@@ -43,6 +43,13 @@ pub struct HostStatus {
     /// The script that failed, and its last lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_script: Option<FailedScript>,
+    /// Whether the deployment did not come to its end because somebody stopped it; its state is then `failed`, or `refused` when
+    /// it had not begun. Programs that do not know the field see only that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// Whether the last good release was brought back after the deployment failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// What is installed now.
     pub installed: Option<InstalledRelease>,
     /// The version of the agent.

@@ -20,6 +20,7 @@
 //! Nothing here knows the builder or the agent.
 
 pub mod appspec;
+pub mod artifact;
 pub mod authorities;
 pub mod bundle;
 pub mod chance;

@@ -48,6 +48,11 @@ pub struct Pointer {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_from: Option<StopFrom>,
+    /// The deployment that is to be stopped. The pointer's own: hosts that have not begun it do not, and the others begin no
+    /// further event of it. An earlier one: hosts that are at it begin no further event of it before they turn to the
+    /// pointer's own. An agent that does not know the field ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<DeploymentId>,
 }
 
 /// Whose scripts run for the events that take the old release out of service.
@@ -136,6 +141,11 @@ impl Versioned {
 }
 
 impl Pointer {
+    /// Whether its own deployment is to be stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref() == Some(&self.deployment)
+    }
+
     /// Reads the pointer of a group.
     pub fn parse(contents: &[u8], application: &ApplicationName, group: &GroupName) -> Result<Pointer, PointerError> {
         let key = || key(application, group);
@@ -244,13 +254,15 @@ mod tests {
   "skip": [
     "ApplicationStop"
   ],
-  "stop_from": "new""#;
+  "stop_from": "new",
+  "stop": "d-ABCDEFGHI""#;
         let text = POINTER.replace("\"somebody@example\"", more);
         let pointer = parse(&text).unwrap();
         assert_eq!(
             (&pointer.skip[..], pointer.stop_from),
             (&[LifecycleEvent::ApplicationStop][..], Some(StopFrom::New))
         );
+        assert!(pointer.is_stopped());
         assert_eq!(String::from_utf8(pointer.to_json()).unwrap(), text);
     }
 

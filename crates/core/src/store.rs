@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::artifact::ArtifactKey;
 use crate::digest::Sha256;
 use crate::host_status;
 use crate::proxy::ProxyUrl;
@@ -246,11 +247,23 @@ impl Store {
         }
     }
 
+    /// Removes an artifact, or its signature or provenance; that it is not there is a success. Any other key is refused: pointers,
+    /// history, and what is not ours.
+    pub async fn remove_artifact(&self, key: &str) -> Result<(), StoreError> {
+        if ArtifactKey::parse(key).is_none() {
+            return Err(StoreError::InvalidKey { key: key.to_owned(), why: "it is no key of an artifact".to_owned() });
+        }
+        match self {
+            Store::S3(store) => store.remove(key).await,
+            Store::Dir(store) => store.remove(key),
+        }
+    }
+
     /// Removes what a host says of itself; that it is not there is a success. Any key that is not below `status/` is refused:
-    /// artifacts, pointers and history are not removed.
+    /// pointers and history are not removed, and artifacts by [`Store::remove_artifact`] alone.
     pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
         if !key.starts_with(host_status::ROOT) {
-            let why = format!("only what stands below `{}` is ever removed", host_status::ROOT);
+            let why = format!("only what stands below `{}` is removed so", host_status::ROOT);
             return Err(StoreError::InvalidKey { key: key.to_owned(), why });
         }
         match self {

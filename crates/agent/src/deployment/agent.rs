@@ -34,6 +34,8 @@ pub struct Agent {
     pub cwd: PathBuf,
     /// How many times the user asked to stop: once ends the deployment after the running script, twice ends the script.
     pub stop: Arc<AtomicUsize>,
+    /// Set when the deployment is to be stopped: the event under way comes to its end, and no further one begins.
+    pub halt: Arc<AtomicBool>,
     /// Set when this process is about to end and another one will go on: no step begins any more, a script that runs is
     /// left to its shim, and nothing is closed.
     pub handover: Arc<AtomicBool>,
@@ -53,9 +55,9 @@ impl Agent {
     /// An agent with the environment and working folder of this process that leaves signals to somebody else.
     pub fn quiet(layout: Layout, reader: Arc<dyn Reporter<Event>>) -> io::Result<Agent> {
         let (cwd, environment) = (std::env::current_dir()?, std::env::vars_os().collect());
-        let (stop, handover, access) = Default::default();
+        let (stop, halt, handover, access) = Default::default();
         let shim = Shim::this_program();
-        Ok(Agent { layout, reader, now, environment, cwd, stop, handover, access, shim })
+        Ok(Agent { layout, reader, now, environment, cwd, stop, halt, handover, access, shim })
     }
 
     /// The same with further variables for its scripts.

@@ -168,7 +168,7 @@ fn halting<T>(agent: &Agent, run: impl FnOnce(&AtomicUsize) -> T) -> T {
     std::thread::scope(|scope| {
         let look = scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
-                if agent.stop.load(Ordering::Relaxed) > 0 || handover::is_due(agent) {
+                if is_asked_to_stop(agent) || handover::is_due(agent) {
                     halt.store(1, Ordering::Relaxed);
                 }
                 std::thread::park_timeout(Duration::from_millis(100));
@@ -209,9 +209,13 @@ fn warn<'a>(events: &Fanout<Event>, warnings: impl Iterator<Item = &'a String>, 
     }
 }
 
+fn is_asked_to_stop(agent: &Agent) -> bool {
+    agent.stop.load(Ordering::Relaxed) > 0 || agent.halt.load(Ordering::Relaxed)
+}
+
 fn refuse_if_stopped(agent: &Agent) -> Result<(), Failure> {
     handover::check(agent)?;
-    if agent.stop.load(Ordering::Relaxed) == 0 {
+    if !is_asked_to_stop(agent) {
         return Ok(());
     }
     Err(Failure::new(Exit::Failed, "stopped before the first event, because somebody asked for it"))

@@ -210,6 +210,7 @@ impl Run<'_> {
         for (index, planned) in events.iter().enumerate().skip(during.unwrap_or_default()) {
             let hooks_before = events[..index].iter().map(|planned| hooks(&planned.action)).sum();
             if !matches!(planned.action, Action::Nothing { .. }) {
+                self.check_halt(&planned.event)?;
                 self.check_stop(&planned.event)?;
             }
             self.event(planned, hooks_before, ready)?;
@@ -224,6 +225,22 @@ impl Run<'_> {
             release::mark_good(&self.agent.layout, self.lock, &ready.new.release).map_err(failed)?;
         }
         Ok(good)
+    }
+
+    /// Whether the deployment is to be stopped before this event. One that is under way comes to its end, and so does bringing the
+    /// last good release back.
+    fn check_halt(&self, event: &LifecycleEvent) -> Result<(), Ended> {
+        let is_begun = self.progress.steps(event).is_some();
+        if is_begun || !self.is_halted() {
+            return Ok(());
+        }
+        let message = format!("stopped before {event}, because somebody stopped the deployment");
+        Err(Ended::Failed(Failure::new(Exit::Failed, message)))
+    }
+
+    fn is_halted(&self) -> bool {
+        let is_own = !matches!(self.order.cause, Cause::Restore { .. });
+        is_own && self.agent.halt.load(Ordering::Relaxed)
     }
 
     pub(super) fn check_stop(&self, event: &LifecycleEvent) -> Result<(), Ended> {
@@ -401,7 +418,9 @@ impl Run<'_> {
                 return Ok(None);
             }
         };
-        let asked_to_stop = self.agent.stop.load(Ordering::Relaxed) > 0;
+        // What has begun to come back is not left half-way.
+        let halted = self.is_halted() && self.progress.restoring.is_none();
+        let asked_to_stop = halted || self.agent.stop.load(Ordering::Relaxed) > 0;
         let due = match restore::due(&self.progress, installed.as_ref(), good.as_ref(), asked_to_stop) {
             Ok(due) => due,
             Err(why) => {

@@ -15,7 +15,7 @@ mod status;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore_core::failure::{Exit, Failure, chain};
@@ -37,7 +37,8 @@ use crate::daemon::backoff::{Backoff, jittered};
 use crate::daemon::notice::Notice;
 use crate::daemon::shared::Shared;
 use crate::deployment::agent::Agent;
-use crate::deployment::journal;
+use crate::deployment::journal::{self, Line, Outcome};
+use crate::deployment::progress::Progress;
 use crate::event::Event;
 use crate::history;
 use crate::release;
@@ -175,9 +176,11 @@ impl<'a> Follower<'a> {
         if unfinished.is_empty() {
             return;
         }
-        let seen = self.seen().map(|seen| seen.pointer.deployment);
-        let agent = self.agent(seen.filter(|seen| unfinished.contains(seen)));
-        self.job = Some(Job::going_on(&self.shared.desk, agent, self.group.clone()));
+        let seen = self.seen().map(|seen| seen.pointer).filter(|seen| unfinished.contains(&seen.deployment));
+        let halted = seen.as_ref().is_some_and(Pointer::is_stopped);
+        let deployment = seen.map(|seen| seen.deployment);
+        let agent = self.agent(deployment.clone(), halted);
+        self.job = Some(Job::going_on(&self.shared.desk, agent, self.group.clone(), deployment));
     }
 
     /// Looks once and acts. How long until the next time.
@@ -255,6 +258,7 @@ impl<'a> Follower<'a> {
             standing: &self.standing,
             // What would begin now would have to be handed over at once.
             busy: self.job.is_some() || self.shared.agent.handover.load(Ordering::Relaxed),
+            making: self.job.as_ref().and_then(|job| job.deployment.as_ref()),
             paused: self.shared.is_paused(),
         };
         let mark = |ended| Mark {
@@ -267,7 +271,16 @@ impl<'a> Follower<'a> {
         match decide::decide(&view, |deployment| self.known(deployment)) {
             Act::Rest | Act::Wait | Act::Hold => {}
             Act::Refuse(refusal) => return Ok(Some(self.refused(&refusal, pointer))),
-            Act::Adopt => mark::write(&self.mark, &mark(self.end(&pointer.deployment)))?,
+            Act::Stop => {
+                let mark = mark(None);
+                self.halt(mark)?;
+            }
+            Act::Skip => {
+                let ended =
+                    seen.filter(|seen| seen.pointer.deployment == pointer.deployment).and_then(|seen| seen.ended);
+                mark::write(&self.mark, &mark(ended.or_else(|| Some(End::skipped()))))?;
+            }
+            Act::Adopt => mark::write(&self.mark, &mark(self.end(&pointer.deployment, pointer.is_stopped())))?,
             Act::Deploy => {
                 // A store that cannot be reached must not make the deployment fail, which happens once.
                 self.place.can_reach(&pointer.revision.key, pointer.revision.version.as_deref()).await?;
@@ -283,19 +296,32 @@ impl<'a> Follower<'a> {
         self.is_taken = false;
         // Before its first event is told.
         self.tell(Doing::Deploying);
-        let agent = self.agent(Some(mark.pointer.deployment.clone()));
+        let agent = self.agent(Some(mark.pointer.deployment.clone()), mark.pointer.is_stopped());
         let order = order::of(self.follow, &mark.pointer);
         self.job = Some(Job::of(&self.shared.desk, agent, order, mark));
     }
 
+    /// Has the deployment under way stopped. Where nothing is to follow it, it is from now on that of the pointer that says so.
+    fn halt(&mut self, mark: Mark) -> Result<(), MarkError> {
+        let Some(job) = self.job.as_mut().filter(|job| !job.is_halted()) else { return Ok(()) };
+        if mark.pointer.is_stopped() {
+            mark::write(&self.mark, &mark)?;
+            job.mark = Some(mark);
+        }
+        job.halt.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// A deployment ended, or was handed over.
     fn close(&mut self, ended: Option<Option<Failure>>) {
-        let Some(mark) = self.job.take().and_then(|job| job.mark) else { return };
+        let Some(job) = self.job.take() else { return };
+        let halted = job.is_halted();
+        let Some(mark) = job.mark else { return };
         let failure = match ended {
             Some(failure) => failure,
             None => Some(Failure::new(Exit::Failed, "the agent lost the deployment; this is a defect of the agent")),
         };
-        let end = match (self.end(&mark.pointer.deployment), failure) {
+        let end = match (self.end(&mark.pointer.deployment, halted), failure) {
             (Some(end), _) => end,
             // Somebody else's deployment of the group is under way: a matter of time.
             (None, Some(failure)) if failure.exit == Exit::Busy => {
@@ -313,11 +339,13 @@ impl<'a> Follower<'a> {
     }
 
     /// An agent that says here which event of a deployment it is in.
-    fn agent(&self, deployment: Option<DeploymentId>) -> Agent {
+    fn agent(&self, deployment: Option<DeploymentId>, halted: bool) -> Agent {
         let reader = deployment.map(|deployment| {
             Arc::new(Watcher { deployment, told: Arc::clone(&self.told) }) as Arc<dyn Reporter<Event>>
         });
-        self.shared.agent(self.shared.agent.access.clone(), reader)
+        let agent = self.shared.agent(self.shared.agent.access.clone(), reader);
+        // Of this deployment alone.
+        Agent { halt: Arc::new(AtomicBool::new(halted)), ..agent }
     }
 
     /// What is known here of a deployment.
@@ -332,9 +360,16 @@ impl<'a> Follower<'a> {
     }
 
     /// How a deployment ended, by its journal.
-    fn end(&self, deployment: &DeploymentId) -> Option<End> {
-        let directory = self.shared.settings.layout.deployment(&self.group, deployment);
-        End::of(&journal::read(&directory.journal()).ok()?)
+    fn end(&self, deployment: &DeploymentId, halted: bool) -> Option<End> {
+        let lines = self.journal(deployment)?;
+        let restored = Progress::replay(lines.iter().cloned())
+            .and_then(|progress| self.journal(&progress.restoring?))
+            .is_some_and(|lines| journal::outcome(&lines) == Some(Outcome::Succeeded));
+        Some(End { restored, ..End::of(&lines, halted)? })
+    }
+
+    fn journal(&self, deployment: &DeploymentId) -> Option<Vec<Line>> {
+        journal::read(&self.shared.settings.layout.deployment(&self.group, deployment).journal()).ok()
     }
 
     /// What was seen of the pointer of this store; nothing when that cannot be read.

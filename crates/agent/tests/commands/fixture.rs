@@ -60,6 +60,7 @@ pub(crate) fn agent_at(root: PathBuf, reader: Arc<dyn Reporter<Event>>) -> Agent
         environment: BTreeMap::from([("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())]),
         cwd: "/".into(),
         stop: Arc::default(),
+        halt: Arc::default(),
         handover: Arc::default(),
         access: Access::default(),
         shim: Shim { exe: env!("CARGO_BIN_EXE_longshore-agent").into() },

@@ -111,12 +111,35 @@ impl Host {
         self.publish(&self.sandbox.revision(name, &files))
     }
 
+    /// A release whose AfterInstall has two scripts, of which the first waits, and that has an ApplicationStart.
+    pub(crate) fn waiting(&self, name: &str, waits: &str) -> Stored {
+        let appspec = "version: 0.0\nos: linux\nfiles:\n  - source: site\n    destination: {www}\nhooks:\n  \
+                       AfterInstall:\n    - location: wait.sh\n      timeout: 30\n    - location: second.sh\n  \
+                       ApplicationStart:\n    - location: start.sh\n";
+        let says = |word: &str| format!("#!/bin/sh\necho {word} >> {{trace}}\n");
+        let (second, start) = (says("second"), says("start"));
+        let files = [
+            ("appspec.yml", appspec),
+            ("wait.sh", waits),
+            ("second.sh", &second),
+            ("start.sh", &start),
+            ("site/index.html", name),
+        ];
+        self.publish(&self.sandbox.revision(name, &files))
+    }
+
     /// Moves the pointer.
     pub(crate) fn point(&self, generation: u64, deployment: &str, to: &Stored) {
+        self.point_and_stop(generation, deployment, to, None);
+    }
+
+    /// Moves the pointer, and has a deployment stopped.
+    pub(crate) fn point_and_stop(&self, generation: u64, deployment: &str, to: &Stored, stop: Option<&str>) {
         let pointer = json!({
             "format": 1, "application": "shop", "group": "dev", "generation": generation, "deployment": deployment,
             "revision": {"key": to.key, "etag": to.etag, "size": 1, "content_digest": to.content_digest},
             "commit": COMMIT, "commit_time": 0, "at": "2026-01-02T03:04:05Z", "by": "ci",
+            "stop": stop,
         });
         self.put_pointer(pointer.to_string().as_bytes());
     }

@@ -213,7 +213,7 @@ pub(crate) struct StopArgs {
     /// This one [default: the one under way]
     #[arg(value_name = "DEPLOYMENT")]
     pub(crate) deployment: Option<DeploymentId>,
-    /// CodeDeploy deploys the last good revision again
+    /// The last good revision is deployed again
     #[arg(long)]
     pub(crate) rollback: bool,
 }

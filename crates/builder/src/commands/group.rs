@@ -1,8 +1,8 @@
-//! What `push` and `point` have in common: the pointers of groups move, and their hosts are waited for.
+//! What `push`, `point`, `deploy` and `rollback` have in common: the pointers of groups move, and their hosts are waited for.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::{plural, quoted};
@@ -12,19 +12,20 @@ use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::cli::{MoveArgs, SourceArgs, StoreArgs, WaitArgs};
+use crate::cli::{DeployWaitArgs, OnInterrupt, SourceArgs, StoreArgs, WaitArgs};
 use crate::display::{Screen, sheet};
 use crate::environment::Environment;
 use crate::event::{Event, HostSeen};
 use crate::fleet::{LeftOut, Standing};
-use crate::pointing::{How, Moved, Place, PointError, Stands};
+use crate::interrupt::asked_to_stop;
+use crate::pointing::{How, Moved, Place, PointError, Stands, Stopping};
 use crate::signer;
 use crate::succession::{self, Candidate, Move, Older};
 use crate::survey::Project;
 use crate::waiting::{self, Ended, Terms, Waited};
 
 /// The variable that names the store.
-const STORE_VARIABLE: &str = "LONGSHORE_STORE";
+pub(crate) const STORE_VARIABLE: &str = "LONGSHORE_STORE";
 
 /// Why a command about groups was refused or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,15 @@ enum GroupError {
     /// A host failed.
     #[error("deployment {deployment} to `{group}` failed on {failed} of {}: {hosts}", plural(*.of, "host"))]
     Failed { deployment: DeploymentId, group: GroupName, failed: usize, of: usize, hosts: String },
+    /// A host failed, and its last good release came back.
+    #[error(
+        "deployment {deployment} to `{group}` failed on {failed} of {}, and the last good release came back there: {hosts}",
+        plural(*.of, "host")
+    )]
+    RolledBack { deployment: DeploymentId, group: GroupName, failed: usize, of: usize, hosts: String },
+    /// Somebody stopped it.
+    #[error("deployment {deployment} to `{group}` was stopped{by}{hosts}")]
+    Stopped { deployment: DeploymentId, group: GroupName, by: String, hosts: String },
     /// Time was up.
     #[error("deployment {deployment} to `{group}` has not ended within {limit}: {why}")]
     TimedOut { deployment: DeploymentId, group: GroupName, limit: String, why: String },
@@ -117,8 +127,8 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// Refuses a dirty artifact unless it is wanted.
-pub(crate) fn accept(dirty: bool, artifact: &str, args: &MoveArgs) -> Result<(), Failure> {
-    if !dirty || args.allow_dirty {
+pub(crate) fn accept(dirty: bool, artifact: &str, allowed: bool) -> Result<(), Failure> {
+    if !dirty || allowed {
         return Ok(());
     }
     let refused = Failure::new(Exit::Failed, GroupError::Dirty(artifact.to_owned()));
@@ -138,6 +148,42 @@ pub(crate) struct Step {
     pub(crate) older: Older,
 }
 
+/// Whether, how long and for whom is waited, and what an interruption means.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    wait: bool,
+    limit: Duration,
+    at_least: usize,
+    on_interrupt: OnInterrupt,
+}
+
+impl Patience {
+    /// Nobody is waited for.
+    pub(crate) fn none() -> Patience {
+        Patience { wait: false, limit: Duration::ZERO, at_least: 0, on_interrupt: OnInterrupt::Leave }
+    }
+}
+
+impl From<&WaitArgs> for Patience {
+    fn from(args: &WaitArgs) -> Patience {
+        let WaitArgs { wait, timeout: limit, wait_hosts: at_least } = *args;
+        Patience { wait, limit, at_least, on_interrupt: OnInterrupt::Leave }
+    }
+}
+
+impl From<&DeployWaitArgs> for Patience {
+    fn from(args: &DeployWaitArgs) -> Patience {
+        let DeployWaitArgs { wait, timeout: limit, wait_hosts: at_least, on_interrupt } = *args;
+        // Who cannot answer is not asked.
+        let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let on_interrupt = match on_interrupt.unwrap_or(OnInterrupt::Ask) {
+            OnInterrupt::Ask if !asks => OnInterrupt::Leave,
+            on_interrupt => on_interrupt,
+        };
+        Patience { wait, limit, at_least, on_interrupt }
+    }
+}
+
 /// What became of the groups. A failure may come after some of them.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
@@ -151,7 +197,7 @@ pub(crate) async fn carry_out(
     store: &Store,
     to: &StoreUrl,
     steps: Vec<Step>,
-    waiting: &WaitArgs,
+    waiting: &Patience,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Done, Failure> {
@@ -169,6 +215,10 @@ pub(crate) async fn carry_out(
         match place.go_unless_stopped(stands, &ours, older, &by).await {
             Ok(moved) => {
                 screen.tell(&Event::Moved(Box::new(moved.clone())));
+                if let Some(why) = &moved.unwritten {
+                    let text = format!("how the deployment before ended is not written down: {why}");
+                    screen.tell(&Event::Warned(text));
+                }
                 if moved.hosts == 0 {
                     let text = format!("no host follows group `{group}` of `{}` yet", ours.application);
                     screen.tell(&Event::Warned(text));
@@ -182,13 +232,13 @@ pub(crate) async fn carry_out(
         }
     }
     if waiting.wait {
-        let until = Instant::now() + waiting.timeout;
-        let terms = Terms { limit: waiting.timeout, until, at_least: waiting.wait_hosts };
+        let until = Instant::now() + waiting.limit;
+        let terms = Terms { limit: waiting.limit, until, at_least: waiting.at_least };
         let mut failures = Vec::new();
         for (moved, waited) in &mut done.groups {
             let pointer = &moved.pointer;
             let place = Place { store, application: &pointer.application, group: &pointer.group };
-            let ended = waiting::wait(place, pointer, &terms, screen).await;
+            let ended = follow(place, pointer, &terms, waiting.on_interrupt, &by, screen).await;
             failures.extend(failure(pointer, &ended, waiting, to));
             let interrupted = matches!(ended.ended, Ended::Interrupted);
             *waited = Some(ended);
@@ -202,7 +252,66 @@ pub(crate) async fn carry_out(
     Ok(done)
 }
 
+/// Waits for the hosts of a group. Where that is what an interruption means, the deployment is stopped, and its hosts are waited for
+/// on until the next interruption.
+async fn follow(
+    place: Place<'_>,
+    pointer: &Pointer,
+    terms: &Terms,
+    on_interrupt: OnInterrupt,
+    by: &str,
+    screen: &Screen,
+) -> Waited {
+    let waited = waiting::wait(place, pointer, terms, screen).await;
+    let stops = match (&waited.ended, on_interrupt) {
+        (Ended::Interrupted, OnInterrupt::Stop) => true,
+        (Ended::Interrupted, OnInterrupt::Ask) => ask(&pointer.deployment, screen).await,
+        (_, _) => false,
+    };
+    if !stops {
+        return waited;
+    }
+    match place.stop(&pointer.deployment, by).await {
+        Err(error) => {
+            screen.tell(&Event::Warned(format!("the deployment was not stopped: {}", chain(&error))));
+            waited
+        }
+        Ok(asked) => {
+            let again = waiting::wait(place, pointer, terms, screen).await;
+            match (again.ended, asked) {
+                (Ended::Interrupted, Stopping::Asked(pointer)) => {
+                    Waited { ended: Ended::Stopped(Some(pointer)), hosts: again.hosts }
+                }
+                (ended, _) => Waited { ended, hosts: again.hosts },
+            }
+        }
+    }
+}
+
+/// Whether whoever sits at the terminal wants the deployment stopped. Another interruption is no.
+async fn ask(deployment: &DeploymentId, screen: &Screen) -> bool {
+    screen.tell(&Event::Asking(deployment.clone()));
+    let (say, answered) = tokio::sync::oneshot::channel();
+    // Nobody can take back the question that a terminal was asked, so this thread may outlive it.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        // Nobody listens any more when somebody pressed Ctrl-C instead.
+        let _ = say.send(read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes"));
+    });
+    tokio::select! {
+        answer = answered => answer.unwrap_or(false),
+        () = asked_to_stop() => false,
+    }
+}
+
 impl Done {
+    /// The first group's deployment, and how it ended as far as somebody waited.
+    pub(crate) fn first(&self) -> Option<(&Pointer, &'static str)> {
+        let (moved, waited) = self.groups.first()?;
+        Some((&moved.pointer, waited.as_ref().map_or("created", ended_word)))
+    }
+
     /// For people: each group, and its hosts when they were waited for. Why some failed was told when they did.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
@@ -242,16 +351,28 @@ impl Done {
 }
 
 fn waited_json(waited: &Waited) -> Value {
-    let ended = match &waited.ended {
+    let hosts: Vec<Value> = waited.hosts.iter().map(sheet::host_json).collect();
+    json!({"ended": ended_word(waited), "hosts": hosts})
+}
+
+fn ended_word(waited: &Waited) -> &'static str {
+    match &waited.ended {
         Ended::Succeeded => "succeeded",
+        Ended::Failed if is_rolled_back(waited) => "rolled_back",
         Ended::Failed => "failed",
+        Ended::Stopped(_) => "stopped",
         Ended::TimedOut => "timed_out",
         Ended::Paused => "paused",
         Ended::Superseded(_) => "superseded",
         Ended::Interrupted => "interrupted",
         Ended::Lost(_) => "lost",
-    };
-    json!({"ended": ended, "hosts": waited.hosts.iter().map(sheet::host_json).collect::<Vec<_>>()})
+    }
+}
+
+/// Whether the last good release came back wherever the deployment failed.
+fn is_rolled_back(waited: &Waited) -> bool {
+    let mut failed = waited.hosts.iter().filter(|seen| seen.standing == Standing::Failed);
+    failed.all(|seen| seen.status.as_ref().is_some_and(|status| status.restored))
 }
 
 /// Failures of several groups as one; the first decides on the exit code.
@@ -266,7 +387,7 @@ fn together(mut failures: Vec<Failure>) -> Option<Failure> {
     Some(Failure { hints, ..Failure::new(exit, GroupError::Several(all)) })
 }
 
-fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -> Option<Failure> {
+fn failure(pointer: &Pointer, waited: &Waited, patience: &Patience, to: &StoreUrl) -> Option<Failure> {
     let Pointer { deployment, group, application, .. } = pointer;
     let (deployment, group) = (deployment.clone(), group.clone());
     let named = |is: fn(&HostSeen) -> bool| -> Vec<&str> {
@@ -282,24 +403,47 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -
         Ended::Succeeded => return None,
         Ended::Failed => {
             let hosts = named(|seen| seen.standing == Standing::Failed);
-            let failed = GroupError::Failed {
-                failed: hosts.len(),
-                of: named(|seen| seen.standing.is_final()).len(),
-                hosts: hosts.join(", "),
-                deployment: deployment.clone(),
-                group,
+            let (failed, of) = (hosts.len(), named(|seen| seen.standing.is_final()).len());
+            let (deployment, hosts) = (deployment.clone(), hosts.join(", "));
+            let (exit, failed) = if is_rolled_back(waited) {
+                (Exit::RolledBack, GroupError::RolledBack { deployment, group, failed, of, hosts })
+            } else {
+                (Exit::DeploymentFailed, GroupError::Failed { deployment, group, failed, of, hosts })
             };
             let made = |seen: &HostSeen| {
                 let of = seen.status.as_ref().and_then(|status| status.deployment.as_ref());
-                seen.standing == Standing::Failed && of == Some(&deployment)
+                seen.standing == Standing::Failed && of == Some(&pointer.deployment)
             };
-            let failure = Failure::new(Exit::DeploymentFailed, failed);
+            let failure = Failure::new(exit, failed);
             // Who refused the pointer itself has made no deployment of it.
             if waited.hosts.iter().any(made) {
-                failure.hint(format!("on the host: longshore-agent explain {deployment}"))
+                failure.hint(format!("on the host: longshore-agent explain {}", pointer.deployment))
             } else {
                 failure.hint(look)
             }
+        }
+        Ended::Stopped(by) => {
+            let by = by.as_ref().map(|pointer| format!(" by {} at {}", pointer.by, pointer.at)).unwrap_or_default();
+            let hosts = [
+                (Standing::Succeeded, "succeeded"),
+                (Standing::Halted, "halted"),
+                (Standing::Failed, "failed"),
+                (Standing::Deploying, "still in an event"),
+            ]
+            .into_iter()
+            .filter_map(|(standing, word)| {
+                let hosts: Vec<&str> = waited
+                    .hosts
+                    .iter()
+                    .filter(|seen| seen.standing == standing)
+                    .map(|seen| seen.host.as_str())
+                    .collect();
+                (!hosts.is_empty()).then(|| format!("; {word}: {}", hosts.join(", ")))
+            })
+            .collect();
+            let stopped = GroupError::Stopped { deployment, group, by, hosts };
+            Failure::new(Exit::Stopped, stopped)
+                .hint("hosts stay as they are until the group moves on: deploy again, or `longshore rollback`")
         }
         Ended::TimedOut => {
             let hosts = named(|seen| seen.standing.is_under_way());
@@ -312,7 +456,7 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -
                 ([], _, _) => "too few hosts made it".to_owned(),
                 (hosts, _, _) => format!("still under way: {}", hosts.join(", ")),
             };
-            let limit = sheet::span(args.timeout.as_secs());
+            let limit = sheet::span(patience.limit.as_secs());
             Failure::new(Exit::TimedOut, GroupError::TimedOut { deployment, group, limit, why }).hint(look)
         }
         Ended::Paused => {
@@ -352,7 +496,7 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -
 }
 
 /// The user and the host.
-fn local(environment: &Environment) -> (String, String) {
+pub(crate) fn local(environment: &Environment) -> (String, String) {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
     let named = environment.get("SUDO_USER").or_else(|| environment.get("USER")).map(str::to_owned);
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());

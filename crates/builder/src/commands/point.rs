@@ -5,7 +5,7 @@ use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::store::{Store, StoreUrl};
 use serde_json::json;
 
-use super::group::{self, Done, Step};
+use super::group::{self, Done, Patience, Step};
 use crate::cli::{PointArgs, SourceArgs};
 use crate::display::Screen;
 use crate::environment::Environment;
@@ -66,9 +66,9 @@ async fn move_groups(
     }
     for step in &mut steps {
         step.ours.stop = args.moving.stop();
-        group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), &args.moving)?;
+        group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), args.moving.allow_dirty)?;
     }
-    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
+    group::carry_out(&store, to, steps, &Patience::from(&args.waiting), environment, screen).await
 }
 
 /// The artifact of a commit, or with a key.

@@ -1,12 +1,369 @@
 //! `longshore prune`.
 
-use longshore_core::failure::{Exit, Failure};
+use std::collections::{BTreeMap, BTreeSet};
 
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::{plural, size};
+use longshore_core::host_status;
+use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::pointer::{self, Pointer};
+use longshore_core::store::{Listed, Store, StoreError, StoreUrl};
+use serde_json::{Value, json};
+
+use super::group;
 use crate::cli::PruneArgs;
 use crate::display::Screen;
 use crate::environment::Environment;
+use crate::event::Event;
+use crate::hosts::Hosts;
+use crate::identity::Identity;
+use crate::past::{self, Deployment};
+use crate::pointing::{Place, PointError};
+use crate::prune::{self, Needs, PrunePlan, Removal};
+use crate::settings::{CodeDeploySettings, Settings, With};
+use crate::survey::Project;
+use crate::target;
 
-/// Runs the command.
-pub(crate) fn run(_args: &PruneArgs, _environment: &Environment, _screen: &Screen) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not written yet"))
+/// Why nothing, or not all, is removed.
+#[derive(Debug, thiserror::Error)]
+enum PruneError {
+    /// No such folder.
+    #[error("there is no store `{0}`: the folder does not exist")]
+    NoStore(String),
+    /// What a group needs is not known.
+    #[error("nothing is removed, because nobody can tell what group `{group}` of `{application}` needs")]
+    Group { application: ApplicationName, group: GroupName, source: PointError },
+    /// What CodeDeploy needs is not known.
+    #[error("nothing is removed, because what CodeDeploy could roll back to cannot be looked up for {0}")]
+    CodeDeploy(String),
+    /// An artifact could not be removed.
+    #[error("cannot remove `{key}`")]
+    Remove { key: String, source: StoreError },
+    /// Somebody moved a group to what was being removed.
+    #[error("a group was moved to what was removed in that moment: {0}")]
+    Raced(String),
+}
+
+/// Removes old artifacts, or shows which.
+pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
+    let project = Project::open(&target::here(), environment)?.accept()?;
+    let url = group::store_url(&args.store, environment, &target::here(), &[])?;
+    if let StoreUrl::Dir(folder) = &url
+        && !folder.is_dir()
+    {
+        return Err(Failure::new(Exit::NotFound, PruneError::NoStore(url.to_string())));
+    }
+    let only = match &args.application {
+        Some(named) => Some(named.clone()),
+        None => Identity::application_of_variable(environment)?,
+    };
+    let of_codedeploy = revisions_of_codedeploy(&codedeploy_groups(args, &project.settings))?;
+    group::runtime()?.block_on(prune(args, &url, only.as_ref(), &of_codedeploy, screen))
+}
+
+async fn prune(
+    args: &PruneArgs,
+    url: &StoreUrl,
+    only: Option<&ApplicationName>,
+    of_codedeploy: &BTreeSet<String>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let store = Store::open(url).await?;
+    let listed = store.list("").await?;
+    let mut needs = needs(args, &store, &listed, only, screen).await?;
+    for key in of_codedeploy {
+        if let Some(application) = key.split_once('/').and_then(|(application, _)| application.parse().ok()) {
+            needs.entry(application).or_insert_with(Needs::default).keys.insert(key.clone());
+        }
+    }
+    let plan = prune::plan(&listed, &needs, args.keep, only);
+    if !args.yes {
+        let (text, json) = result(url, &plan, &Removed::default(), args.yes);
+        return screen.result(&text, &json);
+    }
+    let mut removed = Removed::default();
+    let ended = remove(&store, &plan, &mut removed, screen).await;
+    let (text, json) = result(url, &plan, &removed, args.yes);
+    match ended {
+        Ok(()) => screen.result(&text, &json),
+        Err(failure) => screen.partial(&text, json).and(Err(failure)),
+    }
+}
+
+/// The groups to which CodeDeploy deploys: those that are named, and those of the settings.
+fn codedeploy_groups(args: &PruneArgs, settings: &Settings) -> BTreeSet<GroupName> {
+    let of_settings = settings
+        .groups
+        .iter()
+        .filter(|(_, group)| group.with == Some(With::Codedeploy) || group.codedeploy != CodeDeploySettings::default());
+    args.codedeploy_group.iter().chain(of_settings.map(|(name, _)| name)).cloned().collect()
+}
+
+/// The keys, relative to the store, of the revisions that CodeDeploy could roll these groups back to.
+fn revisions_of_codedeploy(groups: &BTreeSet<GroupName>) -> Result<BTreeSet<String>, Failure> {
+    if groups.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let groups: Vec<String> = groups.iter().map(|group| format!("`{group}`")).collect();
+    Err(Failure::new(Exit::Failed, PruneError::CodeDeploy(groups.join(", "))))
+}
+
+/// What the groups of each application need.
+async fn needs(
+    args: &PruneArgs,
+    store: &Store,
+    listed: &[Listed],
+    only: Option<&ApplicationName>,
+    screen: &Screen,
+) -> Result<BTreeMap<ApplicationName, Needs>, Failure> {
+    let mut needs: BTreeMap<ApplicationName, Needs> = BTreeMap::new();
+    for (application, group) in groups(listed) {
+        if only.is_some_and(|only| *only != application) {
+            continue;
+        }
+        let place = Place { store, application: &application, group: &group };
+        let of_group = of_group(place, args.keep_rollbacks, screen).await;
+        let of_group = of_group.map_err(|source| {
+            let (application, group) = (application.clone(), group.clone());
+            let exit = match &source {
+                PointError::Store { source, .. } => source.exit(),
+                PointError::Unknown { .. }
+                | PointError::Older { .. }
+                | PointError::Contested { .. }
+                | PointError::Interrupted { .. }
+                | PointError::Random(_) => Exit::Conflict,
+            };
+            Failure::new(exit, PruneError::Group { application, group, source })
+        })?;
+        let all = needs.entry(application).or_default();
+        all.keys.extend(of_group.keys);
+        all.commits.extend(of_group.commits);
+    }
+    Ok(needs)
+}
+
+/// All groups that have a pointer, had one, or have hosts.
+fn groups(listed: &[Listed]) -> BTreeSet<(ApplicationName, GroupName)> {
+    let parts = |key: &str| {
+        let (root, rest) = key.split_once('/')?;
+        let (application, rest) = rest.split_once('/')?;
+        let group = match (format!("{root}/").as_str(), rest.split_once('/')) {
+            (pointer::ROOT, None) => rest.strip_suffix(".json")?,
+            (host_status::ROOT | "history/", Some((group, _))) => group,
+            (_, _) => return None,
+        };
+        Some((application.parse().ok()?, group.parse().ok()?))
+    };
+    listed.iter().filter_map(|listed| parts(&listed.key)).collect()
+}
+
+/// Where a group is, what it could go back to, and what its hosts say they run.
+async fn of_group(place: Place<'_>, rollbacks: usize, screen: &Screen) -> Result<Needs, PointError> {
+    let hosts = place.hosts().await?;
+    for (name, _) in hosts.known().filter(|(_, host)| host.status().is_none()) {
+        let text = format!(
+            "what host `{name}` of group `{}` says cannot be read; what it runs is kept only if the group needs it too",
+            place.group
+        );
+        screen.tell(&Event::Warned(text));
+    }
+    let present = match place.read().await? {
+        Some(stands) => Some(stands.pointer),
+        // Somebody removed it; its group may come back.
+        None => match place.generations().await?.into_keys().next_back() {
+            Some(generation) => place.in_generation(generation).await?,
+            None => None,
+        },
+    };
+    let mut needs = of_hosts(&hosts);
+    let Some(present) = present else { return Ok(needs) };
+    let wanted = Wanted::of(&hosts);
+    let enough =
+        |found: &[Deployment]| past::is_known(found) && distinct(found).len() > rollbacks && wanted.is_found_in(found);
+    let deployments = past::read(place, &present, &hosts, enough).await?;
+    needs.keys.extend(distinct(&deployments).into_iter().take(rollbacks + 1));
+    needs.keys.extend(past::way_back(&deployments).map(|way| way.pointer.revision.key));
+    needs.keys.extend(wanted.keys(&deployments));
+    Ok(needs)
+}
+
+/// The artifacts of deployments, each once, in their order.
+fn distinct(deployments: &[Deployment]) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for key in deployments.iter().map(|deployment| &deployment.pointer.revision.key) {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    keys
+}
+
+fn of_hosts(hosts: &Hosts) -> Needs {
+    let statuses = hosts.known().filter_map(|(_, host)| host.status());
+    let commits = statuses.flat_map(|status| {
+        let installed = status.installed.as_ref().and_then(|installed| installed.commit.clone());
+        installed.into_iter().chain(status.commit.clone())
+    });
+    Needs { commits: commits.collect(), ..Needs::default() }
+}
+
+/// What hosts name otherwise than by a commit.
+struct Wanted {
+    deployments: BTreeSet<String>,
+    contents: BTreeSet<String>,
+}
+
+impl Wanted {
+    fn of(hosts: &Hosts) -> Wanted {
+        let statuses = || hosts.known().filter_map(|(_, host)| host.status());
+        let installed = || statuses().filter_map(|status| status.installed.as_ref());
+        let deployments = statuses().filter_map(|status| status.deployment.as_ref());
+        Wanted {
+            deployments: deployments.map(ToString::to_string).collect(),
+            contents: installed().filter_map(|it| it.content_digest).map(|digest| digest.to_string()).collect(),
+        }
+    }
+
+    fn names(&self, pointer: &Pointer) -> bool {
+        self.deployments.contains(pointer.deployment.as_str())
+            || self.contents.contains(&pointer.revision.content_digest.to_string())
+    }
+
+    fn found<'a>(&'a self, deployments: &'a [Deployment]) -> impl Iterator<Item = &'a Pointer> {
+        deployments.iter().map(|deployment| &deployment.pointer).filter(|pointer| self.names(pointer))
+    }
+
+    fn keys(&self, deployments: &[Deployment]) -> BTreeSet<String> {
+        self.found(deployments).map(|pointer| pointer.revision.key.clone()).collect()
+    }
+
+    /// Whether each of them is one of the group's.
+    fn is_found_in(&self, deployments: &[Deployment]) -> bool {
+        let found = || self.found(deployments);
+        let has_deployment = |id: &String| found().any(|pointer| pointer.deployment.as_str() == id);
+        let has_contents = |digest: &String| found().any(|it| it.revision.content_digest.to_string() == *digest);
+        self.deployments.iter().all(has_deployment) && self.contents.iter().all(has_contents)
+    }
+}
+
+/// What was done.
+#[derive(Default)]
+struct Removed {
+    keys: Vec<String>,
+    bytes: u64,
+    /// Artifacts that stay because a group was moved to them meanwhile.
+    stayed: Vec<String>,
+}
+
+/// Removes what may go, unless a group was moved to it meanwhile.
+async fn remove(store: &Store, plan: &PrunePlan, removed: &mut Removed, screen: &Screen) -> Result<(), Failure> {
+    for Removal { artifact, keys, size, .. } in &plan.removals {
+        if pointed_at(store).await?.contains(artifact) {
+            screen.tell(&Event::Warned(format!("`{artifact}` stays: a group was moved to it meanwhile")));
+            removed.stayed.push(artifact.clone());
+            continue;
+        }
+        for key in keys {
+            store.remove_artifact(key).await.map_err(|source| {
+                let (exit, hint) = (source.exit(), source.hint());
+                let failure = Failure::new(exit, PruneError::Remove { key: key.clone(), source });
+                hint.into_iter().fold(failure, Failure::hint)
+            })?;
+            removed.keys.push(key.clone());
+        }
+        removed.bytes += size;
+        screen.tell(&Event::Removed(artifact.clone()));
+    }
+    let now = if removed.keys.is_empty() { BTreeSet::new() } else { pointed_at(store).await? };
+    let raced: Vec<&str> = removed.keys.iter().filter(|key| now.contains(*key)).map(String::as_str).collect();
+    if raced.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Conflict, PruneError::Raced(raced.join(", ")))
+        .hint("build that commit and push it again, or move the group on"))
+}
+
+/// What the pointers of all groups name at this moment. One that cannot be read stops everything.
+async fn pointed_at(store: &Store) -> Result<BTreeSet<String>, Failure> {
+    let mut keys = BTreeSet::new();
+    for (application, group) in groups(&store.list(pointer::ROOT).await?) {
+        let place = Place { store, application: &application, group: &group };
+        keys.extend(place.read().await?.map(|stands| stands.pointer.revision.key));
+    }
+    Ok(keys)
+}
+
+fn result(url: &StoreUrl, plan: &PrunePlan, removed: &Removed, yes: bool) -> (String, Value) {
+    let bytes: u64 = plan.removals.iter().map(|removal| removal.size).sum();
+    let mut text = String::new();
+    if yes {
+        let count = plan.removals.iter().filter(|removal| removed.keys.contains(&removal.keys[0])).count();
+        text.push_str(&format!("removed {} ({})\n", plural(count, "artifact"), size(removed.bytes)));
+    } else {
+        for removal in &plan.removals {
+            let Removal { artifact, modified, size: bytes, .. } = removal;
+            text.push_str(&format!("{modified:.0}  {:>10}  {artifact}\n", size(*bytes)));
+        }
+        let count = plural(plan.removals.len(), "artifact");
+        text.push_str(&format!("would remove {count} ({})", size(bytes)));
+        text.push_str(if plan.removals.is_empty() { "\n" } else { "; `--yes` removes\n" });
+    }
+    text.push_str(&format!(
+        "{} stay because they are new, {} because groups need them\n",
+        plan.newest,
+        plan.needed.len() + removed.stayed.len()
+    ));
+    if plan.foreign > 0 {
+        text.push_str(&format!("{} not of Longshore, left alone\n", plural(plan.foreign, "object")));
+    }
+    let removals = plan.removals.iter().map(|removal| {
+        json!({"artifact": removal.artifact, "stored": format!("{:.0}", removal.modified), "size": removal.size, "keys": removal.keys})
+    });
+    let json = json!({
+        "store": url.to_string(),
+        "dry_run": !yes,
+        "removable": removals.collect::<Vec<_>>(),
+        "removed": removed.keys,
+        "stayed": removed.stayed,
+        "newest": plan.newest,
+        "needed": plan.needed,
+        "foreign": plan.foreign,
+    });
+    (text, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cli::Output;
+
+    #[tokio::test]
+    async fn what_a_group_was_moved_to_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let url: StoreUrl = format!("file://{}", folder.path().display()).parse().unwrap();
+        let store = Store::open(&url).await.unwrap();
+        let key = |number: u8| format!("shop/{number:040x}.zip");
+        fs::create_dir(folder.path().join("shop")).unwrap();
+        for number in [1, 2] {
+            fs::write(folder.path().join(key(number)), "bundle").unwrap();
+        }
+        let plan = prune::plan(&store.list("").await.unwrap(), &BTreeMap::new(), 0, None);
+        assert_eq!(plan.removals.len(), 2);
+        let pointer = json!({
+            "format": 1, "application": "shop", "group": "dev", "generation": 1, "deployment": "d-1",
+            "revision": {"key": key(1), "etag": "e", "size": 1, "content_digest": "0".repeat(64)},
+            "commit": "a".repeat(40), "commit_time": 0, "at": "2026-01-02T03:04:06Z", "by": "a@b",
+        });
+        store.replace_if("groups/shop/dev.json", pointer.to_string().as_bytes(), None).await.unwrap();
+        let (mut removed, screen) = (Removed::default(), Screen::new(Output::Text, &Environment::default()));
+        remove(&store, &plan, &mut removed, &screen).await.unwrap();
+        assert_eq!((removed.stayed, removed.keys), (vec![key(1)], vec![key(2)]));
+        assert_eq!(store.list("shop/").await.unwrap().into_iter().map(|it| it.key).collect::<Vec<_>>(), [key(1)]);
+        // One that cannot be read stops everything.
+        fs::write(folder.path().join("groups/shop/dev.json"), "{}").unwrap();
+        let failure = remove(&store, &plan, &mut Removed::default(), &screen).await.unwrap_err();
+        assert_eq!((failure.exit, folder.path().join(key(1)).exists()), (Exit::Conflict, true));
+    }
 }

@@ -9,10 +9,10 @@ use longshore_core::figures::quoted;
 use longshore_core::pointer::PointedRevision;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
-use super::group::{self, Done, Step};
-use crate::cli::PushArgs;
+use super::group::{self, Done, Patience, Step};
+use crate::cli::{IdentityArgs, PushArgs, SourceArgs};
+use crate::commit::Chosen;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::outputs;
 use crate::pointing::Place;
 use crate::publish::{self, Artifact, PublishError, Published};
-use crate::succession::{Candidate, Older};
+use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
 
 /// Why nothing was published.
@@ -45,21 +45,26 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let to = group::store_url(&args.store, environment, &args.source, &args.group)?;
     let path = match &args.bundle {
         Some(path) => path.clone(),
-        None => built(args, environment, screen)?,
+        None => built(&args.source, &args.identity, environment, screen)?,
     };
     let artifact = open(path)?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
     if !args.group.is_empty() {
-        group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), &args.moving)?;
+        group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.moving.allow_dirty)?;
     }
     let runtime = group::runtime()?;
-    let published = publish(&artifact, &to, &runtime, screen)?;
+    let published = runtime.block_on(publish(&artifact, &to, screen))?;
     if args.group.is_empty() {
         let (text, json) = result(&artifact, &to, &published, None);
         return outputs::conclude(&outputs_of(&artifact, &to, &published), &text, json, environment, screen);
     }
-    let mut done =
-        runtime.block_on(move_groups(args, &candidate(&artifact, &published, args), &to, environment, screen))?;
+    let mut done = runtime.block_on(move_groups(
+        args,
+        &candidate(&artifact, &published, args.moving.stop()),
+        &to,
+        environment,
+        screen,
+    ))?;
     let (text, json) = result(&artifact, &to, &published, Some(&done));
     let outputs = outputs_of(&artifact, &to, &published);
     match done.failure.take() {
@@ -92,7 +97,7 @@ fn outputs_of(artifact: &Artifact, to: &StoreUrl, published: &Published) -> Vec<
 }
 
 /// What groups should run.
-fn candidate(artifact: &Artifact, published: &Published, args: &PushArgs) -> Candidate {
+pub(crate) fn candidate(artifact: &Artifact, published: &Published, stop: Stop) -> Candidate {
     let (manifest, info) = (&artifact.manifest, published.info());
     Candidate {
         application: manifest.application.clone(),
@@ -106,7 +111,7 @@ fn candidate(artifact: &Artifact, published: &Published, args: &PushArgs) -> Can
         commit: manifest.commit.clone(),
         dirty: manifest.dirty,
         commit_time: manifest.time,
-        stop: args.moving.stop(),
+        stop,
     }
 }
 
@@ -124,18 +129,33 @@ async fn move_groups(
         let stands = Place { store: &store, application: &ours.application, group }.read().await?;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
+    group::carry_out(&store, to, steps, &Patience::from(&args.waiting), environment, screen).await
 }
 
 /// The artifact of the current commit.
-fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
-    let project = Project::open(&args.source, environment)?.accept()?;
-    let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
-    let chosen = &identity.chosen;
+fn built(
+    source: &SourceArgs,
+    identity: &IdentityArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<PathBuf, Failure> {
+    let project = Project::open(source, environment)?.accept()?;
+    let identity = Identity::of(identity, environment, &project.source, project.settings.application.as_ref())?;
+    tell(&identity.chosen, screen);
+    built_of(&project, &identity)
+}
+
+/// Tells which commit was chosen.
+pub(crate) fn tell(chosen: &Chosen, screen: &Screen) {
     screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
     for warning in &chosen.warnings {
         screen.tell(&Event::Warned(warning.clone()));
     }
+}
+
+/// The artifact of a commit in the folder for artifacts.
+pub(crate) fn built_of(project: &Project, identity: &Identity) -> Result<PathBuf, Failure> {
+    let chosen = &identity.chosen;
     let stem = format!("{}-{}", identity.application, chosen.commit);
     let path = project.out.join(format!("{stem}.zip"));
     match path.symlink_metadata() {
@@ -157,7 +177,8 @@ fn dirty_artifact(out: &Path, stem: &str) -> Option<String> {
     Some(out.join(name).display().to_string())
 }
 
-fn open(path: PathBuf) -> Result<Artifact, Failure> {
+/// Opens an artifact: a bundle with a manifest.
+pub(crate) fn open(path: PathBuf) -> Result<Artifact, Failure> {
     let bundle = open_bundle(&path)?;
     match (bundle.manifest, bundle.archive_digest) {
         (Some(manifest), Some(archive_digest)) => Ok(Artifact { path, archive_digest, manifest }),
@@ -179,7 +200,8 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     })
 }
 
-fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Screen) -> Result<Published, Failure> {
+/// Publishes an artifact, and tells so.
+pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
     screen.tell(&Event::Publishing { url: url.clone(), size });
@@ -188,7 +210,7 @@ fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Scree
         StoreUrl::Dir(_) | StoreUrl::S3 { .. } => None,
     };
     let stored = |bytes| screen.tell(&Event::Stored(bytes));
-    let published = runtime.block_on(publish::publish(artifact, to, &stored)).map_err(publish_failure)?;
+    let published = publish::publish(artifact, to, &stored).await.map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
     }

@@ -38,6 +38,7 @@ pub(crate) fn one_line(text: &str) -> String {
 /// The state as a word.
 fn state(status: &HostStatus) -> &'static str {
     match status.state {
+        HostState::Failed | HostState::Refused if status.stopped => "halted",
         HostState::Idle => "idle",
         HostState::Deploying => "deploying",
         HostState::Succeeded => "succeeded",
@@ -137,6 +138,7 @@ pub(crate) fn progress(seen: &HostSeen) -> String {
         Standing::Deploying => event().unwrap_or_else(|| "has begun".to_owned()),
         Standing::Succeeded => "done".to_owned(),
         Standing::Failed => event().map_or_else(|| "failed".to_owned(), |event| format!("failed in {event}")),
+        Standing::Halted => event().map_or_else(|| "halted".to_owned(), |event| format!("halted after {event}")),
         Standing::LeftOut(LeftOut::Silent) => format!("has not written for {}", ago(seen.age_s)),
         Standing::LeftOut(LeftOut::Stopped) => "its agent is stopped".to_owned(),
         Standing::LeftOut(LeftOut::Paused) => "it is paused".to_owned(),
@@ -154,8 +156,9 @@ pub(crate) fn pointer_line(application: &str, group: &str, pointer: Option<&Poin
         Ok(at) => format!("{} ago", ago(now.duration_since(at).as_secs().try_into().unwrap_or(0))),
         Err(_) => one_line(&pointer.at),
     };
+    let moved = if pointer.is_stopped() { format!("stopped {moved}") } else { format!("moved {moved}") };
     format!(
-        "{application} {group}: commit {}{}, generation {}, deployment {}, moved {moved} by {}{}",
+        "{application} {group}: commit {}{}, generation {}, deployment {}, {moved} by {}{}",
         pointer.commit.short(),
         if pointer.dirty { " (dirty)" } else { "" },
         pointer.generation,
@@ -177,7 +180,7 @@ pub(crate) fn host_json(seen: &HostSeen) -> Value {
 }
 
 /// Rows of equal length as columns, the first row as the heading; the last column is not padded.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();

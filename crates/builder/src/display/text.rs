@@ -1,9 +1,11 @@
 //! The sentences. Pure.
 
 use longshore_core::figures::{painted, plural, size, verb_line};
+use longshore_core::pointer::Pointer;
 use longshore_core::problem::{Look, visible_lines};
 
 use super::sheet::{ago, one_line, progress, span, why};
+use crate::ending::Known;
 use crate::event::{Event, HostSeen};
 use crate::fleet::{LeftOut, Standing};
 use crate::pointing::{How, Moved};
@@ -56,6 +58,21 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Waiting",
             format!("for {deployment} on the hosts of `{group}` of `{application}`, at most {}", span(limit.as_secs())),
         ),
+        Event::Stopping(pointer) => (
+            "Stopping",
+            format!(
+                "{} on the hosts of `{}`, as {} wants it (generation {})",
+                pointer.stop.as_ref().unwrap_or(&pointer.deployment),
+                pointer.group,
+                one_line(&pointer.by),
+                pointer.generation
+            ),
+        ),
+        Event::Asking(deployment) => {
+            ("Asking", format!("whether {deployment} is to be stopped, too: `y`, or anything else for no"))
+        }
+        Event::GoingBack { to, ending } => ("Back", back(to, *ending)),
+        Event::Removed(key) => ("Removed", key.clone()),
         Event::Host(seen) => host(seen),
         Event::StillWaiting { done, under_way, since } => ("Waiting", still(*done, under_way, since.as_secs())),
         Event::StoreLost(why) => {
@@ -91,6 +108,15 @@ fn moved_text(moved: &Moved) -> String {
     )
 }
 
+fn back(to: &Pointer, ending: Known) -> String {
+    let known = match ending {
+        Known::Succeeded => "which succeeded on its hosts",
+        Known::Failed | Known::RolledBack | Known::Stopped => "which did not succeed everywhere",
+        Known::Unfinished | Known::Unknown => "of which nobody knows how it ended",
+    };
+    format!("to commit {} of deployment {} (generation {}), {known}", to.commit.short(), to.deployment, to.generation)
+}
+
 fn host(seen: &HostSeen) -> (&'static str, String) {
     let name = one_line(&seen.host);
     match seen.standing {
@@ -102,6 +128,7 @@ fn host(seen: &HostSeen) -> (&'static str, String) {
             let event = event.map(|event| format!(" in {}", event.name())).unwrap_or_default();
             ("Failed", format!("{name}{event}{why}"))
         }
+        Standing::Halted => ("Stopped", format!("{name}: {}", progress(seen))),
         Standing::LeftOut(LeftOut::Silent | LeftOut::Stopped | LeftOut::Paused | LeftOut::Unreadable) => {
             ("Warning", format!("{name} is not waited for: {}", progress(seen)))
         }
@@ -128,7 +155,7 @@ mod tests {
     use super::*;
     use crate::commit::Origin;
 
-    fn pointer(commit: char) -> longshore_core::pointer::Pointer {
+    fn pointer(commit: char) -> Pointer {
         serde_json::from_value(serde_json::json!({
             "format": 1, "application": "shop", "group": "dev", "generation": 7, "deployment": "d-7",
             "revision": {"key": "shop/a.zip", "etag": "e", "size": 1, "content_digest": "0".repeat(64)},
@@ -138,7 +165,13 @@ mod tests {
     }
 
     fn moved(how: How, before: Option<char>) -> Event {
-        Event::Moved(Box::new(Moved { pointer: pointer('a'), before: before.map(pointer), how, hosts: 1 }))
+        Event::Moved(Box::new(Moved {
+            pointer: pointer('a'),
+            before: before.map(pointer),
+            how,
+            hosts: 1,
+            unwritten: None,
+        }))
     }
 
     fn seen(standing: Standing, event: Option<&str>) -> HostSeen {

@@ -87,5 +87,5 @@ fn who_was_faster_with_just_the_same_has_done_our_work() {
     let place = Place { store: &store, application: &application, group: &group };
     let faster = run(place.go(None, &candidate(5), Older::Refused, "ann@b")).unwrap();
     let ours = run(place.go(None, &candidate(5), Older::Refused, "a@b")).unwrap();
-    assert_eq!(ours, Moved { pointer: faster.pointer, before: None, how: How::Theirs, hosts: 0 });
+    assert_eq!(ours, Moved { pointer: faster.pointer, before: None, how: How::Theirs, hosts: 0, unwritten: None });
 }

@@ -13,38 +13,38 @@ use serde_json::{Value, json};
 use crate::sandbox::{Ran, Sandbox};
 
 /// A repository with one commit that is built, and a store.
-fn shop() -> Sandbox {
+pub(crate) fn shop() -> Sandbox {
     let sandbox = Sandbox::shop();
     sandbox.run(&["build"]).ok();
     sandbox
 }
 
 impl Sandbox {
-    fn store(&self) -> String {
+    pub(crate) fn store(&self) -> String {
         format!("file://{}", self.outside("store").display())
     }
 
     /// Runs a command on the store.
-    fn on_store(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn on_store(&self, arguments: &[&str]) -> Ran {
         let store = self.store();
         self.run(&[arguments, &["--to", &store]].concat())
     }
 
     /// The next commit, at a time of its own, built.
-    fn build_at(&self, epoch: i64) -> String {
+    pub(crate) fn build_at(&self, epoch: i64) -> String {
         let _ = fs::remove_dir_all(self.path("dist"));
         self.commit_at(epoch);
         self.run(&["build"]).ok();
         self.head()
     }
 
-    fn pointer(&self, group: &str) -> Value {
+    pub(crate) fn pointer(&self, group: &str) -> Value {
         let path = self.outside("store").join(format!("groups/shop/{group}.json"));
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
     /// What a host says: `fields` over a host that has done nothing yet. `age` seconds ago.
-    fn host(&self, host: &str, age: u64, fields: &Value) {
+    pub(crate) fn host(&self, host: &str, age: u64, fields: &Value) {
         let mut status = json!({
             "format": 1, "host": host, "application": "shop", "group": "dev", "generation": 0, "deployment": null,
             "commit": null, "state": "idle", "event": null, "reason": null, "installed": null, "agent": "0.1.0",
@@ -63,7 +63,7 @@ impl Sandbox {
     }
 
     /// A host that is at the group's present deployment.
-    fn host_at(&self, host: &str, state: &str, fields: &Value) {
+    pub(crate) fn host_at(&self, host: &str, state: &str, fields: &Value) {
         let pointer = self.pointer("dev");
         let mut all = json!({
             "generation": pointer["generation"], "deployment": pointer["deployment"], "commit": pointer["commit"],
@@ -76,9 +76,14 @@ impl Sandbox {
     }
 
     /// `push --group dev --wait` in the background, once its pointer has moved.
-    fn pushing(&self, more: &[&str]) -> Pushing {
+    pub(crate) fn pushing(&self, more: &[&str]) -> Pushing {
+        self.moving(&[&["push", "--group", "dev", "--wait"], more].concat())
+    }
+
+    /// A command in the background, once the pointer of `dev` has moved.
+    pub(crate) fn moving(&self, arguments: &[&str]) -> Pushing {
         let mut longshore = Command::new(env!("CARGO_BIN_EXE_longshore"));
-        longshore.args(["push", "--group", "dev", "--wait", "--output", "json", "--to", &self.store()]).args(more);
+        longshore.args(arguments).args(["--output", "json", "--to", &self.store()]);
         let before = fs::read(self.outside("store/groups/shop/dev.json")).ok();
         let longshore = longshore.current_dir(self.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = longshore.spawn().unwrap();
@@ -95,7 +100,7 @@ impl Sandbox {
 }
 
 #[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -104,8 +109,8 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// A `longshore` that waits for hosts.
-struct Pushing {
-    child: Child,
+pub(crate) struct Pushing {
+    pub(crate) child: Child,
     told: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
 }
@@ -113,12 +118,12 @@ struct Pushing {
 impl Pushing {
     /// Until it has told this.
     #[track_caller]
-    fn tells(&self, text: &str) {
+    pub(crate) fn tells(&self, text: &str) {
         until(text, || self.told.lock().unwrap().contains(text));
     }
 
     /// Its exit code, its result, and everything that it told.
-    fn ended(self) -> (i32, Value, String) {
+    pub(crate) fn ended(self) -> (i32, Value, String) {
         let output = self.child.wait_with_output().unwrap();
         self.reader.join().unwrap();
         let told = self.told.lock().unwrap().clone();

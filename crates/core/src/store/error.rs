@@ -240,7 +240,7 @@ impl StoreError {
                 Some("grant `s3:PutObject`, and the use of the KMS key if the bucket has one".to_owned())
             }
             StoreError::Denied { verb: Verb::List, .. } => Some("grant `s3:ListBucket`".to_owned()),
-            StoreError::Denied { verb: Verb::Remove, .. } => Some("grant `s3:DeleteObject` below `status/`".to_owned()),
+            StoreError::Denied { verb: Verb::Remove, .. } => Some("grant `s3:DeleteObject` on it".to_owned()),
             StoreError::Denied { verb: Verb::Abort, .. } => Some(
                 "grant `s3:AbortMultipartUpload`, or let a lifecycle rule of the bucket remove unfinished uploads".to_owned(),
             ),

@@ -39,6 +39,8 @@ pub(super) struct View<'a> {
     pub(super) standing: &'a Standing,
     /// Whether a deployment of the group is under way.
     pub(super) busy: bool,
+    /// That deployment, as far as it is of a pointer.
+    pub(super) making: Option<&'a DeploymentId>,
     /// Whether new orders are left where they are.
     pub(super) paused: bool,
 }
@@ -56,6 +58,10 @@ pub(super) enum Act {
     Refuse(Refusal),
     /// Deploy what it names, or go on with that.
     Deploy,
+    /// Have the deployment under way stopped.
+    Stop,
+    /// Write down that the deployment is not begun, because it is to be stopped.
+    Skip,
     /// Write down how the deployment that it names has ended here: what was seen of the pointer was lost since.
     Adopt,
 }
@@ -111,13 +117,21 @@ pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known
         Some(Mark { ended: Some(_), .. }) => return Act::Rest,
         Some(Mark { ended: None, .. }) => false,
     };
+    if found.stop.is_some() && found.stop.as_ref() == view.making {
+        return Act::Stop;
+    }
     if view.busy {
         return Act::Wait;
     }
+    // That it is to be stopped is the one reason for a pointer to name a deployment again.
+    let is_again = found.is_stopped() && view.seen.is_some_and(|seen| seen.pointer.deployment == *deployment);
     match known(deployment) {
         // It was made before this generation was ever seen, so it is of something else.
-        Known::Open | Known::Closed if moved => Act::Refuse(Refusal::Used { deployment: deployment.clone() }),
+        Known::Open | Known::Closed if moved && !is_again => {
+            Act::Refuse(Refusal::Used { deployment: deployment.clone() })
+        }
         Known::Closed => Act::Adopt,
+        Known::Nothing if found.is_stopped() => Act::Skip,
         Known::Nothing | Known::Open if view.paused => Act::Hold,
         Known::Nothing | Known::Open => Act::Deploy,
     }

@@ -1,6 +1,7 @@
 //! A deployment that is carried out while the pointer is looked at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use longshore_core::failure::Failure;
 use longshore_core::host_status::{HostState, HostStatus};
@@ -19,33 +20,44 @@ use crate::event::Event;
 pub(super) struct Job {
     /// The pointer that it is of; `None`: an earlier agent left it unfinished.
     pub(super) mark: Option<Mark>,
+    /// The deployment, as far as it is of a pointer.
+    pub(super) deployment: Option<DeploymentId>,
+    /// Has it stopped.
+    pub(super) halt: Arc<AtomicBool>,
     /// Its error. Dropped without a word when the job was.
     ended: oneshot::Receiver<Option<Failure>>,
 }
 
 impl Job {
-    /// Goes on with what an earlier agent left unfinished.
-    pub(super) fn going_on(desk: &Desk, agent: Agent, group: GroupId) -> Job {
-        let resumed = group.clone();
-        Job::submit(desk, group, None, move || drive::resume(&agent, &resumed).err())
+    /// Goes on with what an earlier agent left unfinished: with this deployment of a pointer, or another one.
+    pub(super) fn going_on(desk: &Desk, agent: Agent, group: GroupId, deployment: Option<DeploymentId>) -> Job {
+        let (halt, resumed) = (Arc::clone(&agent.halt), group.clone());
+        let ended = submit(desk, group, move || drive::resume(&agent, &resumed).err());
+        Job { mark: None, deployment, halt, ended }
     }
 
     /// Deploys what a pointer names.
     pub(super) fn of(desk: &Desk, agent: Agent, order: Order, mark: Mark) -> Job {
-        Job::submit(desk, order.group.id.clone(), Some(mark), move || carry_out(&agent, &order))
+        let (halt, deployment) = (Arc::clone(&agent.halt), Some(mark.pointer.deployment.clone()));
+        let ended = submit(desk, order.group.id.clone(), move || carry_out(&agent, &order));
+        Job { mark: Some(mark), deployment, halt, ended }
     }
 
-    fn submit(
-        desk: &Desk,
-        group: GroupId,
-        mark: Option<Mark>,
-        work: impl FnOnce() -> Option<Failure> + Send + 'static,
-    ) -> Job {
-        let (say, ended) = oneshot::channel();
-        // Nobody listens any more when the daemon ends.
-        desk.submit(group, Box::new(move || drop(say.send(work()))));
-        Job { mark, ended }
+    /// Whether it is stopped.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
     }
+}
+
+fn submit(
+    desk: &Desk,
+    group: GroupId,
+    work: impl FnOnce() -> Option<Failure> + Send + 'static,
+) -> oneshot::Receiver<Option<Failure>> {
+    let (say, ended) = oneshot::channel();
+    // Nobody listens any more when the daemon ends.
+    desk.submit(group, Box::new(move || drop(say.send(work()))));
+    ended
 }
 
 /// Waits for a job; for ever when there is none. The outer `None`: it was lost.

@@ -44,6 +44,12 @@ pub(super) struct End {
     pub(super) reason: Option<String>,
     /// The script that failed.
     pub(super) failed_script: Option<FailedScript>,
+    /// Whether it did not come to its end because somebody stopped it.
+    #[serde(default)]
+    pub(super) stopped: bool,
+    /// Whether the last good release was brought back.
+    #[serde(default)]
+    pub(super) restored: bool,
 }
 
 /// Why a mark could not be read or set.
@@ -102,10 +108,14 @@ const MOST_BYTES: usize = 4 << 10;
 const MOST_REASON: usize = 1000;
 
 impl End {
-    /// How the deployment of a journal ended; `None` when it has not.
-    pub(super) fn of(lines: &[Line]) -> Option<End> {
+    /// How the deployment of a journal ended; `None` when it has not. `halted`: somebody stopped it, unless it came to an end before.
+    pub(super) fn of(lines: &[Line], halted: bool) -> Option<End> {
         let progress = Progress::replay(lines.iter().cloned())?;
         let (during, closed) = (progress.during().cloned(), progress.closed?);
+        let stopped = match closed.outcome {
+            Outcome::Failed | Outcome::Refused => halted && progress.failed.is_none(),
+            Outcome::Succeeded | Outcome::Interrupted => false,
+        };
         let failed_script = progress.failed.as_ref().and_then(|failed| {
             let report = failed.hook.as_ref()?;
             let (code, last_lines) = (report.outcome.code(), last(&report.last_lines));
@@ -121,12 +131,27 @@ impl End {
             event: progress.failed.map(|failed| failed.event).or(during),
             reason: closed.reason.as_deref().map(one_line),
             failed_script,
+            stopped,
+            restored: false,
         })
+    }
+
+    /// It was stopped before this host began it.
+    pub(super) fn skipped() -> End {
+        let reason = Some("stopped before this host began it".to_owned());
+        End { state: HostState::Refused, stopped: true, reason, ..End::failed("") }
     }
 
     /// It could not even be written down why.
     pub(super) fn failed(reason: &str) -> End {
-        End { state: HostState::Failed, event: None, reason: Some(one_line(reason)), failed_script: None }
+        End {
+            state: HostState::Failed,
+            event: None,
+            reason: Some(one_line(reason)),
+            failed_script: None,
+            stopped: false,
+            restored: false,
+        }
     }
 }
 
@@ -215,11 +240,11 @@ mod tests {
             line(Entry::Planned { event: event.clone(), steps: vec![hook("one.sh", 1), hook("two.sh", 2)] }),
             line(Entry::Failed { event: event.clone(), step: 1, message: "m".to_owned(), hook: Some(report.clone()) }),
         ];
-        assert_eq!(End::of(&lines), None, "it is still open");
+        assert_eq!(End::of(&lines, false), None, "it is still open");
         let reason = Some("two  conflicts\n  - one\n  - two".to_owned());
         lines.push(line(Entry::Closed { outcome: Outcome::Failed, good: false, reason }));
         assert_eq!(
-            End::of(&lines),
+            End::of(&lines, true),
             Some(End {
                 state: HostState::Failed,
                 event: Some(event),
@@ -229,8 +254,31 @@ mod tests {
                     code: 4,
                     last_lines: report.last_lines[26..].to_vec(),
                 }),
+                stopped: false,
+                restored: false,
             })
         );
+    }
+
+    #[test]
+    fn a_deployment_was_stopped_when_it_was_to_be_and_nothing_failed_before() {
+        let event = LifecycleEvent::AfterInstall;
+        let failed = Entry::Failed { event, step: 0, message: "m".to_owned(), hook: None };
+        for (halted, failed, outcome, stopped) in [
+            (true, None, Outcome::Failed, true),
+            (true, None, Outcome::Refused, true),
+            (true, None, Outcome::Succeeded, false),
+            (true, None, Outcome::Interrupted, false),
+            (true, Some(failed), Outcome::Failed, false),
+            (false, None, Outcome::Failed, false),
+        ] {
+            let order = Box::new(super::super::order::of(&follow("file:///store"), &pointer(7)));
+            let mut lines = vec![line(Entry::Opened { order, agent: String::new() })];
+            lines.extend(failed.map(line));
+            lines.push(line(Entry::Closed { outcome, good: false, reason: None }));
+            let end = End::of(&lines, halted).unwrap();
+            assert_eq!(end.stopped, stopped, "{halted} {outcome:?}");
+        }
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub(super) fn of(facts: &Facts<'_>) -> HostStatus {
         event: end.and_then(|end: &End| end.event.clone()),
         reason: Some(reason).filter(|reason| !reason.is_empty()),
         failed_script: end.and_then(|end| end.failed_script.clone()),
+        stopped: end.is_some_and(|end| end.stopped),
+        restored: end.is_some_and(|end| end.restored),
         installed: facts.installed.clone(),
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         at: String::new(),

@@ -282,7 +282,7 @@ fn only_what_hosts_say_can_be_removed() {
         let error = now(store.remove(key)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("`{key}` cannot be a key: only what stands below `status/` is ever removed")
+            format!("`{key}` cannot be a key: only what stands below `status/` is removed so")
         );
     }
     assert!(now(store.remove("status/../groups/shop/dev.json")).is_err());
@@ -292,6 +292,29 @@ fn only_what_hosts_say_can_be_removed() {
     }
     let keys: Vec<_> = now(store.list("")).unwrap().into_iter().map(|listed| listed.key).collect();
     assert_eq!(keys, ["groups/shop/dev.json"]);
+}
+
+#[test]
+fn an_artifact_can_be_removed_with_what_belongs_to_it_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::Dir(DirStore::new(dir.path().to_owned()));
+    let artifact = format!("shop/{}.zip", "0".repeat(40));
+    let ours = ["", ".minisig", ".intoto.json"].map(|ending| format!("{artifact}{ending}"));
+    let others =
+        ["groups/shop/dev.json", "history/shop/dev/0000000001.json", "shop/notes.txt", "status/shop/dev/web.json"];
+    for key in ours.iter().map(String::as_str).chain(others) {
+        now(store.replace_if(key, b"{}", None)).unwrap();
+    }
+    for key in others {
+        let error = now(store.remove_artifact(key)).unwrap_err().to_string();
+        assert_eq!(error, format!("`{key}` cannot be a key: it is no key of an artifact"));
+    }
+    // A second time they are gone already.
+    for key in ours.iter().chain(&ours) {
+        now(store.remove_artifact(key)).unwrap();
+    }
+    let keys: Vec<_> = now(store.list("")).unwrap().into_iter().map(|listed| listed.key).collect();
+    assert_eq!(keys, others);
 }
 
 #[test]

@@ -28,12 +28,20 @@ pub(in super::super) fn pointer(generation: u64) -> Pointer {
         by: "ci".to_owned(),
         skip: Vec::new(),
         stop_from: None,
+        stop: None,
     }
 }
 
 /// What was seen of generation `generation`, tried or not.
 pub(in super::super) fn mark(generation: u64, state: Option<HostState>) -> Mark {
-    let ended = state.map(|state| End { state, event: None, reason: None, failed_script: None });
+    let ended = state.map(|state| End {
+        state,
+        event: None,
+        reason: None,
+        failed_script: None,
+        stopped: false,
+        restored: false,
+    });
     Mark { format: 1, store: "file:///store".to_owned(), etag: "e".to_owned(), pointer: pointer(generation), ended }
 }
 
@@ -73,7 +81,7 @@ fn what_is_done_follows_from_what_was_seen_what_stands_there_and_what_is_known()
         let standing = standing(pointer(generation));
         let act = |busy, paused| {
             let seen = seen.as_ref();
-            decide(&View { seen, standing: &standing, busy, paused }, |_| known)
+            decide(&View { seen, standing: &standing, busy, making: None, paused }, |_| known)
         };
         let found = [act(false, false), act(true, false), act(false, true), act(true, true)];
         let case = format!("{seen:?}, then {generation}, {known:?}");
@@ -82,10 +90,52 @@ fn what_is_done_follows_from_what_was_seen_what_stands_there_and_what_is_known()
 }
 
 #[test]
+fn a_deployment_that_is_to_be_stopped_is_stopped_where_it_is_under_way_and_not_begun_anywhere() {
+    use HostState::{Failed, Succeeded};
+    use Known::{Closed, Nothing, Open};
+    let used = || Act::Refuse(Refusal::Used { deployment: "d-7".parse().unwrap() });
+    let (good, bad, open) =
+        (|g| Some(mark(g, Some(Succeeded))), |g| Some(mark(g, Some(Failed))), |g| Some(mark(g, None)));
+    // Seen before; the pointer's own deployment and the one to be stopped, in generation 8; what is under way; what is known of
+    // the pointer's own; what is done, and what when new orders are left where they are.
+    let table = [
+        ("in the middle", open(7), 7, 7, Some(7), Open, Act::Stop, Act::Stop),
+        ("a later agent goes on with it", open(7), 7, 7, None, Open, Act::Deploy, Act::Hold),
+        ("it ended meanwhile", open(7), 7, 7, None, Closed, Act::Adopt, Act::Adopt),
+        ("it had ended", good(7), 7, 7, None, Closed, Act::Adopt, Act::Adopt),
+        ("it had failed without a trace", bad(7), 7, 7, None, Nothing, Act::Skip, Act::Skip),
+        ("seen, not begun", open(7), 7, 7, None, Nothing, Act::Skip, Act::Skip),
+        ("never seen", good(6), 7, 7, None, Nothing, Act::Skip, Act::Skip),
+        ("the first that is seen at all", None, 7, 7, None, Nothing, Act::Skip, Act::Skip),
+        ("never seen, and made before", good(6), 7, 7, None, Closed, used(), used()),
+        ("something else is under way", good(6), 7, 7, Some(6), Nothing, Act::Wait, Act::Wait),
+        ("back to another one, in the middle", open(7), 8, 7, Some(7), Nothing, Act::Stop, Act::Stop),
+        ("back to another one, afterwards", bad(7), 8, 7, None, Nothing, Act::Deploy, Act::Hold),
+        ("back to another one, never begun", good(6), 8, 7, None, Nothing, Act::Deploy, Act::Hold),
+    ];
+    for (case, seen, own, stop, making, known, at_once, when_paused) in table {
+        let id = |number: u64| -> DeploymentId { format!("d-{number}").parse().unwrap() };
+        let found = Pointer { deployment: id(own), stop: Some(id(stop)), ..pointer(8) };
+        let (standing, making) = (standing(found), making.map(id));
+        let act = |paused| {
+            let (seen, making) = (seen.as_ref(), making.as_ref());
+            decide(&View { seen, standing: &standing, busy: making.is_some(), making, paused }, |_| known)
+        };
+        assert_eq!([act(false), act(true)], [at_once, when_paused], "{case}");
+    }
+    // What was stopped stays so.
+    let mut ended = bad(8).unwrap();
+    ended.pointer.stop = Some(ended.pointer.deployment.clone());
+    let standing = standing(ended.pointer.clone());
+    let view = View { seen: Some(&ended), standing: &standing, busy: false, making: None, paused: false };
+    assert_eq!(decide(&view, |_| Nothing), Act::Rest);
+}
+
+#[test]
 fn what_cannot_be_followed_changes_nothing() {
     let seen = mark(7, Some(HostState::Succeeded));
     let act = |standing: &Standing| {
-        let view = View { seen: Some(&seen), standing, busy: false, paused: false };
+        let view = View { seen: Some(&seen), standing, busy: false, making: None, paused: false };
         decide(&view, |_| Known::Nothing)
     };
     for standing in [Standing::Unread, Standing::Missing, Standing::Unusable("why".to_owned())] {
