@@ -21,6 +21,7 @@ use crate::host_status;
 use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
+pub use s3::connect;
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.
