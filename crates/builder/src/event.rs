@@ -6,6 +6,7 @@ use std::time::Duration;
 use longshore_core::host_status::HostStatus;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 
+use crate::codedeploy::deployment::{Deployment, Target, TargetEvent};
 use crate::commit::Origin;
 use crate::fleet::Standing;
 use crate::pointing::Moved;
@@ -128,6 +129,82 @@ pub(crate) enum Event {
         /// Seconds since it wrote last, if it is not silent: it will write again.
         lives: Option<u64>,
     },
+    /// It cannot be told whether the group would go back to an older commit. Why.
+    OrderUnknown(&'static str),
+    /// The deployment whose revision is deployed again.
+    GoingBack {
+        /// It.
+        to: Box<Deployment>,
+    },
+    /// CodeDeploy has a new deployment.
+    DeploymentCreated {
+        /// Its id.
+        deployment: DeploymentId,
+        /// The application's name there.
+        application: String,
+        /// The group's name there.
+        group: String,
+        /// Where people look at it.
+        link: String,
+    },
+    /// A deployment of CodeDeploy is followed.
+    Following {
+        /// It.
+        deployment: DeploymentId,
+        /// How long at most.
+        limit: Duration,
+    },
+    /// It is followed on after an interruption.
+    FollowingAgain(DeploymentId),
+    /// A deployment came further. What to type when it waits for somebody.
+    DeploymentState {
+        /// It.
+        deployment: Box<Deployment>,
+        /// The command that lets it go on.
+        way_on: Option<String>,
+    },
+    /// A deployment ended.
+    DeploymentEnded(Box<Deployment>),
+    /// A lifecycle event on an instance began or ended.
+    TargetEvent {
+        /// The instance.
+        target: String,
+        /// The event.
+        event: Box<TargetEvent>,
+    },
+    /// An instance came further.
+    TargetState(Box<Target>),
+    /// The instances as they are now, for those who can see all of them at once.
+    Targets(Vec<Target>),
+    /// CodeDeploy brings the last good revision back.
+    RollingBack {
+        /// The deployment that failed.
+        of: DeploymentId,
+        /// The deployment that does it.
+        deployment: DeploymentId,
+    },
+    /// Somebody wants this process to end and is asked what is to become of the deployment.
+    AskedToStop(DeploymentId),
+    /// CodeDeploy was told to stop a deployment.
+    StopAsked(DeploymentId),
+    /// Nothing has happened for a while.
+    StillFollowing {
+        /// The deployment.
+        deployment: Box<Deployment>,
+        /// Its instances.
+        targets: Vec<Target>,
+        /// Since the waiting began.
+        since: Duration,
+    },
+    /// CodeDeploy cannot be asked at the moment.
+    ServiceLost {
+        /// Why, in one line.
+        why: String,
+        /// It wants to be asked less often.
+        throttled: bool,
+    },
+    /// It can be asked again.
+    ServiceBack,
 }
 
 /// A host and how far it is.

@@ -22,6 +22,8 @@
 //! | `hosts` | reads what the hosts of a group say |
 //! | `fleet` | pure: how far each host is |
 //! | `waiting` | follows the hosts until each has made a deployment |
+//! | `target` | whom a command speaks to: the group, who deploys to it, its names |
+//! | `codedeploy` | deployments by AWS CodeDeploy; the only place that names its SDK |
 //! | `signer` | pure: who moves a pointer |
 //! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |
@@ -56,6 +58,7 @@ mod starter;
 mod stored;
 mod succession;
 mod survey;
+mod target;
 mod text_file;
 mod waiting;
 

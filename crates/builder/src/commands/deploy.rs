@@ -8,11 +8,13 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::settings::With;
 use crate::stored;
+use crate::target::Target;
 
 /// Runs the command with whoever deploys to the group.
 pub(crate) fn run(args: &DeployArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    match With::Codedeploy {
-        With::Codedeploy => codedeploy::deploy(args, environment, screen),
+    let target = Target::of(&args.target, args.application.as_ref(), &args.source, environment)?;
+    match target.with {
+        With::Codedeploy => codedeploy::deploy(args, &target, environment, screen),
         With::Store => stored::deploy(args, environment, screen),
     }
 }

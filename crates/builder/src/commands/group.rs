@@ -23,7 +23,7 @@ use crate::succession::{self, Candidate, Move, Older};
 use crate::waiting::{self, Ended, Terms, Waited};
 
 /// The variable that names the store.
-const STORE_VARIABLE: &str = "LONGSHORE_STORE";
+pub(crate) const STORE_VARIABLE: &str = "LONGSHORE_STORE";
 
 /// Why a command about groups was refused or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -328,7 +328,7 @@ fn failure(pointer: &Pointer, waited: &Waited, args: &WaitArgs, to: &StoreUrl) -
 }
 
 /// The user and the host.
-fn local(environment: &Environment) -> (String, String) {
+pub(crate) fn local(environment: &Environment) -> (String, String) {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
     let named = environment.get("SUDO_USER").or_else(|| environment.get("USER")).map(str::to_owned);
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());

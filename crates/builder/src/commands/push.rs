@@ -132,7 +132,8 @@ fn dirty_artifact(out: &Path, stem: &str) -> Option<String> {
     Some(out.join(name).display().to_string())
 }
 
-fn open(path: PathBuf) -> Result<Artifact, Failure> {
+/// Opens an artifact: a bundle with a manifest.
+pub(crate) fn open(path: PathBuf) -> Result<Artifact, Failure> {
     let bundle = open_bundle(&path)?;
     match (bundle.manifest, bundle.archive_digest) {
         (Some(manifest), Some(archive_digest)) => Ok(Artifact { path, archive_digest, manifest }),
@@ -171,7 +172,8 @@ fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Scree
     Ok(published)
 }
 
-fn publish_failure(error: PublishError) -> Failure {
+/// How publishing failed, with what to do about it.
+pub(crate) fn publish_failure(error: PublishError) -> Failure {
     let (exit, hint) = match &error {
         PublishError::Store { source, .. } => (source.exit(), source.hint()),
         PublishError::Conflict { .. } => (

@@ -8,11 +8,13 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::settings::With;
 use crate::stored;
+use crate::target::{self, Target};
 
 /// Runs the command with whoever deploys to the group.
 pub(crate) fn run(args: &StopArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    match With::Codedeploy {
-        With::Codedeploy => codedeploy::stop(args, environment, screen),
+    let target = Target::of(&args.target, args.application.as_ref(), &target::here(), environment)?;
+    match target.with {
+        With::Codedeploy => codedeploy::stop(args, &target, environment, screen),
         With::Store => stored::stop(args, environment, screen),
     }
 }

@@ -177,7 +177,7 @@ pub(crate) fn host_json(seen: &HostSeen) -> Value {
 }
 
 /// Rows of equal length as columns, the first row as the heading; the last column is not padded.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();

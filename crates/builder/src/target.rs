@@ -1,0 +1,131 @@
+//! To whom a command speaks: the group, who deploys to it, and what it is called there. Joins flags and settings.
+
+use std::path::PathBuf;
+
+use longshore_core::failure::Failure;
+use longshore_core::ids::{ApplicationName, GroupName};
+use longshore_core::store::StoreUrl;
+
+use crate::cli::{SourceArgs, StoreArgs, TargetArgs};
+use crate::commands::group;
+use crate::environment::Environment;
+use crate::identity::Identity;
+use crate::settings::{GroupSettings, With};
+use crate::survey::Project;
+
+/// A group, and what holds for it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The application.
+    pub(crate) application: ApplicationName,
+    /// The group.
+    pub(crate) group: GroupName,
+    /// Who deploys to it.
+    pub(crate) with: With,
+    /// The region that is named.
+    pub(crate) region: Option<String>,
+    /// The application's name in CodeDeploy.
+    pub(crate) codedeploy_application: String,
+    /// The group's name in CodeDeploy.
+    pub(crate) codedeploy_group: String,
+    /// What the settings say of it.
+    pub(crate) settings: GroupSettings,
+    /// The source folder and all settings.
+    pub(crate) project: Project,
+}
+
+impl Target {
+    /// What the flags say, else the settings.
+    pub(crate) fn of(
+        args: &TargetArgs,
+        application: Option<&ApplicationName>,
+        source: &SourceArgs,
+        environment: &Environment,
+    ) -> Result<Target, Failure> {
+        let project = Project::open(source)?.accept()?;
+        let application = match application {
+            Some(name) => name.clone(),
+            None => Identity::application_of(environment, &project.source, project.settings.application.as_ref())?,
+        };
+        Ok(Target::joined(args, application, project))
+    }
+
+    fn joined(args: &TargetArgs, application: ApplicationName, project: Project) -> Target {
+        let settings = project.settings.group(&args.group);
+        let named = |flag: &Option<String>, setting: &Option<String>, name: &str| {
+            flag.clone().or_else(|| setting.clone()).unwrap_or_else(|| name.to_owned())
+        };
+        let there = &settings.codedeploy;
+        Target {
+            codedeploy_application: named(&args.codedeploy_application, &there.application, application.as_str()),
+            codedeploy_group: named(&args.codedeploy_group, &there.deployment_group, args.group.as_str()),
+            application,
+            group: args.group.clone(),
+            with: args.with.or(settings.with).unwrap_or(With::Codedeploy),
+            region: args.region.clone().or_else(|| settings.region.clone()),
+            settings,
+            project,
+        }
+    }
+
+    /// The store: what is named on the command line, in the environment, or in the settings.
+    pub(crate) fn store(&self, args: &StoreArgs, environment: &Environment) -> Result<StoreUrl, Failure> {
+        let named = args.to.is_some() || environment.get(group::STORE_VARIABLE).is_some();
+        match &self.settings.store {
+            Some(url) if !named => Ok(url.clone()),
+            Some(_) | None => group::store_url(args, environment),
+        }
+    }
+}
+
+/// The folder for commands that take none: this one.
+pub(crate) fn here() -> SourceArgs {
+    SourceArgs { source: PathBuf::from("."), appspec: None, out: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::CodeDeploySettings;
+
+    /// A folder without `longshore.toml`, and what a group of it is when the settings say this.
+    fn target(args: &TargetArgs, settings: GroupSettings) -> Target {
+        let folder = tempfile::tempdir().unwrap();
+        let source = SourceArgs { source: folder.path().to_owned(), ..here() };
+        let application = "shop".parse().unwrap();
+        let target = Target::of(args, Some(&application), &source, &Environment::of(&[])).unwrap();
+        let mut project = target.project;
+        project.settings.groups.insert(args.group.clone(), settings);
+        Target::joined(args, application, project)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_settings_and_these_over_the_names_of_ours() {
+        let flags = |with, name: Option<&str>| TargetArgs {
+            group: "prod".parse().unwrap(),
+            with,
+            region: name.map(|_| "eu-west-1".to_owned()),
+            codedeploy_application: name.map(str::to_owned),
+            codedeploy_group: name.map(str::to_owned),
+        };
+        let settings = || GroupSettings {
+            with: Some(With::Store),
+            region: Some("us-east-2".to_owned()),
+            codedeploy: CodeDeploySettings {
+                application: Some("Shop".to_owned()),
+                deployment_group: Some("Prod".to_owned()),
+                ..CodeDeploySettings::default()
+            },
+            ..GroupSettings::default()
+        };
+        for (args, settings, expected) in [
+            (flags(None, None), GroupSettings::default(), (With::Codedeploy, None, "shop", "prod")),
+            (flags(None, None), settings(), (With::Store, Some("us-east-2"), "Shop", "Prod")),
+            (flags(Some(With::Codedeploy), Some("x")), settings(), (With::Codedeploy, Some("eu-west-1"), "x", "x")),
+        ] {
+            let found = target(&args, settings);
+            let Target { with, region, codedeploy_application: application, codedeploy_group: group, .. } = &found;
+            assert_eq!((*with, region.as_deref(), application.as_str(), group.as_str()), expected);
+        }
+    }
+}
