@@ -78,7 +78,7 @@ fn a_work_tree_that_differs_from_its_commit_is_deployed_only_when_that_is_wanted
     let job = Job::built("deploy-dirty");
     job.write("start.sh", "#!/bin/sh\nset -e\necho dirty\n");
     let built = job.run(&["build", "--allow-dirty", "--output", "json"]).exits(0).json();
-    let path = built["path"].as_str().unwrap().replace("[dir]", job.path().parent().unwrap().to_str().unwrap());
+    let path = built["artifact"].as_str().unwrap().replace("[dir]", job.path().parent().unwrap().to_str().unwrap());
     let path = path.replace("[commit]", &job.commit);
     let ran = job.deploy(&["--bundle", &path]).exits(1);
     assert!(ran.from("error:").contains("was built from a work tree that differs from its commit\n"), "{}", ran.stderr);

@@ -24,7 +24,10 @@ fn the_deployments_of_a_group_are_listed_the_latest_first() {
     let json = job.run(&["deployments", "--group", "prod", "--limit", "1", "--output", "json"]).exits(0).json();
     let listed = json["deployments"].as_array().unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!((&listed[0]["id"], &listed[0]["took_s"], &listed[0]["final"]), (&json!("d-000000002"), &json!(95), &json!(true)));
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["took_s"], &listed[0]["final"]),
+        (&json!("d-000000002"), &json!(95), &json!(true))
+    );
     let none = job.run(&["deployments", "--group", "dev"]).exits(0);
     assert_eq!(none.stdout, "no deployment yet\n");
 }
@@ -33,7 +36,11 @@ fn the_deployments_of_a_group_are_listed_the_latest_first() {
 fn one_deployment_is_shown_with_its_instances_their_events_and_why_a_script_failed() {
     let job = Job::published("deployments-one");
     let failed = Stage::new("Failed")
-        .target("i-1", "Failed", &[("ApplicationStop", "Succeeded"), ("AfterInstall", "Failed"), ("ApplicationStart", "Skipped")])
+        .target(
+            "i-1",
+            "Failed",
+            &[("ApplicationStop", "Succeeded"), ("AfterInstall", "Failed"), ("ApplicationStart", "Skipped")],
+        )
         .diagnostics("ScriptTimedOut", "start.sh", "Script exceeded its timeout", "[stdout]still at it\n")
         .error("HEALTH_CONSTRAINTS", "Too many failed");
     job.service.will_go(Course::of([Stage::new("Created"), failed]));
@@ -67,7 +74,10 @@ fn a_rollback_deploys_the_last_good_revision_that_is_not_the_present_one() {
     job.deploy(&["--wait"]).exits(11);
     let ran = job.run(&["rollback", "--group", "prod", "--wait"]).exits(0);
     let told = ran.from("Going back");
-    assert!(told.starts_with(&format!("  Going back to s3://rollback-good/releases/shop/{first}.zip, which d-000000001")), "{told}");
+    assert!(
+        told.starts_with(&format!("  Going back to s3://rollback-good/releases/shop/{first}.zip, which d-000000001")),
+        "{told}"
+    );
     let back = job.service.asked("CreateDeployment").remove(3);
     assert_eq!(back["revision"], asked[0]["revision"]);
     assert_eq!(back["description"], json!(format!("Commit {first}, rolled back by ann, GitLab CI 7")));
@@ -89,10 +99,15 @@ fn a_rollback_to_an_object_that_is_gone_or_replaced_is_refused() {
     let key = format!("releases/shop/{first}.zip");
     job.s3.put("rollback-gone", &key, &job.path().join("start.sh"));
     let ran = job.run(&["rollback", "--group", "prod"]).exits(4);
-    assert!(ran.stderr.contains(&format!("{first}.zip`, of d-000000001, was replaced since: its ETag was `")), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("{first}.zip`, of d-000000001, was replaced since: its ETag was `")),
+        "{}",
+        ran.stderr
+    );
     job.s3_remove(&key);
     let ran = job.run(&["rollback", "--group", "prod"]).exits(7);
-    let error = format!("error: the last good revision `s3://rollback-gone/{key}`, of d-000000001, does not exist any more\n");
+    let error =
+        format!("error: the last good revision `s3://rollback-gone/{key}`, of d-000000001, does not exist any more\n");
     assert!(ran.stderr.starts_with(&error), "{}", ran.stderr);
     assert_eq!(job.service.asked("CreateDeployment").len(), 2);
 }
@@ -111,11 +126,18 @@ fn stop_ends_what_is_under_way_and_says_when_there_is_nothing() {
     job.run(&["deployments", "--group", "prod", "d-000000001"]).exits(0);
     job.run(&["deployments", "--group", "prod", "d-000000001"]).exits(0);
     let ran = job.run(&["stop", "--group", "prod", "d-000000001"]).exits(7);
-    assert!(ran.stderr.starts_with("error: deployment d-000000001 has ended already; there is nothing to stop\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error: deployment d-000000001 has ended already; there is nothing to stop\n"),
+        "{}",
+        ran.stderr
+    );
     job.service.will_go(Course::endless());
     job.deploy(&[]).exits(0);
     let json = job.run(&["stop", "--group", "prod", "--rollback", "--output", "json"]).exits(0).json();
-    assert_eq!((&json["deployment"]["id"], &json["stop"], &json["rollback"]), (&json!("d-000000002"), &json!("stopping"), &json!(true)));
+    assert_eq!(
+        (&json["deployment"]["id"], &json["stop"], &json["rollback"]),
+        (&json!("d-000000002"), &json!("stopping"), &json!(true))
+    );
     assert_eq!(job.service.asked("StopDeployment")[1]["autoRollbackEnabled"], json!(true));
     assert_eq!(job.service.asked("StopDeployment")[0].get("autoRollbackEnabled"), None);
 }

@@ -15,7 +15,11 @@ fn a_deployment_is_pinned_and_registered_and_every_step_of_it_is_told() {
         Stage::new("Created"),
         Stage::new("InProgress").target("i-1", "Pending", &[("ApplicationStop", "Pending"), ("Install", "Pending")]),
         stage("InProgress", "InProgress"),
-        Stage::new("Succeeded").target("i-1", "Succeeded", &[("ApplicationStop", "Succeeded"), ("Install", "Succeeded")]),
+        Stage::new("Succeeded").target(
+            "i-1",
+            "Succeeded",
+            &[("ApplicationStop", "Succeeded"), ("Install", "Succeeded")],
+        ),
     ]));
     let ran = job.deploy(&["--wait"]).exits(0);
     assert_eq!(
@@ -77,8 +81,14 @@ fn what_the_command_line_says_of_a_deployment_reaches_codedeploy() {
         ("deploymentConfigName", json!("Ours.Half")),
         ("fileExistsBehavior", json!("RETAIN")),
         ("ignoreApplicationStopFailures", json!(true)),
-        ("autoRollbackConfiguration", json!({"enabled": true, "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]})),
-        ("overrideAlarmConfiguration", json!({"enabled": true, "alarms": [{"name": "cpu"}, {"name": "errors 5xx"}]})),
+        (
+            "autoRollbackConfiguration",
+            json!({"enabled": true, "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}),
+        ),
+        (
+            "overrideAlarmConfiguration",
+            json!({"enabled": true, "ignorePollAlarmFailure": false, "alarms": [{"name": "cpu"}, {"name": "errors 5xx"}]}),
+        ),
         ("description", json!("by hand")),
     ] {
         assert_eq!(asked[name], value, "{name}");
@@ -94,7 +104,12 @@ fn what_the_command_line_says_of_a_deployment_reaches_codedeploy() {
 fn failure() -> Stage {
     Stage::new("Failed")
         .target("i-1", "Failed", &[("ApplicationStop", "Succeeded"), ("AfterInstall", "Failed")])
-        .diagnostics("ScriptFailed", "start.sh", "Script at specified location failed", "[stdout]asking\n[stderr]gave \u{1b}[2Jup\n")
+        .diagnostics(
+            "ScriptFailed",
+            "start.sh",
+            "Script at specified location failed",
+            "[stdout]asking\n[stderr]gave \u{1b}[2Jup\n",
+        )
         .error("HEALTH_CONSTRAINTS", "Too many individual instances failed deployment")
 }
 
@@ -153,7 +168,8 @@ fn a_deployment_that_somebody_stops_ends_with_a_code_of_its_own() {
     job.service.wait_for("BatchGetDeploymentTargets", 1);
     job.run(&["stop", "--group", "prod"]).exits(0);
     let ran = job.ended(deploying).exits(14);
-    let error = "error: deployment d-000000001 to `prod` was stopped: MANUAL_STOP: The deployment was stopped by a user\n";
+    let error =
+        "error: deployment d-000000001 to `prod` was stopped: MANUAL_STOP: The deployment was stopped by a user\n";
     assert!(ran.stderr.contains(error), "{}", ran.stderr);
 }
 

@@ -11,9 +11,23 @@ use crate::job::Job;
 /// Asks moto for something, past `longshore`.
 fn ask(url: &str, operation: &str, body: &Value) -> Value {
     let mut curl = Command::new("curl");
-    curl.args(["--fail", "--silent", "--show-error", "--user", "test:test", "--aws-sigv4", "aws:amz:us-east-1:codedeploy"]);
+    curl.args([
+        "--fail",
+        "--silent",
+        "--show-error",
+        "--user",
+        "test:test",
+        "--aws-sigv4",
+        "aws:amz:us-east-1:codedeploy",
+    ]);
     curl.args(["--header", "content-type: application/x-amz-json-1.1"]);
-    curl.args(["--header", &format!("x-amz-target: CodeDeploy_20141006.{operation}"), "--data", &body.to_string(), url]);
+    curl.args([
+        "--header",
+        &format!("x-amz-target: CodeDeploy_20141006.{operation}"),
+        "--data",
+        &body.to_string(),
+        url,
+    ]);
     let output = curl.output().unwrap();
     assert!(output.status.success(), "{operation}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
@@ -34,7 +48,11 @@ fn deployments_that_moto_knows_are_listed_and_what_it_lacks_is_named() {
 
     let longshore = |arguments: &[&str]| {
         let output = job.longshore(arguments).env("AWS_ENDPOINT_URL_CODEDEPLOY", &moto).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     };
     let (code, stdout, stderr) = longshore(&["deployments", "--group", "prod", "--output", "json"]);
     assert_eq!(code, 0, "{stderr}");
@@ -42,9 +60,14 @@ fn deployments_that_moto_knows_are_listed_and_what_it_lacks_is_named() {
     let listed = &json["deployments"][0];
     assert_eq!((&listed["id"], &listed["revision"]["commit"]), (&json!(id), &json!(job.commit)), "{json:#}");
 
-    let (code, _, stderr) = longshore(&["deployments", "--application", "shpo", "--group", "prod"]);
+    let (code, _, stderr) = longshore(&["deploy", "--codedeploy-application", "shpo", "--group", "prod"]);
     assert_eq!(code, 7, "{stderr}");
-    assert!(stderr.contains("error: CodeDeploy has no application `shpo` in region us-east-1\n\nhint: did you mean `shop`?\n"), "{stderr}");
+    assert!(
+        stderr.contains(
+            "error: CodeDeploy has no application `shpo` in region us-east-1\n\nhint: did you mean `shop`?\n"
+        ),
+        "{stderr}"
+    );
 
     let (code, _, stderr) = longshore(&["deploy", "--group", "prod"]);
     assert_eq!(code, 10, "{stderr}");

@@ -38,7 +38,8 @@ fn who_cannot_see_the_end_says_that_the_deployment_goes_on() {
     job.service.set_down(true);
     let ran = job.ended(deploying).exits(10);
     let told = ran.from("error:");
-    let error = "error: cannot see how deployment d-000000001 to `prod` goes on\n  caused by: cannot reach `http://127.0.0.1:";
+    let error =
+        "error: cannot see how deployment d-000000001 to `prod` goes on\n  caused by: cannot reach `http://127.0.0.1:";
     assert!(told.starts_with(error), "{told}");
 }
 

@@ -92,16 +92,22 @@ fn who_may_not_look_at_instances_or_the_group_deploys_all_the_same() {
     job.service.inject("ListDeploymentTargets", Fault::Denied, 1);
     job.service.will_go(Course::success(&["i-1"]));
     let ran = job.deploy(&["--wait"]).exits(0);
-    let unchecked = "Unchecked whether the group stands at a newer commit: `codedeploy:GetDeploymentGroup` is not allowed\n";
-    let hidden = "warning: what happens on the instances is not shown: not allowed to call `codedeploy:ListDeploymentTargets`\n";
+    let unchecked =
+        "Unchecked whether the group stands at a newer commit: `codedeploy:GetDeploymentGroup` is not allowed\n";
+    let hidden =
+        "warning: what happens on the instances is not shown: not allowed to call `codedeploy:ListDeploymentTargets`\n";
     assert!(ran.stderr.contains(unchecked) && ran.stderr.contains(hidden), "{}", ran.stderr);
 }
 
 #[test]
 fn credentials_that_are_not_accepted_are_told_from_a_missing_right() {
     let job = Job::published("deploy-keys");
-    let output = job.longshore(&["deployments", "--group", "prod"]).env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap();
+    let output =
+        job.longshore(&["deployments", "--group", "prod"]).env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(10), "{told}");
-    assert!(told.starts_with("error: the AWS credentials are not accepted\n  caused by: InvalidSignatureException"), "{told}");
+    assert!(
+        told.starts_with("error: the AWS credentials are not accepted\n  caused by: InvalidSignatureException"),
+        "{told}"
+    );
 }

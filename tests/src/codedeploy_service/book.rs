@@ -76,15 +76,23 @@ impl Book {
     pub(super) fn carry_out(&mut self, operation: &str, body: &Value) -> Result<Value, ServiceError> {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         if let Some(application) = body["applicationName"].as_str().filter(|name| *name != "shop") {
-            return Err(ServiceError::new("ApplicationDoesNotExistException", format!("No application found for name: {application}")));
+            return Err(ServiceError::new(
+                "ApplicationDoesNotExistException",
+                format!("No application found for name: {application}"),
+            ));
         }
         if let Some(group) = body["deploymentGroupName"].as_str().filter(|name| !["prod", "dev"].contains(name)) {
-            return Err(ServiceError::new("DeploymentGroupDoesNotExistException", format!("No Deployment Group found for name: {group}")));
+            return Err(ServiceError::new(
+                "DeploymentGroupDoesNotExistException",
+                format!("No Deployment Group found for name: {group}"),
+            ));
         }
         match operation {
             "ListApplications" => Ok(json!({"applications": ["blog", "shop"]})),
             "ListDeploymentGroups" => Ok(json!({"applicationName": "shop", "deploymentGroups": ["dev", "prod"]})),
-            "ListDeploymentConfigs" => Ok(json!({"deploymentConfigsList": ["CodeDeployDefault.OneAtATime", "Ours.Half"]})),
+            "ListDeploymentConfigs" => {
+                Ok(json!({"deploymentConfigsList": ["CodeDeployDefault.OneAtATime", "Ours.Half"]}))
+            }
             "GetDeploymentGroup" => Ok(self.group(&text("deploymentGroupName"))),
             "RegisterApplicationRevision" => {
                 self.registered.push(body["revision"].clone());
@@ -149,8 +157,14 @@ impl Book {
     }
 
     fn create(&mut self, body: &Value) -> Result<Value, ServiceError> {
-        if let Some(config) = body["deploymentConfigName"].as_str().filter(|name| !["Ours.Half", "CodeDeployDefault.AllAtOnce"].contains(name)) {
-            return Err(ServiceError::new("DeploymentConfigDoesNotExistException", format!("No configuration found for name: {config}")));
+        if let Some(config) = body["deploymentConfigName"]
+            .as_str()
+            .filter(|name| !["Ours.Half", "CodeDeployDefault.AllAtOnce"].contains(name))
+        {
+            return Err(ServiceError::new(
+                "DeploymentConfigDoesNotExistException",
+                format!("No configuration found for name: {config}"),
+            ));
         }
         let same = |entry: &&Entry| entry.request["deploymentGroupName"] == body["deploymentGroupName"];
         if let Some(other) = self.deployments.iter().filter(same).find(|entry| !entry.is_over()) {
@@ -168,7 +182,16 @@ impl Book {
         let id = format!("d-{number:09}");
         let course = self.courses.pop_front().unwrap_or_else(|| Course::success(&["i-1"]));
         let created = 1_700_000_000.0 + 1000.0 * number as f64;
-        self.deployments.push(Entry { id: id.clone(), request, creator, course, at: 0, seen: false, rollback, created });
+        self.deployments.push(Entry {
+            id: id.clone(),
+            request,
+            creator,
+            course,
+            at: 0,
+            seen: false,
+            rollback,
+            created,
+        });
         id
     }
 
@@ -190,7 +213,8 @@ impl Book {
 
     fn roll_back(&mut self, id: &str) -> Result<(), ServiceError> {
         let group = self.entry(id)?.request["deploymentGroupName"].clone();
-        let good = |entry: &&Entry| entry.request["deploymentGroupName"] == group && entry.stage().status == "Succeeded";
+        let good =
+            |entry: &&Entry| entry.request["deploymentGroupName"] == group && entry.stage().status == "Succeeded";
         let request = self.deployments.iter().filter(good).next_back().map(|entry| entry.request.clone());
         let info = match request {
             None => json!({"rollbackMessage": "No previous deployment succeeded, so nothing is rolled back"}),

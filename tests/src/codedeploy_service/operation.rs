@@ -60,7 +60,9 @@ pub(super) fn check(operation: &str, body: &Value) -> Result<(), ServiceError> {
             return Err(wrong(format!("{operation} has no member {name}")));
         }
     }
-    if let Some(missing) = members.iter().find_map(|member| member.strip_suffix('!').filter(|name| !body.contains_key(*name))) {
+    if let Some(missing) =
+        members.iter().find_map(|member| member.strip_suffix('!').filter(|name| !body.contains_key(*name)))
+    {
         return Err(wrong(format!("{operation} needs {missing}")));
     }
     if body.get("description").is_some_and(|text| text.as_str().is_none_or(|text| text.chars().count() > 256)) {

@@ -73,7 +73,12 @@ impl Inner {
             *fault
         });
         let number = state.calls.len();
-        state.calls.push(Call { at: self.started.elapsed(), operation: name.clone(), body: body.clone(), status: None });
+        state.calls.push(Call {
+            at: self.started.elapsed(),
+            operation: name.clone(),
+            body: body.clone(),
+            status: None,
+        });
         self.changed.notify_all();
         if down {
             return None;
@@ -84,7 +89,8 @@ impl Inner {
             Some(Fault::ServerError) => Err(error(500, "InternalFailure", "Internal failure")),
             Some(Fault::Throttled) => Err(error(400, "ThrottlingException", "Rate exceeded")),
             Some(Fault::Denied) => {
-                let text = format!("User: arn:aws:iam::123456789012:user/ci is not authorized to perform: codedeploy:{name}");
+                let text =
+                    format!("User: arn:aws:iam::123456789012:user/ci is not authorized to perform: codedeploy:{name}");
                 Err(error(400, "AccessDeniedException", &text))
             }
             Some(_) | None => check(request, &name).and_then(|()| {

@@ -177,12 +177,7 @@ fn bucket(store: &StoreUrl) -> Result<&str, Failure> {
 }
 
 /// Publishes an artifact, or finds that it is published.
-async fn published(
-    artifact: &Artifact,
-    to: &StoreUrl,
-    args: &DeployArgs,
-    screen: &Screen,
-) -> Result<Found, Failure> {
+async fn published(artifact: &Artifact, to: &StoreUrl, args: &DeployArgs, screen: &Screen) -> Result<Found, Failure> {
     let object = to.object(&publish::key(&artifact.manifest));
     let url = object.to_string();
     accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;

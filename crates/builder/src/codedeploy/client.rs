@@ -111,9 +111,7 @@ impl<'a> Client<'a> {
         let info = answer.deployment_group_info();
         Ok(Group {
             revision: info.and_then(|info| info.target_revision()).map(answer::revision),
-            last: info
-                .and_then(|info| info.last_attempted_deployment()?.deployment_id())
-                .map(str::to_owned),
+            last: info.and_then(|info| info.last_attempted_deployment()?.deployment_id()).map(str::to_owned),
         })
     }
 
@@ -210,10 +208,8 @@ impl<'a> Client<'a> {
     ) -> Result<Vec<String>, ServiceError> {
         let statuses: Vec<_> = statuses.iter().map(|status| DeploymentStatus::from(status.word())).collect();
         let call = self.sdk.list_deployments().application_name(application).deployment_group_name(group);
-        let mut pages = call
-            .set_include_only_statuses((!statuses.is_empty()).then_some(statuses))
-            .into_paginator()
-            .send();
+        let mut pages =
+            call.set_include_only_statuses((!statuses.is_empty()).then_some(statuses)).into_paginator().send();
         let mut ids = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.refused(Action::ListDeployments, &error))?;

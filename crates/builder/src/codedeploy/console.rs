@@ -27,10 +27,7 @@ mod tests {
             ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/"),
         ] {
             let link = link(region, &id);
-            assert_eq!(
-                link,
-                format!("{expected}codesuite/codedeploy/deployments/d-4QX7R2M1K?region={region}")
-            );
+            assert_eq!(link, format!("{expected}codesuite/codedeploy/deployments/d-4QX7R2M1K?region={region}"));
         }
     }
 }

@@ -112,8 +112,7 @@ impl Revision {
 
     /// Whether both mean the same bytes. What one of them does not say is no difference.
     pub(crate) fn is_same(&self, other: &Revision) -> bool {
-        let agree =
-            |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
+        let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
         match (self, other) {
             (Revision::S3(one), Revision::S3(other)) => {
                 (&one.bucket, &one.key) == (&other.bucket, &other.key)

@@ -39,9 +39,7 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Failure {
         let (exit, hint) = match &error {
             ConnectError::Settings(source) => (source.exit(), source.hint()),
-            ConnectError::NoRegion => {
-                (Exit::Usage, Some("name it with `--region`, or set `AWS_REGION`".to_owned()))
-            }
+            ConnectError::NoRegion => (Exit::Usage, Some("name it with `--region`, or set `AWS_REGION`".to_owned())),
         };
         hint.into_iter().fold(Failure::new(exit, error), Failure::hint)
     }

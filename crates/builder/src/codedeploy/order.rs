@@ -72,13 +72,24 @@ impl<T> Automatic<T> {
 
 impl Order {
     /// What flags and settings say. `by`: who deploys, for the description.
-    pub(crate) fn of(args: &CodeDeployArgs, target: &Target, what: &str, commit: Option<&CommitHash>, by: &str) -> Order {
+    pub(crate) fn of(
+        args: &CodeDeployArgs,
+        target: &Target,
+        what: &str,
+        commit: Option<&CommitHash>,
+        by: &str,
+    ) -> Order {
         let CodeDeploySettings { deployment_config, file_exists, ignore_stop_failures, rollback, alarms, .. } =
             target.settings.codedeploy.clone();
         let mut rollback = Automatic::of(args.no_rollback, args.rollback_on.clone(), rollback);
         if let Automatic::On(events) = &mut rollback {
             let mut seen = Vec::new();
-            events.retain(|event| !seen.contains(event) && { seen.push(*event); true });
+            events.retain(|event| {
+                !seen.contains(event) && {
+                    seen.push(*event);
+                    true
+                }
+            });
         }
         Order {
             application: target.codedeploy_application.clone(),

@@ -65,12 +65,7 @@ fn choose(good: Vec<Deployment>, present: Option<&Revision>) -> Option<Deploymen
 }
 
 /// The object as it was deployed, if it still is that; what the deployment did not pin is pinned now.
-async fn pin(
-    object: &S3Revision,
-    of: &Deployment,
-    target: &Target,
-    screen: &Screen,
-) -> Result<S3Revision, Failure> {
+async fn pin(object: &S3Revision, of: &Deployment, target: &Target, screen: &Screen) -> Result<S3Revision, Failure> {
     let store = StoreUrl::S3 { bucket: object.bucket.clone(), prefix: String::new() };
     let place = ObjectUrl { store, key: object.key.clone(), version: object.version.clone(), etag: None };
     let (url, deployment) = (object.plain_url(), of.id.to_string());

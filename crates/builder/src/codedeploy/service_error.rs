@@ -154,19 +154,22 @@ impl ServiceError {
     /// What to type or change next, one sentence.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            ServiceError::Denied { action, .. } => {
-                Some(format!("allow `{action}` in the policy of these credentials; docs/guide/codedeploy.md has all of it"))
-            }
+            ServiceError::Denied { action, .. } => Some(format!(
+                "allow `{action}` in the policy of these credentials; docs/guide/codedeploy.md has all of it"
+            )),
             ServiceError::Throttled { .. } => {
                 Some("try again in a minute; other jobs of the account share the limit".to_owned())
             }
-            ServiceError::BadCredentials { .. } => {
-                Some("log in again, and look at the clock of this machine; `aws sts get-caller-identity` shows who you are".to_owned())
-            }
+            ServiceError::BadCredentials { .. } => Some(
+                "log in again, and look at the clock of this machine; `aws sts get-caller-identity` shows who you are"
+                    .to_owned(),
+            ),
             ServiceError::Unreachable { .. } => {
                 Some("check region, network and proxy (`HTTPS_PROXY`, `AWS_ENDPOINT_URL_CODEDEPLOY`)".to_owned())
             }
-            ServiceError::Failing { .. } => Some("try again; https://health.aws.amazon.com says whether AWS has troubles".to_owned()),
+            ServiceError::Failing { .. } => {
+                Some("try again; https://health.aws.amazon.com says whether AWS has troubles".to_owned())
+            }
             ServiceError::Refused { .. } => None,
         }
     }

@@ -16,9 +16,7 @@ const NAMED: usize = 5;
 /// The line of an event that is about deployments of CodeDeploy.
 pub(super) fn line(event: &Event, look: Look) -> Option<String> {
     let (verb, rest) = match event {
-        Event::OrderUnknown(why) => {
-            ("Unchecked", format!("whether the group stands at a newer commit: {why}"))
-        }
+        Event::OrderUnknown(why) => ("Unchecked", format!("whether the group stands at a newer commit: {why}")),
         Event::GoingBack { to } => ("Going back", going_back(to)),
         Event::DeploymentCreated { deployment, application, group, link } => {
             ("Created", format!("deployment {deployment} to `{group}` of `{application}`\n{INDENT}{link}"))
@@ -100,7 +98,10 @@ fn state(deployment: &Deployment, way_on: Option<&str>) -> (&'static str, String
     let text = match (deployment.waits, &deployment.status) {
         (Some(Waits::ForTraffic { stops_after }), _) => {
             let stops = stops_after.map(|minutes| format!("; after {minutes} minutes it is stopped"));
-            format!("{id}: the replacement is ready and waits for somebody to let the traffic over{}", stops.unwrap_or_default())
+            format!(
+                "{id}: the replacement is ready and waits for somebody to let the traffic over{}",
+                stops.unwrap_or_default()
+            )
         }
         (Some(Waits::ForTermination { minutes }), _) => {
             let minutes = minutes.map(|minutes| format!(" for {minutes} minutes")).unwrap_or_default();
@@ -109,7 +110,15 @@ fn state(deployment: &Deployment, way_on: Option<&str>) -> (&'static str, String
         (None, Status::InProgress) => format!("{id} is in progress"),
         (None, Status::Baking) => format!("{id}: its instances are watched for a while"),
         (None, Status::Ready) => format!("{id} is ready"),
-        (None, Status::Created | Status::Queued | Status::Succeeded | Status::Failed | Status::Stopped | Status::Unknown(_)) => {
+        (
+            None,
+            Status::Created
+            | Status::Queued
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Stopped
+            | Status::Unknown(_),
+        ) => {
             format!("{id} is {}", one_line(deployment.status.word()))
         }
     };
@@ -203,4 +212,146 @@ pub(super) fn rows(targets: &[Target], look: Look) -> String {
         rows.push(verb_line("", &format!("and {} more", open.len() - MOST), look));
     }
     rows.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::deployments;
+    use super::*;
+    use crate::codedeploy::deployment::{Diagnostics, Fault, Format, Revision, Rollback, S3Revision};
+
+    fn deployment(status: Status) -> Deployment {
+        Deployment {
+            id: "d-4QX7R2M1K".parse().unwrap(),
+            application: "shop".into(),
+            group: "prod".into(),
+            status,
+            revision: Some(Revision::S3(S3Revision {
+                bucket: "artifacts".into(),
+                key: format!("releases/shop/{}.zip", "a".repeat(40)),
+                format: Format::Zip,
+                etag: Some("e-2".into()),
+                version: Some("v1".into()),
+            })),
+            config: Some("CodeDeployDefault.OneAtATime".into()),
+            creator: Some("user".into()),
+            description: Some("by hand".into()),
+            created: Some("2026-01-02T03:04:06Z".parse().unwrap()),
+            completed: None,
+            error: None,
+            rollback: None,
+            rolls_back_on: Vec::new(),
+            waits: None,
+            messages: Vec::new(),
+        }
+    }
+
+    fn failed() -> Deployment {
+        Deployment {
+            completed: Some("2026-01-02T03:06:11Z".parse().unwrap()),
+            error: Some(Fault { code: "HEALTH_CONSTRAINTS".into(), message: "Too many failed".into() }),
+            rollback: Some(Rollback { deployment: Some("d-NEXT".parse().unwrap()), of: None, message: None }),
+            messages: vec!["one \u{1b}[2Jmore".into()],
+            ..deployment(Status::Failed)
+        }
+    }
+
+    fn target(id: &str, progress: Progress, events: &[(&str, Progress)]) -> Target {
+        let event = |(name, progress): &(&str, Progress)| TargetEvent {
+            name: (*name).to_owned(),
+            progress: *progress,
+            began: Some("2026-01-02T03:04:10Z".parse().unwrap()),
+            ended: progress.is_final().then(|| "2026-01-02T03:04:22Z".parse().unwrap()),
+            diagnostics: (*progress == Progress::Failed).then(|| Diagnostics {
+                code: "ScriptFailed".into(),
+                script: Some("start.sh".into()),
+                message: "failed with exit code 3".into(),
+                log_tail: "[stdout]one\n[stderr]two\n".into(),
+            }),
+        };
+        Target { id: id.to_owned(), progress, label: None, events: events.iter().map(event).collect() }
+    }
+
+    fn targets() -> Vec<Target> {
+        let stop = ("ApplicationStop", Progress::Succeeded);
+        vec![
+            target("i-1", Progress::Succeeded, &[stop, ("AfterInstall", Progress::Succeeded)]),
+            target("i-2", Progress::Failed, &[stop, ("AfterInstall", Progress::Failed)]),
+            target("i-3", Progress::InProgress, &[stop, ("AfterInstall", Progress::InProgress)]),
+            target("i-4", Progress::Pending, &[]),
+        ]
+    }
+
+    #[test]
+    fn every_event_of_a_deployment_has_its_sentence() {
+        let id = || deployment(Status::Created).id;
+        let state = |deployment, way_on: Option<&str>| Event::DeploymentState {
+            deployment: Box::new(deployment),
+            way_on: way_on.map(str::to_owned),
+        };
+        let ready = |waits| Deployment { waits: Some(waits), ..deployment(Status::Ready) };
+        let mut events = vec![
+            Event::OrderUnknown("the key of the artifact names no commit"),
+            Event::GoingBack { to: Box::new(Deployment { error: None, ..failed() }) },
+            Event::DeploymentCreated {
+                deployment: id(),
+                application: "shop".into(),
+                group: "prod".into(),
+                link: "https://console/".into(),
+            },
+            Event::Following { deployment: id(), limit: Duration::from_secs(3600) },
+            state(deployment(Status::InProgress), None),
+            state(deployment(Status::Baking), None),
+            state(deployment(Status::Unknown("Odd".into())), None),
+            state(ready(Waits::ForTraffic { stops_after: Some(60) }), Some("aws deploy continue-deployment")),
+            state(ready(Waits::ForTermination { minutes: None }), None),
+            Event::DeploymentEnded(Box::new(deployment(Status::Succeeded))),
+            Event::DeploymentEnded(Box::new(failed())),
+            Event::DeploymentEnded(Box::new(deployment(Status::Stopped))),
+            Event::RollingBack { of: id(), deployment: "d-NEXT".parse().unwrap() },
+            Event::AskedToStop(id()),
+            Event::StopAsked(id()),
+            Event::StillFollowing {
+                deployment: Box::new(deployment(Status::InProgress)),
+                targets: targets(),
+                since: Duration::from_secs(61),
+            },
+            Event::ServiceLost { why: "cannot reach `x`".into(), throttled: false },
+            Event::ServiceLost { why: "Rate exceeded".into(), throttled: true },
+            Event::ServiceBack,
+        ];
+        for target in targets() {
+            events.extend(
+                target
+                    .events
+                    .iter()
+                    .map(|event| Event::TargetEvent { target: target.id.clone(), event: Box::new(event.clone()) }),
+            );
+            events.push(Event::TargetState(Box::new(target)));
+        }
+        let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_terminal_shows_the_instances_under_way_and_no_more_than_fit() {
+        insta::assert_snapshot!(rows(&targets(), Look::Plain));
+        let many: Vec<Target> = (0..14).map(|number| target(&format!("i-{number}"), Progress::Pending, &[])).collect();
+        assert!(rows(&many, Look::Plain).ends_with("i-11: waits\n             and 2 more"));
+    }
+
+    #[test]
+    fn deployments_are_shown_as_a_table_and_one_of_them_whole() {
+        let now = "2026-01-02T04:04:06Z".parse().unwrap();
+        let table = deployments::table(&[deployment(Status::InProgress), failed()], now);
+        let one = deployments::one(&failed(), &targets(), "https://console/", now);
+        let ended = deployments::ended(&failed(), &targets());
+        insta::assert_snapshot!(format!("{table}\n{one}\n{ended}"));
+        insta::assert_snapshot!(format!(
+            "{:#}",
+            deployments::json(&failed(), Some(&targets()[1..2]), "https://console/")
+        ));
+    }
 }

@@ -65,7 +65,8 @@ fn waits(info: &DeploymentInfo, status: &Status) -> Option<Waits> {
         return None;
     }
     let option = blue_green.and_then(|config| config.deployment_ready_option());
-    let stops = option.filter(|option| option.action_on_timeout().is_some_and(|what| what.as_str() == "STOP_DEPLOYMENT"));
+    let stops =
+        option.filter(|option| option.action_on_timeout().is_some_and(|what| what.as_str() == "STOP_DEPLOYMENT"));
     Some(Waits::ForTraffic {
         stops_after: stops.map(|option| option.wait_time_in_minutes()).filter(|minutes| *minutes > 0),
     })

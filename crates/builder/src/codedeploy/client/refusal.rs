@@ -28,8 +28,13 @@ impl Client<'_> {
             (code, message) => format!("{code}: {message}"),
         });
         match code {
-            "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => ServiceError::Denied { action, source },
-            "ThrottlingException" | "Throttling" | "ThrottledException" | "RequestLimitExceeded"
+            "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
+                ServiceError::Denied { action, source }
+            }
+            "ThrottlingException"
+            | "Throttling"
+            | "ThrottledException"
+            | "RequestLimitExceeded"
             | "TooManyRequestsException" => ServiceError::Throttled { source },
             "UnrecognizedClientException"
             | "InvalidSignatureException"
@@ -40,7 +45,9 @@ impl Client<'_> {
             | "MissingAuthenticationTokenException"
             | "OptInRequired" => ServiceError::BadCredentials { source },
             _ if status == 429 => ServiceError::Throttled { source },
-            _ if status >= 500 || matches!(error, SdkError::ResponseError(_)) => ServiceError::Failing { action, source },
+            _ if status >= 500 || matches!(error, SdkError::ResponseError(_)) => {
+                ServiceError::Failing { action, source }
+            }
             code => ServiceError::Refused { action, code: code.to_owned(), source },
         }
     }
