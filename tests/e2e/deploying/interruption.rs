@@ -81,8 +81,12 @@ impl Terminal {
         let longshore = job.longshore(arguments);
         let line = std::iter::once(longshore.get_program()).chain(longshore.get_args());
         let line: Vec<&str> = line.map(|word| word.to_str().unwrap()).collect();
-        let mut script = Command::new("script");
-        script.args(["--quiet", "--return", "--command", &format!("exec {}", line.join(" ")), "/dev/null"]).env_clear();
+        // A terminal that shows nothing more would be waited for without end.
+        let mut script = Command::new("timeout");
+        script
+            .args(["--foreground", "120", "script"])
+            .args(["--quiet", "--return", "--command", &format!("exec {}", line.join(" ")), "/dev/null"])
+            .env_clear();
         script.envs(longshore.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
         script.current_dir(job.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
         Terminal { child: script.spawn().unwrap(), seen: String::new(), from: 0 }

@@ -43,6 +43,8 @@ pub(crate) async fn answer(
         OnInterrupt::Leave => Answer::Leave,
         OnInterrupt::Stop => Answer::Stop,
         OnInterrupt::Ask => {
+            // What was typed before the question is no answer. Only a terminal has anything to forget.
+            let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
             screen.tell(&Event::AskedToStop(deployment.clone()));
             tokio::select! {
                 biased;
@@ -62,11 +64,9 @@ fn meaning(line: Option<&str>) -> Answer {
 }
 
 /// The next line that is typed; `None`: there is none. Looks again and again instead of reading in a thread, which could not be
-/// ended. What was typed before the question is no answer.
+/// ended.
 async fn line() -> Option<String> {
     let input = io::stdin();
-    // Only a terminal has anything to forget.
-    let _ = tcflush(&input, FlushArg::TCIFLUSH);
     loop {
         let mut ready = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
         if poll(&mut ready, PollTimeout::ZERO).ok()? > 0 {
