@@ -81,9 +81,9 @@ pub(crate) fn deploy(
 ) -> Result<(), Failure> {
     let by = signer::signer(environment, || group::local(environment));
     let draft = Order::of(&args.codedeploy, target, "deployed", None, &by);
-    check(draft.problems(target.region.as_deref(), args.revision.as_ref().map(|object| object.key.as_str())))?;
+    check(&draft.problems(target.region.as_deref(), args.revision.as_ref().map(|object| object.key.as_str())))?;
     let wanted = Wanted::of(args, target, environment, screen)?;
-    check(draft.problems(target.region.as_deref(), wanted.key().as_deref()))?;
+    check(&draft.problems(target.region.as_deref(), wanted.key().as_deref()))?;
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
@@ -109,7 +109,7 @@ pub(crate) fn deployments(
     _environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    check(order::problems_of_names(target))?;
+    check(&order::problems_of_names(target))?;
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let now = jiff::Timestamp::now();
@@ -135,7 +135,7 @@ pub(crate) fn rollback(
 ) -> Result<(), Failure> {
     let by = signer::signer(environment, || group::local(environment));
     let draft = Order::of(&args.codedeploy, target, "rolled back", None, &by);
-    check(draft.problems(target.region.as_deref(), None))?;
+    check(&draft.problems(target.region.as_deref(), None))?;
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
@@ -164,7 +164,7 @@ pub(crate) fn stop(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    check(order::problems_of_names(target))?;
+    check(&order::problems_of_names(target))?;
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let id = match &args.deployment {
@@ -193,7 +193,7 @@ pub(crate) fn stop(
 }
 
 /// Refuses what CodeDeploy would refuse, everything at once.
-fn check(problems: Vec<String>) -> Result<(), Failure> {
+fn check(problems: &[String]) -> Result<(), Failure> {
     if problems.is_empty() {
         return Ok(());
     }

@@ -86,7 +86,7 @@ impl Screen {
             | Event::DeploymentCreated { .. }
             | Event::DeploymentState { .. }
             | Event::DeploymentEnded(_)
-            | Event::TargetEvent { .. }
+            | Event::TargetLifecycle { .. }
             | Event::TargetState(_)
             | Event::RollingBack { .. }
             | Event::AskedToStop(_)

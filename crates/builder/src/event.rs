@@ -166,7 +166,7 @@ pub(crate) enum Event {
     /// A deployment ended.
     DeploymentEnded(Box<Deployment>),
     /// A lifecycle event on an instance began or ended.
-    TargetEvent {
+    TargetLifecycle {
         /// The instance.
         target: String,
         /// The event.

@@ -215,7 +215,7 @@ impl Book {
         let group = self.entry(id)?.request["deploymentGroupName"].clone();
         let good =
             |entry: &&Entry| entry.request["deploymentGroupName"] == group && entry.stage().status == "Succeeded";
-        let request = self.deployments.iter().filter(good).next_back().map(|entry| entry.request.clone());
+        let request = self.deployments.iter().rfind(good).map(|entry| entry.request.clone());
         let info = match request {
             None => json!({"rollbackMessage": "No previous deployment succeeded, so nothing is rolled back"}),
             Some(request) => {

@@ -260,7 +260,7 @@ impl<'a> Client<'a> {
     pub(crate) async fn stop(&self, id: &DeploymentId, rollback: Option<bool>) -> Result<Stopping, ServiceError> {
         let call = self.sdk.stop_deployment().deployment_id(id.as_str()).set_auto_rollback_enabled(rollback);
         let answer = call.send().await.map_err(|error| self.refused(Action::StopDeployment, &error))?;
-        match answer.status().map(|status| status.as_str()) {
+        match answer.status().map(aws_sdk_codedeploy::types::StopStatus::as_str) {
             Some("Succeeded") => Ok(Stopping::Stopped),
             _ => Ok(Stopping::Pending),
         }

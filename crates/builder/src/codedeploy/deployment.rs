@@ -296,8 +296,8 @@ impl Waits {
 pub(crate) enum Progress {
     /// It has not begun.
     Pending,
-    /// It runs.
-    InProgress,
+    /// It is under way.
+    Running,
     /// Blue/green: it is ready for traffic.
     Ready,
     /// It succeeded.
@@ -315,7 +315,7 @@ impl Progress {
     pub(crate) fn of(word: &str) -> Progress {
         match word {
             "Pending" => Progress::Pending,
-            "InProgress" => Progress::InProgress,
+            "InProgress" => Progress::Running,
             "Ready" => Progress::Ready,
             "Succeeded" => Progress::Succeeded,
             "Failed" => Progress::Failed,
@@ -328,7 +328,7 @@ impl Progress {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Progress::Pending => "Pending",
-            Progress::InProgress => "InProgress",
+            Progress::Running => "InProgress",
             Progress::Ready => "Ready",
             Progress::Succeeded => "Succeeded",
             Progress::Failed => "Failed",
@@ -341,7 +341,7 @@ impl Progress {
     pub(crate) fn is_final(self) -> bool {
         match self {
             Progress::Succeeded | Progress::Failed | Progress::Skipped => true,
-            Progress::Pending | Progress::InProgress | Progress::Ready | Progress::Unknown => false,
+            Progress::Pending | Progress::Running | Progress::Ready | Progress::Unknown => false,
         }
     }
 }
@@ -392,7 +392,7 @@ impl Target {
     pub(crate) fn event(&self) -> Option<&TargetEvent> {
         let is = |wanted: Progress| self.events.iter().find(move |event| event.progress == wanted);
         is(Progress::Failed)
-            .or_else(|| is(Progress::InProgress))
+            .or_else(|| is(Progress::Running))
             .or_else(|| self.events.iter().rfind(|event| event.progress.is_final()))
     }
 }
@@ -471,12 +471,12 @@ mod tests {
         for (states, expected) in [
             ([Progress::Pending, Progress::Pending, Progress::Pending], None),
             ([Progress::Succeeded, Progress::Pending, Progress::Pending], Some("a")),
-            ([Progress::Succeeded, Progress::InProgress, Progress::Pending], Some("b")),
+            ([Progress::Succeeded, Progress::Running, Progress::Pending], Some("b")),
             ([Progress::Succeeded, Progress::Failed, Progress::Skipped], Some("b")),
             ([Progress::Succeeded, Progress::Succeeded, Progress::Succeeded], Some("c")),
         ] {
             let events = ["a", "b", "c"].iter().zip(states).map(|(name, state)| event(name, state)).collect();
-            let target = Target { id: "i".into(), progress: Progress::InProgress, label: None, events };
+            let target = Target { id: "i".into(), progress: Progress::Running, label: None, events };
             assert_eq!(target.event().map(|event| event.name.as_str()), expected, "{states:?}");
         }
     }

@@ -91,7 +91,7 @@ pub(crate) async fn follow(
 ) -> Followed {
     screen.tell(&Event::Following { deployment: id.clone(), limit: terms.limit });
     let mut watch = Watch::new(client, id, screen);
-    let course = watch.to_the_end(terms, signals).await;
+    let course = watch.follow_on(terms, signals).await;
     let (ended, rollback) = match course {
         Course::Over(Status::Succeeded) => (Ended::Succeeded, None),
         Course::Over(status) => {
@@ -102,7 +102,7 @@ pub(crate) async fn follow(
                     screen.tell(&Event::RollingBack { of: id.clone(), deployment: rollback.clone() });
                     let mut second = Watch::new(client, &rollback, screen);
                     second.stopping = watch.stopping;
-                    let ended = match second.to_the_end(terms, signals).await {
+                    let ended = match second.follow_on(terms, signals).await {
                         Course::Over(Status::Succeeded) => Ended::RolledBack,
                         Course::Over(_) => Ended::RollbackFailed,
                         Course::Else(ended) => ended,
@@ -166,7 +166,7 @@ impl<'a> Watch<'a> {
         Some(Seen { deployment, targets: self.targets.values().cloned().collect() })
     }
 
-    async fn to_the_end(&mut self, terms: &Terms, signals: &mut Interruptions) -> Course {
+    async fn follow_on(&mut self, terms: &Terms, signals: &mut Interruptions) -> Course {
         loop {
             tokio::select! {
                 biased;
@@ -186,7 +186,7 @@ impl<'a> Watch<'a> {
                         },
                     }
                 }
-                course = self.follow(terms) => return course,
+                course = self.look_again(terms) => return course,
             }
         }
     }
@@ -210,7 +210,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    async fn follow(&mut self, terms: &Terms) -> Course {
+    async fn look_again(&mut self, terms: &Terms) -> Course {
         loop {
             // A server that takes requests and does not answer must not hold up the end.
             let patience = terms.until.saturating_duration_since(Instant::now()).max(LAST_LOOK);
@@ -308,12 +308,12 @@ impl<'a> Watch<'a> {
         for event in &now.events {
             let was = before.and_then(|before| before.events.iter().find(|old| old.name == event.name));
             let is_news = match event.progress {
-                Progress::InProgress | Progress::Succeeded | Progress::Failed => true,
+                Progress::Running | Progress::Succeeded | Progress::Failed => true,
                 Progress::Pending | Progress::Ready | Progress::Skipped | Progress::Unknown => false,
             };
             if is_news && was.map(|was| was.progress) != Some(event.progress) {
                 let (target, event) = (now.id.clone(), Box::new(event.clone()));
-                self.screen.tell(&Event::TargetEvent { target, event });
+                self.screen.tell(&Event::TargetLifecycle { target, event });
             }
         }
         if before.map(|before| before.progress) != Some(now.progress) {

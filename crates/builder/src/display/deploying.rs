@@ -27,7 +27,7 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
         Event::FollowingAgain(_) | Event::Targets(_) => return None,
         Event::DeploymentState { deployment, way_on } => state(deployment, way_on.as_deref()),
         Event::DeploymentEnded(deployment) => ended(deployment),
-        Event::TargetEvent { target, event } => target_event(target, event)?,
+        Event::TargetLifecycle { target, event } => target_event(target, event)?,
         Event::TargetState(target) => target_state(target)?,
         Event::RollingBack { of, deployment } => {
             ("Rolling back", format!("{of}: {deployment} deploys the last good revision again"))
@@ -147,7 +147,7 @@ fn ended(deployment: &Deployment) -> (&'static str, String) {
 fn target_event(target: &str, event: &TargetEvent) -> Option<(&'static str, String)> {
     let (target, name) = (one_line(target), one_line(&event.name));
     Some(match event.progress {
-        Progress::InProgress => ("Running", format!("{target}: {name}")),
+        Progress::Running => ("Running", format!("{target}: {name}")),
         Progress::Succeeded => ("Finished", format!("{target}: {name}{}", took(event))),
         Progress::Failed => {
             let why = event.diagnostics.as_ref().map(|found| diagnostics(found, INDENT)).unwrap_or_default();
@@ -164,7 +164,7 @@ fn target_state(target: &Target) -> Option<(&'static str, String)> {
         Progress::Failed => ("Failed", id),
         Progress::Skipped => ("Skipped", id),
         Progress::Ready => ("Ready", id),
-        Progress::Pending | Progress::InProgress | Progress::Unknown => return None,
+        Progress::Pending | Progress::Running | Progress::Unknown => return None,
     })
 }
 
@@ -279,7 +279,7 @@ mod tests {
         vec![
             target("i-1", Progress::Succeeded, &[stop, ("AfterInstall", Progress::Succeeded)]),
             target("i-2", Progress::Failed, &[stop, ("AfterInstall", Progress::Failed)]),
-            target("i-3", Progress::InProgress, &[stop, ("AfterInstall", Progress::InProgress)]),
+            target("i-3", Progress::Running, &[stop, ("AfterInstall", Progress::Running)]),
             target("i-4", Progress::Pending, &[]),
         ]
     }
@@ -327,7 +327,7 @@ mod tests {
                 target
                     .events
                     .iter()
-                    .map(|event| Event::TargetEvent { target: target.id.clone(), event: Box::new(event.clone()) }),
+                    .map(|event| Event::TargetLifecycle { target: target.id.clone(), event: Box::new(event.clone()) }),
             );
             events.push(Event::TargetState(Box::new(target)));
         }

@@ -74,7 +74,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         | Event::FollowingAgain(_)
         | Event::DeploymentState { .. }
         | Event::DeploymentEnded(_)
-        | Event::TargetEvent { .. }
+        | Event::TargetLifecycle { .. }
         | Event::TargetState(_)
         | Event::Targets(_)
         | Event::RollingBack { .. }

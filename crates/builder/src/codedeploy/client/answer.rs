@@ -2,8 +2,9 @@
 
 use aws_sdk_codedeploy::primitives::DateTime;
 use aws_sdk_codedeploy::types::{
-    BundleType, DeploymentInfo, DeploymentTarget, GitHubLocation, LifecycleEvent, RevisionLocation,
-    RevisionLocationType, S3Location,
+    BlueInstanceTerminationOption, BundleType, DeploymentInfo, DeploymentReadyOption, DeploymentStatus,
+    DeploymentTarget, ErrorCode, GitHubLocation, LifecycleErrorCode, LifecycleEvent, LifecycleEventStatus,
+    RevisionLocation, RevisionLocationType, S3Location, TargetStatus,
 };
 use jiff::Timestamp;
 
@@ -16,7 +17,7 @@ use super::super::deployment::{
 pub(super) fn deployment(info: &DeploymentInfo) -> Option<Deployment> {
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let rolls_back = info.auto_rollback_configuration().filter(|config| config.enabled());
-    let status = Status::of(info.status().map(|status| status.as_str()).unwrap_or_default());
+    let status = Status::of(info.status().map(DeploymentStatus::as_str).unwrap_or_default());
     Some(Deployment {
         id: info.deployment_id()?.parse().ok()?,
         application: info.application_name().unwrap_or_default().to_owned(),
@@ -28,7 +29,7 @@ pub(super) fn deployment(info: &DeploymentInfo) -> Option<Deployment> {
         created: info.create_time().and_then(time),
         completed: info.complete_time().and_then(time),
         error: info.error_information().map(|error| Fault {
-            code: error.code().map(|code| code.as_str()).unwrap_or_default().to_owned(),
+            code: error.code().map(ErrorCode::as_str).unwrap_or_default().to_owned(),
             message: error.message().unwrap_or_default().to_owned(),
         }),
         rollback: info.rollback_info().map(|rollback| Rollback {
@@ -58,7 +59,9 @@ fn waits(info: &DeploymentInfo, status: &Status) -> Option<Waits> {
     if info.instance_termination_wait_time_started() {
         let option = blue_green.and_then(|config| config.terminate_blue_instances_on_deployment_success());
         return Some(Waits::ForTermination {
-            minutes: option.map(|option| option.termination_wait_time_in_minutes()).filter(|minutes| *minutes > 0),
+            minutes: option
+                .map(BlueInstanceTerminationOption::termination_wait_time_in_minutes)
+                .filter(|minutes| *minutes > 0),
         });
     }
     if *status != Status::Ready {
@@ -68,7 +71,7 @@ fn waits(info: &DeploymentInfo, status: &Status) -> Option<Waits> {
     let stops =
         option.filter(|option| option.action_on_timeout().is_some_and(|what| what.as_str() == "STOP_DEPLOYMENT"));
     Some(Waits::ForTraffic {
-        stops_after: stops.map(|option| option.wait_time_in_minutes()).filter(|minutes| *minutes > 0),
+        stops_after: stops.map(DeploymentReadyOption::wait_time_in_minutes).filter(|minutes| *minutes > 0),
     })
 }
 
@@ -78,16 +81,16 @@ pub(super) fn target(target: &DeploymentTarget) -> Option<Target> {
     let id = instance.target_id()?;
     Some(Target {
         id: id.rsplit('/').next().unwrap_or(id).to_owned(),
-        progress: Progress::of(instance.status().map(|status| status.as_str()).unwrap_or_default()),
+        progress: Progress::of(instance.status().map(TargetStatus::as_str).unwrap_or_default()),
         label: instance.instance_label().map(|label| label.as_str().to_owned()),
         events: instance.lifecycle_events().iter().map(event).collect(),
     })
 }
 
 fn event(event: &LifecycleEvent) -> TargetEvent {
-    let progress = Progress::of(event.status().map(|status| status.as_str()).unwrap_or_default());
+    let progress = Progress::of(event.status().map(LifecycleEventStatus::as_str).unwrap_or_default());
     let diagnostics = event.diagnostics().map(|found| Diagnostics {
-        code: found.error_code().map(|code| code.as_str()).unwrap_or_default().to_owned(),
+        code: found.error_code().map(LifecycleErrorCode::as_str).unwrap_or_default().to_owned(),
         script: found.script_name().filter(|name| !name.is_empty()).map(str::to_owned),
         message: found.message().unwrap_or_default().to_owned(),
         log_tail: found.log_tail().unwrap_or_default().to_owned(),
@@ -105,12 +108,12 @@ fn event(event: &LifecycleEvent) -> TargetEvent {
 /// What is deployed.
 pub(super) fn revision(location: &RevisionLocation) -> Revision {
     let other = || {
-        let kind = location.revision_type().map(|kind| kind.as_str()).unwrap_or("unknown");
+        let kind = location.revision_type().map(RevisionLocationType::as_str).unwrap_or("unknown");
         Revision::Other(kind.to_owned())
     };
     if let Some(object) = location.s3_location() {
         let (Some(bucket), Some(key)) = (object.bucket(), object.key()) else { return other() };
-        let format = match object.bundle_type().map(|kind| kind.as_str()) {
+        let format = match object.bundle_type().map(BundleType::as_str) {
             Some("zip") => Some(Format::Zip),
             Some("tar") => Some(Format::Tar),
             Some("tgz") => Some(Format::Tgz),
