@@ -5,10 +5,10 @@ mod book;
 mod deployment;
 mod envelope;
 mod fault;
-mod http;
+pub(crate) mod http;
 mod operation;
 mod server;
-mod signature;
+pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 

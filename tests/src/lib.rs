@@ -3,6 +3,7 @@
 //! `dev/services/run` starts the services and says in the environment where they are. A test that finds none fails and
 //! names the command to run; no test is skipped in silence.
 
+pub mod codedeploy_service;
 pub mod command_service;
 pub mod container;
 pub mod disk;
@@ -90,6 +91,11 @@ impl Services {
     /// The S3 server.
     pub fn s3(&self) -> S3Server {
         S3Server { url: from_environment("LONGSHORE_TEST_S3", "an S3 server").trim_end_matches('/').to_owned() }
+    }
+
+    /// The URL of moto, which knows a part of CodeDeploy.
+    pub fn moto(&self) -> String {
+        from_environment("LONGSHORE_TEST_MOTO", "moto")
     }
 
     /// `host:port` of an image registry that Docker reaches without TLS.

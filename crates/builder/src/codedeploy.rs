@@ -1,31 +1,407 @@
 //! Deployments by AWS CodeDeploy. Only this file and its folder name its SDK.
 
-use longshore_core::failure::{Exit, Failure};
+mod artifact;
+mod begin;
+mod client;
+mod console;
+pub(crate) mod deployment;
+mod explain;
+mod following;
+mod interruption;
+mod order;
+mod precedence;
+mod rollback;
+mod service_error;
 
-use crate::cli::{DeployArgs, DeploymentsArgs, RollbackArgs, StopArgs};
-use crate::display::Screen;
+use std::time::Instant;
+
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::DeploymentId;
+use serde_json::{Value, json};
+
+use artifact::Wanted;
+use begin::{Beginning, Register};
+use client::{Client, Group, Stopping};
+use deployment::{Deployment, Revision, Status};
+use explain::{UNDER_WAY, command, explain};
+use following::{Ended, Followed, Seen, Terms};
+use order::Order;
+
+use crate::cli::{DeployArgs, DeployWaitArgs, DeploymentsArgs, RollbackArgs, StopArgs};
+use crate::commands::group::{self, runtime};
+use crate::display::{Screen, deployments as sheet};
 use crate::environment::Environment;
+use crate::event::Event;
+use crate::interrupt::Interruptions;
+use crate::outputs;
+use crate::signer;
+use crate::target::Target;
+
+/// Why a command about deployments was refused or did not end well.
+#[derive(Debug, thiserror::Error)]
+enum DeployError {
+    /// Values that CodeDeploy would refuse.
+    #[error("CodeDeploy would refuse this:{0}")]
+    Limits(String),
+    /// It failed.
+    #[error("deployment {id} to `{group}` failed{why}")]
+    Failed { id: DeploymentId, group: String, why: String },
+    /// It failed, and the last good revision runs again.
+    #[error("deployment {id} to `{group}` failed and was rolled back by {rollback}{why}")]
+    RolledBack { id: DeploymentId, group: String, rollback: String, why: String },
+    /// It failed, and so did the rollback.
+    #[error("deployment {id} to `{group}` failed, and its rollback {rollback} failed too{why}")]
+    RollbackFailed { id: DeploymentId, group: String, rollback: String, why: String },
+    /// It was stopped.
+    #[error("deployment {id} to `{group}` was stopped{why}")]
+    Stopped { id: DeploymentId, group: String, why: String },
+    /// Time was up.
+    #[error("deployment {id} to `{group}` has not ended within {limit}: {status}")]
+    TimedOut { id: DeploymentId, group: String, limit: String, status: String },
+    /// Somebody wants this process to end.
+    #[error("interrupted; deployment {id} to `{group}` goes on")]
+    Left { id: DeploymentId, group: String },
+    /// CodeDeploy cannot be asked.
+    #[error("cannot see how deployment {id} to `{group}` goes on")]
+    Lost { id: DeploymentId, group: String, source: service_error::ServiceError },
+    /// There is nothing to stop.
+    #[error("no deployment to `{group}` of `{application}` is under way")]
+    Idle { application: String, group: String },
+    /// It is over.
+    #[error("deployment {0} has ended already; there is nothing to stop")]
+    Over(DeploymentId),
+}
 
 /// `longshore deploy`.
-pub(crate) fn deploy(_args: &DeployArgs, _environment: &Environment, _screen: &Screen) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not written yet"))
+pub(crate) fn deploy(
+    args: &DeployArgs,
+    target: &Target,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let by = signer::signer(environment, || group::local(environment));
+    let draft = Order::of(&args.codedeploy, target, "deployed", None, &by);
+    check(&draft.problems(target.region.as_deref(), args.revision.as_ref().map(|object| object.key.as_str())))?;
+    let wanted = Wanted::of(args, target, environment, screen)?;
+    check(&draft.problems(target.region.as_deref(), wanted.key().as_deref()))?;
+    runtime()?.block_on(async {
+        let client = Client::connect(target.region.as_deref(), screen).await?;
+        let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
+        let found = wanted.find(args, target, screen).await?;
+        if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
+            precedence::check(target, group, &found, screen)?;
+        }
+        let order = Order::of(&args.codedeploy, target, "deployed", found.commit.as_ref(), &by);
+        let revision = Revision::S3(found.object);
+        let beginning = Beginning { target, order: &order, revision: &revision, group: group.as_ref() };
+        let mut signals = Interruptions::listen();
+        let id = beginning.begin(&client, Register::First, &mut signals).await?;
+        Run { client: &client, target, revision: &revision, id: &id, environment, screen }
+            .finish(&args.waiting, &mut signals)
+            .await
+    })
 }
 
 /// `longshore deployments`.
 pub(crate) fn deployments(
-    _args: &DeploymentsArgs,
+    args: &DeploymentsArgs,
+    target: &Target,
     _environment: &Environment,
-    _screen: &Screen,
+    screen: &Screen,
 ) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not written yet"))
+    check(&order::problems_of_names(target))?;
+    runtime()?.block_on(async {
+        let client = Client::connect(target.region.as_deref(), screen).await?;
+        let now = jiff::Timestamp::now();
+        let Some(id) = &args.deployment else {
+            let found = latest(&client, target, &[], args.limit.max(1)).await?;
+            let shown = &found[..found.len().min(args.limit)];
+            let json: Vec<Value> = shown.iter().map(|deployment| json_of(&client, deployment, None)).collect();
+            return screen.result(&sheet::table(shown, now), &json!({"deployments": json}));
+        };
+        let seen = seen(&client, target, id).await?;
+        let link = console::link(&client.region, id);
+        let json = json_of(&client, &seen.deployment, Some(&seen.targets));
+        screen.result(&sheet::one(&seen.deployment, &seen.targets, &link, now), &json!({"deployment": json}))
+    })
 }
 
 /// `longshore rollback`.
-pub(crate) fn rollback(_args: &RollbackArgs, _environment: &Environment, _screen: &Screen) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not written yet"))
+pub(crate) fn rollback(
+    args: &RollbackArgs,
+    target: &Target,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let by = signer::signer(environment, || group::local(environment));
+    let draft = Order::of(&args.codedeploy, target, "rolled back", None, &by);
+    check(&draft.problems(target.region.as_deref(), None))?;
+    runtime()?.block_on(async {
+        let client = Client::connect(target.region.as_deref(), screen).await?;
+        let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
+        let back = rollback::find(&client, target, group.as_ref(), screen).await?;
+        screen.tell(&Event::GoingBackTo { to: Box::new(back.clone()) });
+        let Some(revision) = back.revision.clone() else { return Err(rollback::nothing(target)) };
+        if args.dry_run {
+            let json = json_of(&client, &back, None);
+            let text = format!("would deploy {revision}, as {} did\n", back.id);
+            return screen.result(&text, &json!({"dry_run": true, "would_deploy": json}));
+        }
+        let order = Order::of(&args.codedeploy, target, "rolled back", revision.commit().as_ref(), &by);
+        let beginning = Beginning { target, order: &order, revision: &revision, group: group.as_ref() };
+        let mut signals = Interruptions::listen();
+        let id = beginning.begin(&client, Register::Known, &mut signals).await?;
+        Run { client: &client, target, revision: &revision, id: &id, environment, screen }
+            .finish(&args.waiting, &mut signals)
+            .await
+    })
 }
 
 /// `longshore stop`.
-pub(crate) fn stop(_args: &StopArgs, _environment: &Environment, _screen: &Screen) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Failed, "not written yet"))
+pub(crate) fn stop(
+    args: &StopArgs,
+    target: &Target,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    check(&order::problems_of_names(target))?;
+    runtime()?.block_on(async {
+        let client = Client::connect(target.region.as_deref(), screen).await?;
+        let id = match &args.deployment {
+            Some(id) => id.clone(),
+            None => under_way(&client, target).await?,
+        };
+        let rollback = args.rollback.then_some(true);
+        let stopped = client.patiently(async || client.stop(&id, rollback).await).await;
+        let stopping = match stopped {
+            Ok(stopping) => stopping,
+            Err(error) if error.is("DeploymentAlreadyCompletedException") => {
+                let look = command("deployments", target, Some(id.as_str()));
+                return Err(Failure::new(Exit::NotFound, DeployError::Over(id)).hint(format!("how it ended: {look}")));
+            }
+            Err(error) => return Err(explain(&client, target, None, Some(&id), error).await),
+        };
+        let link = console::link(&client.region, &id);
+        let status = match stopping {
+            Stopping::Pending => "stopping",
+            Stopping::Stopped => "stopped",
+        };
+        outputs::write(environment, &[("deployment_id", id.to_string()), ("deployment_status", status.to_owned())])?;
+        let json = json!({"deployment": {"id": id, "link": link}, "stop": status, "rollback": args.rollback});
+        screen.result(&sheet::stopped(&id, stopping == Stopping::Pending, args.rollback, &link), &json)
+    })
+}
+
+/// Refuses what CodeDeploy would refuse, everything at once.
+fn check(problems: &[String]) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let listed = problems.iter().map(|problem| format!("\n    {problem}")).collect();
+    Err(Failure::new(Exit::Usage, DeployError::Limits(listed)))
+}
+
+/// The group before anything is done. Who may not look at it may still deploy to it.
+async fn look_at_group(
+    client: &Client<'_>,
+    target: &Target,
+    config: Option<&str>,
+    screen: &Screen,
+) -> Result<Option<Group>, Failure> {
+    let (application, group) = (&target.codedeploy_application, &target.codedeploy_group);
+    match client.patiently(async || client.group(application, group).await).await {
+        Ok(group) => Ok(Some(group)),
+        Err(error) if error.is_denied() => {
+            screen.tell(&Event::OrderUnknown("`codedeploy:GetDeploymentGroup` is not allowed"));
+            Ok(None)
+        }
+        Err(error) => Err(explain(client, target, config, None, error).await),
+    }
+}
+
+/// The deployments of the group, the latest first; without statuses all.
+async fn latest(
+    client: &Client<'_>,
+    target: &Target,
+    statuses: &[Status],
+    least: usize,
+) -> Result<Vec<Deployment>, Failure> {
+    let (application, group) = (&target.codedeploy_application, &target.codedeploy_group);
+    let found = client.patiently(async || {
+        let ids = client.list(application, group, statuses, least).await?;
+        client.deployments(&ids).await
+    });
+    match found.await {
+        Ok(found) => Ok(found),
+        Err(error) => Err(explain(client, target, None, None, error).await),
+    }
+}
+
+/// A deployment with its instances.
+async fn seen(client: &Client<'_>, target: &Target, id: &DeploymentId) -> Result<Seen, Failure> {
+    let found = client.patiently(async || {
+        let deployment = client.deployment(id).await?;
+        let ids = client.target_ids(id).await?;
+        let targets = client.targets(id, &ids).await?;
+        Ok(Seen { deployment, targets })
+    });
+    match found.await {
+        Ok(seen) => Ok(seen),
+        Err(error) => Err(explain(client, target, None, Some(id), error).await),
+    }
+}
+
+/// The deployment of the group that has not ended.
+async fn under_way(client: &Client<'_>, target: &Target) -> Result<DeploymentId, Failure> {
+    let found = latest(client, target, &UNDER_WAY, 1).await?;
+    let (application, group) = (target.codedeploy_application.clone(), target.codedeploy_group.clone());
+    found.into_iter().next().map(|deployment| deployment.id).ok_or_else(|| {
+        Failure::new(Exit::NotFound, DeployError::Idle { application, group })
+            .hint(format!("the last ones: {}", command("deployments", target, None)))
+    })
+}
+
+fn json_of(client: &Client<'_>, deployment: &Deployment, targets: Option<&[deployment::Target]>) -> Value {
+    sheet::json(deployment, targets, &console::link(&client.region, &deployment.id))
+}
+
+/// A deployment that was created here.
+struct Run<'a> {
+    client: &'a Client<'a>,
+    target: &'a Target,
+    revision: &'a Revision,
+    id: &'a DeploymentId,
+    environment: &'a Environment,
+    screen: &'a Screen,
+}
+
+impl Run<'_> {
+    /// Tells of it, follows it where that is wanted, and ends as it ended.
+    async fn finish(&self, waiting: &DeployWaitArgs, signals: &mut Interruptions) -> Result<(), Failure> {
+        let Run { client, target, id, screen, .. } = self;
+        let link = console::link(&client.region, id);
+        screen.tell(&Event::DeploymentCreated {
+            deployment: (*id).clone(),
+            application: target.codedeploy_application.clone(),
+            group: target.codedeploy_group.clone(),
+            link: link.clone(),
+        });
+        if !waiting.wait {
+            self.output(Status::Created.word(), None)?;
+            let look = command("deployments", target, Some(id.as_str()));
+            let text = sheet::created(id, self.revision, &link, &look);
+            return screen.result(&text, &self.json(None, "created"));
+        }
+        let terms = Terms {
+            limit: waiting.timeout,
+            until: Instant::now() + waiting.timeout,
+            on_interrupt: waiting.on_interrupt.unwrap_or_else(interruption::default_policy),
+        };
+        let followed = following::follow(client, id, &terms, signals, screen).await;
+        let rollback = followed.rollback.as_ref().map(|seen| seen.deployment.id.to_string());
+        let status = followed.seen.as_ref().map_or(Status::Created.word(), |seen| seen.deployment.status.word());
+        self.output(status, rollback)?;
+        let json = self.json(Some(&followed), ended(&followed.ended));
+        let mut text = sheet::created(id, self.revision, &link, "");
+        for seen in followed.seen.iter().chain(&followed.rollback) {
+            text.push_str(&sheet::ended(&seen.deployment, &seen.targets));
+        }
+        match self.failure(followed, &terms) {
+            None => screen.result(&text, &json),
+            Some(failure) => screen.partial(&text, json).and(Err(failure)),
+        }
+    }
+
+    fn output(&self, status: &str, rollback: Option<String>) -> Result<(), Failure> {
+        let mut values = vec![
+            ("deployment_id", self.id.to_string()),
+            ("deployment_status", status.to_owned()),
+            ("deployment_url", console::link(&self.client.region, self.id)),
+        ];
+        values.extend(rollback.map(|id| ("rollback_id", id)));
+        outputs::write(self.environment, &values)
+    }
+
+    fn json(&self, followed: Option<&Followed>, ended: &str) -> Value {
+        let of = |seen: &Seen| json_of(self.client, &seen.deployment, Some(&seen.targets));
+        let link = console::link(&self.client.region, self.id);
+        let unseen = || {
+            json!({
+                "id": self.id,
+                "application": self.target.codedeploy_application,
+                "group": self.target.codedeploy_group,
+                "status": Status::Created.word(),
+                "revision": sheet::revision_json(self.revision),
+                "link": link,
+            })
+        };
+        json!({
+            "deployment": followed.and_then(|followed| followed.seen.as_ref()).map_or_else(unseen, of),
+            "rollback": followed.and_then(|followed| followed.rollback.as_ref()).map(of),
+            "ended": ended,
+        })
+    }
+
+    fn failure(&self, followed: Followed, terms: &Terms) -> Option<Failure> {
+        let (id, group) = (self.id.clone(), self.target.codedeploy_group.clone());
+        let look = format!("{} shows it", command("deployments", self.target, Some(id.as_str())));
+        let stop = format!("{} stops it", command("stop", self.target, Some(id.as_str())));
+        let why = |seen: Option<&Seen>| {
+            let fault = seen.and_then(|seen| seen.deployment.error.as_ref());
+            fault.map(|fault| format!(": {}", sheet::fault(fault))).unwrap_or_default()
+        };
+        let first = why(followed.seen.as_ref());
+        let rollback = followed.rollback.as_ref();
+        let rollback_id = rollback.map(|seen| seen.deployment.id.to_string()).unwrap_or_default();
+        let hosts = followed.seen.iter().chain(rollback).flat_map(|seen| &seen.targets);
+        let failed = hosts.filter(|host| host.progress == deployment::Progress::Failed).count();
+        let on_host = (failed > 0).then(|| format!("on an instance that failed: longshore-agent explain {id}"));
+        let failed = |exit, error| {
+            let failure = Failure::new(exit, error);
+            on_host.clone().into_iter().fold(failure, Failure::hint).hint(look.clone())
+        };
+        Some(match followed.ended {
+            Ended::Succeeded => return None,
+            Ended::Failed => failed(Exit::DeploymentFailed, DeployError::Failed { id, group, why: first }),
+            Ended::Stopped => failed(Exit::Stopped, DeployError::Stopped { id, group, why: first }),
+            Ended::RolledBack => {
+                failed(Exit::RolledBack, DeployError::RolledBack { id, group, rollback: rollback_id, why: first })
+            }
+            Ended::RollbackFailed => {
+                let why = why(rollback);
+                let error = DeployError::RollbackFailed { id, group, rollback: rollback_id, why };
+                failed(Exit::DeploymentFailed, error)
+            }
+            Ended::TimedOut => {
+                let seen = rollback.or(followed.seen.as_ref());
+                let status = seen.map_or_else(|| "it was never seen".to_owned(), sheet_status);
+                let limit = crate::display::sheet::span(terms.limit.as_secs());
+                Failure::new(Exit::TimedOut, DeployError::TimedOut { id, group, limit, status }).hint(look).hint(stop)
+            }
+            Ended::Left => Failure::new(Exit::Failed, DeployError::Left { id, group }).hint(look).hint(stop),
+            Ended::Lost(source) => {
+                let (exit, hint) = (source.exit(), source.hint());
+                let lost = Failure::new(exit, DeployError::Lost { id, group, source });
+                hint.into_iter().fold(lost, Failure::hint).hint(look)
+            }
+        })
+    }
+}
+
+fn sheet_status(seen: &Seen) -> String {
+    sheet::standing(&seen.deployment, &seen.targets)
+}
+
+/// How it ended, for programs.
+fn ended(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Succeeded => "succeeded",
+        Ended::Failed => "failed",
+        Ended::Stopped => "stopped",
+        Ended::RolledBack => "rolled_back",
+        Ended::RollbackFailed => "rollback_failed",
+        Ended::TimedOut => "timed_out",
+        Ended::Left => "interrupted",
+        Ended::Lost(_) => "lost",
+    }
 }

@@ -1,5 +1,7 @@
 //! Turns events, results and failures into text or JSON. Results go to stdout, talk to stderr.
 
+mod deploying;
+pub(crate) mod deployments;
 pub(crate) mod sheet;
 mod text;
 
@@ -81,6 +83,22 @@ impl Screen {
             | Event::Wrote(_)
             | Event::Kept(_)
             | Event::Noted(_) => {}
+            Event::Following { .. } | Event::FollowingAgain(_) => self.start_fleet(),
+            Event::Targets(targets) => self.with_bar(|bar| bar.set_message(deploying::rows(targets, self.look))),
+            Event::StillFollowing { .. } if self.bars == Bars::Drawn => return,
+            Event::OrderUnknown(_)
+            | Event::GoingBackTo { .. }
+            | Event::DeploymentCreated { .. }
+            | Event::DeploymentState { .. }
+            | Event::DeploymentEnded(_)
+            | Event::TargetLifecycle { .. }
+            | Event::TargetState(_)
+            | Event::RollingBack { .. }
+            | Event::AskedToStop(_)
+            | Event::StopAsked(_)
+            | Event::StillFollowing { .. }
+            | Event::ServiceLost { .. }
+            | Event::ServiceBack => {}
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));

@@ -7,6 +7,7 @@ use longshore_core::host_status::HostStatus;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 use longshore_core::pointer::Pointer;
 
+use crate::codedeploy::deployment::{Deployment, Target, TargetEvent};
 use crate::commit::Origin;
 use crate::ending::Known;
 use crate::fleet::Standing;
@@ -145,6 +146,82 @@ pub(crate) enum Event {
     },
     /// An artifact was removed from a store.
     Removed(String),
+    /// It cannot be told whether the group would go back to an older commit. Why.
+    OrderUnknown(&'static str),
+    /// The deployment whose revision is deployed again.
+    GoingBackTo {
+        /// It.
+        to: Box<Deployment>,
+    },
+    /// CodeDeploy has a new deployment.
+    DeploymentCreated {
+        /// Its id.
+        deployment: DeploymentId,
+        /// The application's name there.
+        application: String,
+        /// The group's name there.
+        group: String,
+        /// Where people look at it.
+        link: String,
+    },
+    /// A deployment of CodeDeploy is followed.
+    Following {
+        /// It.
+        deployment: DeploymentId,
+        /// How long at most.
+        limit: Duration,
+    },
+    /// It is followed on after an interruption.
+    FollowingAgain(DeploymentId),
+    /// A deployment came further. What to type when it waits for somebody.
+    DeploymentState {
+        /// It.
+        deployment: Box<Deployment>,
+        /// The command that lets it go on.
+        way_on: Option<String>,
+    },
+    /// A deployment ended.
+    DeploymentEnded(Box<Deployment>),
+    /// A lifecycle event on an instance began or ended.
+    TargetLifecycle {
+        /// The instance.
+        target: String,
+        /// The event.
+        event: Box<TargetEvent>,
+    },
+    /// An instance came further.
+    TargetState(Box<Target>),
+    /// The instances as they are now, for those who can see all of them at once.
+    Targets(Vec<Target>),
+    /// CodeDeploy brings the last good revision back.
+    RollingBack {
+        /// The deployment that failed.
+        of: DeploymentId,
+        /// The deployment that does it.
+        deployment: DeploymentId,
+    },
+    /// Somebody wants this process to end and is asked what is to become of the deployment.
+    AskedToStop(DeploymentId),
+    /// CodeDeploy was told to stop a deployment.
+    StopAsked(DeploymentId),
+    /// Nothing has happened for a while.
+    StillFollowing {
+        /// The deployment.
+        deployment: Box<Deployment>,
+        /// Its instances.
+        targets: Vec<Target>,
+        /// Since the waiting began.
+        since: Duration,
+    },
+    /// CodeDeploy cannot be asked at the moment.
+    ServiceLost {
+        /// Why, in one line.
+        why: String,
+        /// It wants to be asked less often.
+        throttled: bool,
+    },
+    /// It can be asked again.
+    ServiceBack,
 }
 
 /// A host and how far it is.

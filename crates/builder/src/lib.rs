@@ -29,6 +29,8 @@
 //! | `prune` | pure: which artifacts may go |
 //! | `fleet` | pure: how far each host is |
 //! | `waiting` | follows the hosts until each has made a deployment |
+//! | `target` | whom a command speaks to: the group, who deploys to it, its names |
+//! | `codedeploy` | deployments by AWS CodeDeploy; the only place that names its SDK |
 //! | `signer` | pure: who moves a pointer |
 //! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |

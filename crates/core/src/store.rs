@@ -22,7 +22,7 @@ use crate::host_status;
 use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
-pub use s3::{Part, S3Store};
+pub use s3::{Part, S3Store, connect};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.

@@ -8,18 +8,18 @@ const MOST: usize = 1 << 20;
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query, as sent.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// Names in small letters, in the order in which they came.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
     /// The value of a header that is there once.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(found, _)| found == name);
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Some(value),
@@ -29,7 +29,7 @@ impl Request {
 }
 
 /// The next request of a connection; `None`: it has ended.
-pub(super) fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+pub(crate) fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
     let Some(first) = line(stream)? else { return Ok(None) };
     let mut words = first.split(' ');
     let (Some(method), Some(target), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next())
@@ -59,7 +59,7 @@ pub(super) fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Reque
 }
 
 /// Writes an answer.
-pub(super) fn write(stream: &mut TcpStream, status: u16, body: &[u8]) -> io::Result<()> {
+pub(crate) fn write(stream: &mut TcpStream, status: u16, body: &[u8]) -> io::Result<()> {
     let mut answer = format!(
         "HTTP/1.1 {status} -\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -70,14 +70,14 @@ pub(super) fn write(stream: &mut TcpStream, status: u16, body: &[u8]) -> io::Res
 }
 
 /// Whether whoever is at the other end is still there. Takes nothing from the connection.
-pub(super) fn is_open(stream: &TcpStream) -> bool {
+pub(crate) fn is_open(stream: &TcpStream) -> bool {
     let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
     let back = stream.set_nonblocking(false);
     back.is_ok() && matches!(looked, Err(ref error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Returns when whoever is at the other end is gone.
-pub(super) fn await_end(stream: &mut TcpStream) {
+pub(crate) fn await_end(stream: &mut TcpStream) {
     let mut rest = [0; 1024];
     while matches!(stream.read(&mut rest), Ok(1..)) {}
 }

@@ -26,10 +26,10 @@ pub struct Keys {
 
 /// Why a request is refused: the name of the error, and what a person is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
+pub(crate) struct Refusal(pub(crate) &'static str, pub(crate) String);
 
 /// Checks the signature of a request to `service` in `region`. `known` finds a key by its id. The id of the key.
-pub(super) fn check(
+pub(crate) fn check(
     request: &Request,
     known: impl Fn(&str) -> Option<Keys>,
     service: &str,

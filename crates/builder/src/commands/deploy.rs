@@ -14,7 +14,7 @@ use crate::target::Target;
 pub(crate) fn run(args: &DeployArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let target = Target::of(&args.target, args.application.as_ref(), &args.source, environment)?;
     match target.with {
-        With::Codedeploy => codedeploy::deploy(args, environment, screen),
+        With::Codedeploy => codedeploy::deploy(args, &target, environment, screen),
         With::Store => stored::deploy(args, &target, environment, screen),
     }
 }

@@ -218,7 +218,8 @@ pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen)
     Ok(published)
 }
 
-fn publish_failure(error: PublishError) -> Failure {
+/// How publishing failed, with what to do about it.
+pub(crate) fn publish_failure(error: PublishError) -> Failure {
     let (exit, hint) = match &error {
         PublishError::Store { source, .. } => (source.exit(), source.hint()),
         PublishError::Conflict { .. } => (

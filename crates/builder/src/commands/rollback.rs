@@ -14,7 +14,7 @@ use crate::target::{self, Target};
 pub(crate) fn run(args: &RollbackArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let target = Target::of(&args.target, args.application.as_ref(), &target::here(), environment)?;
     match target.with {
-        With::Codedeploy => codedeploy::rollback(args, environment, screen),
+        With::Codedeploy => codedeploy::rollback(args, &target, environment, screen),
         With::Store => stored::rollback(args, &target, environment, screen),
     }
 }

@@ -4,6 +4,7 @@ use longshore_core::figures::{painted, plural, size, verb_line};
 use longshore_core::pointer::Pointer;
 use longshore_core::problem::{Look, visible_lines};
 
+use super::deploying;
 use super::sheet::{ago, one_line, progress, span, why};
 use crate::ending::Known;
 use crate::event::{Event, HostSeen};
@@ -84,6 +85,22 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Forgot",
             format!("`{host}`, which wrote {} ago: it will be back as soon as its agent writes again", ago(*age_s)),
         ),
+        Event::OrderUnknown(_)
+        | Event::GoingBackTo { .. }
+        | Event::DeploymentCreated { .. }
+        | Event::Following { .. }
+        | Event::FollowingAgain(_)
+        | Event::DeploymentState { .. }
+        | Event::DeploymentEnded(_)
+        | Event::TargetLifecycle { .. }
+        | Event::TargetState(_)
+        | Event::Targets(_)
+        | Event::RollingBack { .. }
+        | Event::AskedToStop(_)
+        | Event::StopAsked(_)
+        | Event::StillFollowing { .. }
+        | Event::ServiceLost { .. }
+        | Event::ServiceBack => return deploying::line(event, look),
     };
     Some(verb_line(verb, &rest, look))
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod download;
 mod refusal;
+mod service;
 mod upload;
 
 pub use download::Part;
@@ -11,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -28,6 +29,8 @@ use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb
 use crate::chance;
 use connection::Way;
 use refusal::{Asked, Refusal};
+
+pub use service::connect;
 
 /// Names under which the digests stand in the metadata of an object (`x-amz-meta-…`).
 const META_SHA256: &str = "sha256";
@@ -71,7 +74,7 @@ impl S3Store {
         }
         let endpoint = match &options.endpoint {
             Some(endpoint) => Some(endpoint.clone()),
-            None => endpoint_of(&sdk),
+            None => endpoint_of(&sdk, "S3"),
         };
         let mut config = Builder::from(&sdk);
         if let Some(endpoint) = &endpoint {
@@ -300,6 +303,15 @@ impl S3Store {
 
 /// Settings as the AWS CLI finds them, with those given on top.
 async fn settings(options: &S3Options, way: &Way) -> SdkConfig {
+    let sdk = loader(options, way).load().await;
+    if sdk.region().is_some() {
+        return sdk;
+    }
+    // As the AWS CLI: without a region, S3 is asked in us-east-1, which answers where the bucket is.
+    sdk.into_builder().region(Region::new("us-east-1")).build()
+}
+
+fn loader(options: &S3Options, way: &Way) -> ConfigLoader {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
         // From sending a request to the head of the answer, so it includes the upload of a part over a slow line. What
@@ -324,12 +336,7 @@ async fn settings(options: &S3Options, way: &Way) -> SdkConfig {
     if options.fips && options.endpoint.is_none() {
         loader = loader.use_fips(true);
     }
-    let sdk = loader.load().await;
-    if sdk.region().is_some() {
-        return sdk;
-    }
-    // As the AWS CLI: without a region, S3 is asked in us-east-1, which answers where the bucket is.
-    sdk.into_builder().region(Region::new("us-east-1")).build()
+    loader
 }
 
 /// The profile that `AWS_PROFILE` names and that no file defines. As the AWS CLI: nobody who named a profile means the role of
@@ -344,12 +351,12 @@ async fn missing_profile() -> Option<String> {
     profiles.get_profile(&named).is_none().then_some(named)
 }
 
-/// The endpoint that environment or profile set, for S3 or for all services.
-fn endpoint_of(sdk: &SdkConfig) -> Option<String> {
+/// The endpoint that environment or profile set, for one service or for all.
+fn endpoint_of(sdk: &SdkConfig, service: &str) -> Option<String> {
     let key =
-        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    let of_s3 = sdk.service_config().and_then(|settings| settings.load_config(key));
-    of_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
+        ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    let of_service = sdk.service_config().and_then(|settings| settings.load_config(key));
+    of_service.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 /// The bytes of a small object, and no more of a larger one than tells that it is larger: an answer needs not say its length.

@@ -1,0 +1,110 @@
+use std::fs;
+
+use e2e::codedeploy_service::Course;
+use serde_json::json;
+
+use crate::job::Job;
+
+#[test]
+fn what_is_built_and_not_published_is_published_first() {
+    let job = Job::built("deploy-built");
+    let ran = job.deploy(&[]).exits(0);
+    assert!(ran.stderr.contains("   Published `s3://deploy-built/releases/shop/[commit].zip`\n"), "{}", ran.stderr);
+    assert!(job.s3_has_artifact());
+    assert_eq!(job.service.asked("CreateDeployment")[0]["revision"]["s3Location"]["key"], json!(job.key()));
+}
+
+#[test]
+fn each_way_to_name_an_artifact_leads_to_the_same_object() {
+    let job = Job::built("deploy-named");
+    let bundle = job.artifact();
+    let url = format!("s3://deploy-named/{}", job.key());
+    let seven = &job.commit[..7];
+    for arguments in [["--bundle", bundle.to_str().unwrap()], ["--revision", &url], ["--commit", seven]] {
+        job.deploy(&arguments).exits(0);
+        job.run(&["deployments", "--group", "prod", "d-000000001"]).exits(0);
+        end(&job);
+    }
+    let asked = job.service.asked("CreateDeployment");
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|body| body["revision"] == asked[0]["revision"]), "{asked:#?}");
+}
+
+/// Looks at the last deployment until it has ended.
+fn end(job: &Job) {
+    let list = job.run(&["deployments", "--group", "prod", "--output", "json"]).exits(0).json();
+    let id = list["deployments"][0]["id"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        job.run(&["deployments", "--group", "prod", &id]).exits(0);
+    }
+}
+
+#[test]
+fn nothing_to_deploy_is_said_with_the_way_to_something() {
+    let job = Job::built("deploy-nothing");
+    fs::remove_dir_all(job.path().join("dist")).unwrap();
+    let ran = job.deploy(&[]).exits(7);
+    assert_eq!(
+        ran.from("error:"),
+        "error: there is no artifact of commit [commit]: neither `s3://deploy-nothing/releases/shop/[commit].zip` nor \
+         `[dir]/shop/dist/shop-[commit].zip` exists\n\nhint: build it first: longshore build && longshore push --to \
+         s3://deploy-nothing/releases\n"
+    );
+    let ran = job.deploy(&["--revision", "s3://deploy-nothing/none.zip"]).exits(7);
+    assert_eq!(ran.from("error:"), "error: `s3://deploy-nothing/none.zip` does not exist\n");
+    job.deploy(&["--commit", "0123456"]).exits(7);
+    let ran = job.deploy(&["--revision", "s3://deploy-nothing/bundle"]).exits(2);
+    let error = "error: `bundle` does not say how it is packed: CodeDeploy takes `.zip`, `.tar` and `.tgz`\n";
+    assert_eq!(ran.stderr, error);
+    let ran = job.deploy(&["--to", "file:///tmp/store"]).exits(2);
+    assert_eq!(
+        ran.stderr,
+        "error: CodeDeploy deploys from S3 alone, and `file:///tmp/store` is a folder\n\nhint: name a bucket with `--to \
+         s3://bucket/prefix`, or deploy with `--with store`\n"
+    );
+}
+
+#[test]
+fn an_object_that_is_not_the_pinned_one_is_refused() {
+    let job = Job::published("deploy-pinned");
+    let url = format!("s3://deploy-pinned/{}?etag=0123", job.key());
+    let ran = job.deploy(&["--revision", &url]).exits(8);
+    assert!(ran.from("error:").contains("caused by: `s3://deploy-pinned/releases/shop/[commit].zip"), "{}", ran.stderr);
+    assert!(job.service.asked("CreateDeployment").is_empty());
+}
+
+#[test]
+fn a_work_tree_that_differs_from_its_commit_is_deployed_only_when_that_is_wanted() {
+    let job = Job::built("deploy-dirty");
+    job.write("start.sh", "#!/bin/sh\nset -e\necho dirty\n");
+    let built = job.run(&["build", "--allow-dirty", "--output", "json"]).exits(0).json();
+    let path = built["artifact"].as_str().unwrap().replace("[dir]", job.path().parent().unwrap().to_str().unwrap());
+    let path = path.replace("[commit]", &job.commit);
+    let ran = job.deploy(&["--bundle", &path]).exits(1);
+    assert!(ran.from("error:").contains("was built from a work tree that differs from its commit\n"), "{}", ran.stderr);
+    assert!(!job.s3_has_artifact());
+    job.deploy(&["--bundle", &path, "--allow-dirty"]).exits(0);
+}
+
+#[test]
+fn an_older_commit_is_refused_unless_it_is_wanted_and_what_cannot_be_told_is_said() {
+    let mut job = Job::published("deploy-older");
+    let first = job.commit.clone();
+    job.build("second", "2026-02-02T03:04:06Z");
+    job.service.will_go(Course::success(&["i-1"]));
+    job.deploy(&["--wait"]).exits(0);
+    let ran = job.deploy(&["--commit", &first]).exits(4);
+    let error = format!(
+        "error: group `prod` was given commit [short] of 2026-02-02T03:04:06Z, which is newer than commit {} of \
+         2026-01-02T03:04:06Z\n\nhint: add `--allow-older` if going back is what is wanted\n",
+        &first[..12]
+    );
+    assert_eq!(ran.from("error:"), error);
+    job.deploy(&["--commit", &first, "--allow-older", "--wait"]).exits(0);
+    // A checkout that has no history.
+    fs::remove_dir_all(job.path().join(".git")).unwrap();
+    let ran = job.deploy(&["--wait"]).exits(0);
+    let told = "Unchecked whether the group stands at a newer commit: the repository here does not have the commit that the group was \
+                given last\n";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
