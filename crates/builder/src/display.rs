@@ -75,7 +75,10 @@ impl Screen {
             | Event::Verified { .. }
             | Event::CreatedStore(_)
             | Event::Wrote(_)
-            | Event::Kept(_) => {}
+            | Event::Kept(_)
+            | Event::Signed { .. }
+            | Event::Described(_)
+            | Event::PublishedBeside(_) => {}
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));

@@ -69,6 +69,11 @@ impl PublicKey {
         self.id
     }
 
+    /// The bytes of its id, as signatures name it.
+    pub fn key_id_bytes(&self) -> [u8; 8] {
+        self.id.0
+    }
+
     /// The file that minisign keeps it in.
     pub fn to_file(&self) -> String {
         format!("{UNTRUSTED} minisign public key {}\n{}\n", self.id, self.text)
@@ -303,7 +308,11 @@ impl Signed {
     /// Refuses a bundle that the signer did not mean. A comment of another tool says nothing about that.
     pub fn check(&self, bundle: &Bundle) -> Result<(), SignatureError> {
         match Claim::of_comment(&self.trusted_comment)? {
-            Some(claim) => claim.check(bundle),
+            Some(claim) => {
+                let manifest = bundle.manifest.as_ref();
+                let of = manifest.map(|manifest| (&manifest.application, &manifest.commit));
+                claim.check(of, bundle.archive_digest)
+            }
             None => Ok(()),
         }
     }
@@ -342,18 +351,26 @@ impl Claim {
         claim().map(Some).ok_or_else(|| SignatureError::Comment(comment.to_owned()))
     }
 
-    fn check(&self, bundle: &Bundle) -> Result<(), SignatureError> {
-        let differs = |what, signed: String, found: String| {
-            if signed == found { Ok(()) } else { Err(SignatureError::OtherArtifact { what, signed, found }) }
-        };
-        let manifest = bundle.manifest.as_ref();
+    /// Refuses what the signer did not mean. `of`: whose artifact it says it is, where it has a manifest.
+    pub fn check(
+        &self,
+        of: Option<(&ApplicationName, &CommitHash)>,
+        archive_digest: Option<Sha256>,
+    ) -> Result<(), SignatureError> {
         let none = || "none".to_owned();
-        let application = manifest.map_or_else(none, |manifest| manifest.application.to_string());
-        differs("application", self.application.to_string(), application)?;
-        let commit = manifest.map_or_else(none, |manifest| manifest.commit.to_string());
-        differs("commit", self.commit.to_string(), commit)?;
-        let digest = bundle.archive_digest.map_or_else(none, |digest| digest.to_string());
-        differs("archive", self.archive_digest.to_string(), digest)
+        let digest = archive_digest.map_or_else(none, |digest| digest.to_string());
+        let (application, commit) =
+            of.map_or_else(|| (none(), none()), |(application, commit)| (application.to_string(), commit.to_string()));
+        for (what, signed, found) in [
+            ("application", self.application.to_string(), application),
+            ("commit", self.commit.to_string(), commit),
+            ("archive", self.archive_digest.to_string(), digest),
+        ] {
+            if signed != found {
+                return Err(SignatureError::OtherArtifact { what, signed, found });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,18 +7,22 @@ use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::pointer::PointedRevision;
+use longshore_core::signature;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::group::{self, Done, Step};
+use crate::beside::Beside;
 use crate::cli::PushArgs;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::pointing::Place;
+use crate::provenance;
 use crate::publish::{self, Artifact, PublishError, Published};
+use crate::signing;
 use crate::succession::{Candidate, Older};
 use crate::survey::Project;
 
@@ -132,7 +136,8 @@ fn dirty_artifact(out: &Path, stem: &str) -> Option<String> {
     Some(out.join(name).display().to_string())
 }
 
-fn open(path: PathBuf) -> Result<Artifact, Failure> {
+/// Opens an artifact of Longshore.
+pub(crate) fn open(path: PathBuf) -> Result<Artifact, Failure> {
     let bundle = open_bundle(&path)?;
     match (bundle.manifest, bundle.archive_digest) {
         (Some(manifest), Some(archive_digest)) => Ok(Artifact { path, archive_digest, manifest }),
@@ -157,6 +162,10 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
 fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Screen) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
+    let beside = Beside::read(artifact).map_err(|error| publish_failure(error.into()))?;
+    if let Some(warning) = beside.warning(artifact) {
+        screen.tell(&Event::Warned(warning));
+    }
     screen.tell(&Event::Publishing { url: url.clone(), size });
     let made = match to {
         StoreUrl::Dir(folder) if !folder.exists() => Some(folder),
@@ -166,6 +175,9 @@ fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Scree
     let published = runtime.block_on(publish::publish(artifact, to, &stored)).map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
+    }
+    for suffix in beside.suffixes() {
+        screen.tell(&Event::PublishedBeside(format!("{url}{suffix}")));
     }
     screen.tell(&Event::Published { url, already: published.was_there() });
     Ok(published)
@@ -185,6 +197,7 @@ fn publish_failure(error: PublishError) -> Failure {
         PublishError::Foreign { .. } => {
             (Exit::Conflict, Some("publish under another prefix, or remove what stands there".to_owned()))
         }
+        PublishError::Beside(error) => (error.exit(), error.hint()),
         PublishError::Interrupted { .. } | PublishError::Temporary(_) => (Exit::Failed, None),
     };
     let failure = Failure::new(exit, error);
@@ -247,6 +260,9 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
     } else {
         text.push_str(&deploy_it(&next));
     }
+    let beside = |file: PathBuf, suffix: &str| file.exists().then(|| format!("{plain}{suffix}"));
+    let signature = beside(signing::path_of(&artifact.path), signature::SUFFIX);
+    let provenance = beside(provenance::path_of(&artifact.path), provenance::SUFFIX);
     let mut json = json!({
         "already_published": published.was_there(),
         "url": plain.to_string(),
@@ -259,6 +275,8 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         "content_digest": manifest.content_digest,
         // Of what is published: the same content may have been packed into other bytes.
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
+        "signature": signature,
+        "provenance": provenance,
         "next": {"aws": next.aws, "agent": next.agent},
     });
     if let Some(done) = groups {

@@ -66,6 +66,9 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Forgot",
             format!("`{host}`, which wrote {} ago: it will be back as soon as its agent writes again", ago(*age_s)),
         ),
+        Event::Signed { path, key_id } => ("Signed", format!("with key {key_id} into `{}`", path.display())),
+        Event::Described(path) => ("Described", format!("where it comes from in `{}`", path.display())),
+        Event::PublishedBeside(url) => ("Published", format!("`{url}`")),
     };
     Some(verb_line(verb, &rest, look))
 }
@@ -201,6 +204,9 @@ mod tests {
             Event::StoreBack,
             Event::Forgot { host: "web-1".into(), lives: None },
             Event::Forgot { host: "web-1".into(), lives: Some(3) },
+            Event::Signed { path: "dist/a.zip.minisig".into(), key_id: "781188AD86BA5F2B".into() },
+            Event::Described("dist/a.zip.intoto.json".into()),
+            Event::PublishedBeside("s3://b/shop/a.zip.minisig".into()),
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));
