@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod github;
+pub mod signature;
 
 use std::error::Error;
 use std::fs;
@@ -16,7 +17,8 @@ use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store,
 
 use self::access::Access;
 use self::github::{Api, GitHubError};
-use crate::deployment::order::{Order, Revision};
+use self::signature::{Checked, SignatureRefusal};
+use crate::deployment::order::{Cause, Order, Revision, SignaturePolicy};
 use crate::github::GitHub;
 use crate::hook::command::BundleSource;
 
@@ -25,6 +27,8 @@ use crate::hook::command::BundleSource;
 pub struct Fetched {
     /// The bundle.
     pub bundle: Bundle,
+    /// Who signed it.
+    pub signature: Checked,
     source: BundleSource,
 }
 
@@ -78,6 +82,15 @@ pub enum FetchError {
         #[source]
         source: GitHubError,
     },
+    /// Its signature is missing or wrong, or cannot be looked at.
+    #[error("`{revision}` was refused before it was opened")]
+    Signature {
+        /// The revision.
+        revision: String,
+        /// Why.
+        #[source]
+        source: SignatureRefusal,
+    },
     /// The user asked to stop.
     #[error("stopped while fetching `{0}`, because somebody asked for it")]
     Stopped(String),
@@ -112,6 +125,8 @@ pub struct Request<'a> {
     pub revision: &'a Revision,
     /// The content digest it must have, when the user said so.
     pub content_digest: Option<Sha256>,
+    /// Whose signature it must have, or may have.
+    pub signatures: &'a SignaturePolicy,
     /// How much the archive may ask for.
     pub limits: &'a Limits,
     /// How many times the user asked to stop; a download ends at the first.
@@ -123,8 +138,13 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// What an order asks for.
     pub fn of(order: &'a Order, stop: &'a AtomicUsize, access: &'a Access) -> Request<'a> {
-        let Order { revision, content_digest, policy, .. } = order;
-        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop, access }
+        let Order { revision, content_digest, policy, cause, .. } = order;
+        let signatures = match (cause, revision) {
+            // Out of this host's own keeping, where it stood the test when it was fetched; its content digest was noted.
+            (Cause::Restore { .. } | Cause::Rollback { .. }, Revision::Local(_)) => SignaturePolicy::none(),
+            (Cause::Asked | Cause::Restore { .. } | Cause::Rollback { .. }, _) => &policy.signatures,
+        };
+        Request { revision, content_digest: *content_digest, signatures, limits: &policy.limits, stop, access }
     }
 }
 
@@ -163,13 +183,15 @@ pub fn look(request: &Request<'_>, scratch: &Path, progress: &(dyn Fn(u64) + Syn
 
 fn open(request: &Request<'_>, path: &Path, origin: BundleSource) -> Result<Fetched, FetchError> {
     let revision = || request.revision.to_string();
+    let signature = signature::check(request, path)?;
     let bundle =
         Bundle::open(path, request.limits).map_err(|source| FetchError::Open { revision: revision(), source })?;
+    signature::agree(request, &signature, &bundle)?;
     match request.content_digest {
         Some(expected) if expected != bundle.content_digest => {
             Err(FetchError::Digest { revision: revision(), found: bundle.content_digest, expected })
         }
-        Some(_) | None => Ok(Fetched { bundle, source: origin }),
+        Some(_) | None => Ok(Fetched { bundle, signature, source: origin }),
     }
 }
 

@@ -9,6 +9,8 @@ mod documentation;
 mod group;
 mod init;
 mod inspect;
+mod kms;
 mod output;
 mod push;
 mod sandbox;
+mod signing;
