@@ -312,11 +312,8 @@ fn a_group_that_asks_for_signatures_runs_nothing_that_no_accepted_key_signed() {
         exits(&ci.longshore(&["sign", "--key", &format!("../{key}"), &artifact]).output().unwrap(), 0);
     };
     let key = ci.folder.path().join("ci.key.pub");
-    let host = Host::with(
-        &ci,
-        "web-1",
-        &format!("[signatures]\npublic_keys = [\"{}\"]\nrequire = true\n", key.display()),
-    );
+    let host =
+        Host::with(&ci, "web-1", &format!("[signatures]\npublic_keys = [\"{}\"]\nrequire = true\n", key.display()));
     sign(&ci.build("one", ""), "ci.key");
     exits(&ci.push(&["--wait"]).output().unwrap(), 0);
     assert!(host.log().contains("Verified the signature: key "), "{}", host.log());

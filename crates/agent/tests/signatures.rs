@@ -155,7 +155,8 @@ fn in_a_store_the_signature_stands_beside_the_object() {
     let archive = it.signed("one", "ours", "x");
     let url = format!("file://{}", archive.display());
     let deploy = |url: &str| it.with("deploy", url, &["--require-signature", "--application", "shop"]);
-    let events = it.with("deploy", &url, &["--require-signature", "--application", "shop", "--output", "json"]).succeeds();
+    let events =
+        it.with("deploy", &url, &["--require-signature", "--application", "shop", "--output", "json"]).succeeds();
     let verified: serde_json::Value = events
         .out
         .lines()

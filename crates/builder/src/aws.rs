@@ -60,9 +60,9 @@ fn with_way(loader: aws_config::ConfigLoader, plain: bool) -> Result<aws_config:
         }
         None => ProxyConfig::disabled(),
     };
-    let trusted = authorities.into_iter().fold(TrustStore::default(), |trusted, authorities| {
-        trusted.with_pem_certificate(authorities.pem)
-    });
+    let trusted = authorities
+        .into_iter()
+        .fold(TrustStore::default(), |trusted, authorities| trusted.with_pem_certificate(authorities.pem));
     let tls = TlsContext::builder().with_trust_store(trusted).build();
     let tls = tls.expect("any trust store can be set; its certificates were checked");
     Ok(loader.http_client(Builder::new().build_with_connector_fn(move |settings, components| {

@@ -63,18 +63,20 @@ impl BesideError {
         let shown = |path: &Path| quoted(&path.display().to_string());
         match self {
             BesideError::Read { .. } => None,
-            BesideError::Signature { artifact, .. } => {
-                Some(format!("it is left from an earlier build, or damaged; sign again: longshore sign {}", shown(artifact)))
-            }
+            BesideError::Signature { artifact, .. } => Some(format!(
+                "it is left from an earlier build, or damaged; sign again: longshore sign {}",
+                shown(artifact)
+            )),
             BesideError::Provenance { path, .. } => Some(format!(
                 "it is left from an earlier build; write it anew with `longshore build --provenance`, or remove it: rm {}",
                 shown(path)
             )),
-            BesideError::OtherBytes(url) => Some(format!(
-                "another version of Longshore packed it: fetch `{url}`, then sign and push that file"
-            )),
+            BesideError::OtherBytes(url) => {
+                Some(format!("another version of Longshore packed it: fetch `{url}`, then sign and push that file"))
+            }
             BesideError::Taken { .. } => Some(
-                "find out who published it; to exchange it on purpose, remove that object from the store first".to_owned(),
+                "find out who published it; to exchange it on purpose, remove that object from the store first"
+                    .to_owned(),
             ),
             BesideError::Store { source, .. } => source.hint(),
         }

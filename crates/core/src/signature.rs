@@ -206,9 +206,7 @@ impl SignatureError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             SignatureError::Read { .. } => return None,
-            SignatureError::TooLarge | SignatureError::Damaged => {
-                "sign the artifact again: `longshore sign ARTIFACT`"
-            }
+            SignatureError::TooLarge | SignatureError::Damaged => "sign the artifact again: `longshore sign ARTIFACT`",
             SignatureError::Legacy => "sign it again: `longshore sign ARTIFACT`, or `minisign -S -H -m ARTIFACT`",
             SignatureError::OtherKey { .. } => {
                 "if that key may sign, name its public key too; else find out who signed the artifact"

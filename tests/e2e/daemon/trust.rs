@@ -60,7 +60,10 @@ fn a_revision_without_the_signature_that_is_asked_for_fails_before_application_s
     let ended = deploy(&host, "d-FOLDER", Release::new("folder").folder(host.path()));
     let lines = told(&ended);
     assert_eq!((ended.status, lines.len()), (Status::Failed, 1), "{lines:#?}");
-    assert!(lines[0].starts_with("ApplicationStop Failed ") && lines[0].contains("a folder has no signature"), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("ApplicationStop Failed ") && lines[0].contains("a folder has no signature"),
+        "{lines:#?}"
+    );
     assert_eq!((host.trace(), host.version().as_deref()), (trace, Some("one")));
     assert_eq!(deploy(&host, "d-TWO", two).status, Status::Succeeded);
     assert_eq!(host.version().as_deref(), Some("two"));

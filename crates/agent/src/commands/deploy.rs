@@ -124,9 +124,9 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
         let exit = if source.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
         Failure::new(exit, PublicKeyError::Read { path: path.to_owned(), source }).hint(hint)
     })?;
-    contents.parse().map_err(|source| {
-        Failure::new(Exit::Usage, PublicKeyError::Parse { path: path.to_owned(), source }).hint(hint)
-    })
+    contents
+        .parse()
+        .map_err(|source| Failure::new(Exit::Usage, PublicKeyError::Parse { path: path.to_owned(), source }).hint(hint))
 }
 
 /// A public key cannot be used.

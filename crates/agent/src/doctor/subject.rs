@@ -106,8 +106,7 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
     let limits = Limits::default();
     let (access, stop) = (Access::default(), AtomicUsize::new(0));
     let signatures = SignaturePolicy::none();
-    let request =
-        Request { revision, content_digest: None, signatures, limits: &limits, stop: &stop, access: &access };
+    let request = Request { revision, content_digest: None, signatures, limits: &limits, stop: &stop, access: &access };
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(|error| {
         let told = chain(&error);
         broken(told, refusal::fetch_failure(error).hints.first())

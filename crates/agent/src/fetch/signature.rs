@@ -144,9 +144,7 @@ fn fetch(request: &Request<'_>, url: &str) -> Result<(String, Option<Vec<u8>>), 
     let refused = |source| FetchError::Signature { revision: url.to_owned(), source };
     let mut options = match &object.store {
         // Before a runtime of ours is entered: it may wait for another one.
-        StoreUrl::S3 { .. } => {
-            (request.access.s3)().map_err(|source| refused(SignatureRefusal::Access(source)))?
-        }
+        StoreUrl::S3 { .. } => (request.access.s3)().map_err(|source| refused(SignatureRefusal::Access(source)))?,
         StoreUrl::Dir(_) => S3Options::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::Runtime)?;

@@ -59,7 +59,14 @@ fn identity(region: &str) -> Identity {
 fn look(revision: &Revision, access: &Access) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let (limits, stop) = (Limits::default(), AtomicUsize::new(0));
-    let request = Request { revision, content_digest: None, signatures: SignaturePolicy::none(), limits: &limits, stop: &stop, access };
+    let request = Request {
+        revision,
+        content_digest: None,
+        signatures: SignaturePolicy::none(),
+        limits: &limits,
+        stop: &stop,
+        access,
+    };
     let error = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map(drop).unwrap_err();
     told(&error)
 }

@@ -36,7 +36,10 @@ fn statement_of(bundle: &Bundle) -> Value {
         origin: Some("https://me:secret@git.example/shop.git"),
         command_line: &["build".to_owned(), "--provenance".to_owned()],
     };
-    statement(&described, &Environment::of(&[("GITLAB_CI", "1"), ("CI_JOB_URL", "https://g/7"), ("CI_SERVER_URL", "https://g")]))
+    statement(
+        &described,
+        &Environment::of(&[("GITLAB_CI", "1"), ("CI_JOB_URL", "https://g/7"), ("CI_SERVER_URL", "https://g")]),
+    )
 }
 
 #[test]
@@ -63,17 +66,37 @@ fn a_statement_about_something_else_is_not_taken() {
     let zeros = "0".repeat(64);
     let definition = "/predicate/buildDefinition/resolvedDependencies";
     for (at, value, expected) in [
-        ("/_type".to_owned(), json!("x"), "its `_type` is \"x\", and must be `https://in-toto.io/Statement/v1`".to_owned()),
-        ("/predicateType".into(), json!(null), "its `predicateType` is null, and must be `https://slsa.dev/provenance/v1`".into()),
+        (
+            "/_type".to_owned(),
+            json!("x"),
+            "its `_type` is \"x\", and must be `https://in-toto.io/Statement/v1`".to_owned(),
+        ),
+        (
+            "/predicateType".into(),
+            json!(null),
+            "its `predicateType` is null, and must be `https://slsa.dev/provenance/v1`".into(),
+        ),
         ("/subject".into(), json!([]), ProvenanceError::Subject(bundle.archive_digest.unwrap()).to_string()),
-        ("/subject/0/digest/sha256".into(), json!(zeros), ProvenanceError::Subject(bundle.archive_digest.unwrap()).to_string()),
+        (
+            "/subject/0/digest/sha256".into(),
+            json!(zeros),
+            ProvenanceError::Subject(bundle.archive_digest.unwrap()).to_string(),
+        ),
         (
             "/subject/0/annotations/contentDigest".into(),
             json!(zeros),
             "it names another content digest than the artifact has".into(),
         ),
-        (format!("{definition}/0/digest/gitCommit"), json!(zeros), "it names another commit than the artifact has".into()),
-        (format!("{definition}/1/digest/sha256"), json!(zeros), "it names another list of images than the artifact has".into()),
+        (
+            format!("{definition}/0/digest/gitCommit"),
+            json!(zeros),
+            "it names another commit than the artifact has".into(),
+        ),
+        (
+            format!("{definition}/1/digest/sha256"),
+            json!(zeros),
+            "it names another list of images than the artifact has".into(),
+        ),
     ] {
         let mut wrong = right.clone();
         *wrong.pointer_mut(&at).unwrap() = value;

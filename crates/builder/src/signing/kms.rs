@@ -116,7 +116,9 @@ where
         (code, message) => format!("{code}: {message}"),
     };
     let (exit, hint) = match code {
-        "NotFoundException" => (Exit::NotFound, "give the id, the ARN or the alias (`alias/…`) of a key in this region"),
+        "NotFoundException" => {
+            (Exit::NotFound, "give the id, the ARN or the alias (`alias/…`) of a key in this region")
+        }
         "AccessDeniedException" => {
             (Exit::Unavailable, "whoever signs needs `kms:GetPublicKey` and `kms:Sign` for this key")
         }

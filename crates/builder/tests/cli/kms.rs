@@ -75,7 +75,10 @@ fn serve(mut connection: TcpStream, key: &Ed25519KeyPair, kind: &str, noted: &Mu
         noted.lock().unwrap().push(format!("{region} {operation} {algorithm} {message_type}").trim().to_owned());
         let (status, answer) = answer(&operation, &asked, key, kind);
         let body = answer.to_string();
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
     }
 }
@@ -96,7 +99,10 @@ fn answer(operation: &str, asked: &Value, key: &Ed25519KeyPair, kind: &str) -> (
     match operation {
         "GetPublicKey" => {
             let der = [DER_PREFIX, key.public_key().as_ref()].concat();
-            (200, json!({"KeyId": id, "KeySpec": kind, "KeyUsage": "SIGN_VERIFY", "PublicKey": BASE64_STANDARD.encode(der)}))
+            (
+                200,
+                json!({"KeyId": id, "KeySpec": kind, "KeyUsage": "SIGN_VERIFY", "PublicKey": BASE64_STANDARD.encode(der)}),
+            )
         }
         "Sign" => {
             let message = BASE64_STANDARD.decode(text(asked, "Message")).unwrap();
@@ -105,7 +111,10 @@ fn answer(operation: &str, asked: &Value, key: &Ed25519KeyPair, kind: &str) -> (
                 return refuse("ValidationException", "wrong algorithm, message type or length".to_owned());
             }
             let message = if id.ends_with("/liar") { b"something else".to_vec() } else { message };
-            (200, json!({"KeyId": id, "Signature": BASE64_STANDARD.encode(key.sign(&message)), "SigningAlgorithm": "ED25519_SHA_512"}))
+            (
+                200,
+                json!({"KeyId": id, "Signature": BASE64_STANDARD.encode(key.sign(&message)), "SigningAlgorithm": "ED25519_SHA_512"}),
+            )
         }
         other => refuse("UnknownOperationException", other.to_owned()),
     }

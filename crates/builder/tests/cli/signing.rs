@@ -95,7 +95,11 @@ fn longshore_verifies_what_minisign_signed() {
     // The mode of minisign before 0.10 is refused, and the way out is named.
     assert!(minisign(&outside, &["-S", "-l", "-s", "one.key", "-m", signing.artifact()]).0);
     let legacy = signing.verify().exits(8);
-    assert!(legacy.stderr.contains("in minisign's old mode") && legacy.stderr.contains("minisign -S -H -m"), "{}", legacy.stderr);
+    assert!(
+        legacy.stderr.contains("in minisign's old mode") && legacy.stderr.contains("minisign -S -H -m"),
+        "{}",
+        legacy.stderr
+    );
 }
 
 #[test]
@@ -221,17 +225,30 @@ fn the_key_is_found_by_flag_then_environment_then_settings() {
         let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", text);
         fs::copy(signing.sandbox.outside("one.key.pub"), sandbox.outside("one.key.pub")).unwrap();
         let ran = sandbox.run(&["build", "--sign", "--provenance"]).ok();
-        let shown = format!("{}{}{}", ran.stdout, ran.stderr, fs::read_to_string(sandbox.path(&format!("dist/shop-{}.zip.intoto.json", sandbox.head()))).unwrap());
+        let shown = format!(
+            "{}{}{}",
+            ran.stdout,
+            ran.stderr,
+            fs::read_to_string(sandbox.path(&format!("dist/shop-{}.zip.intoto.json", sandbox.head()))).unwrap()
+        );
         assert!(!shown.contains(text.lines().last().unwrap()), "{shown}");
         let artifact = format!("dist/shop-{}.zip", sandbox.head());
         sandbox.run(&["verify", "--public-key", "../one.key.pub", &artifact]).ok();
         let sandbox = sandbox.env("LONGSHORE_SIGN_KMS_KEY", "alias/x");
         let two = sandbox.run(&["build", "--sign"]).exits(2);
-        assert!(two.stderr.contains("`LONGSHORE_SIGN_KEY` and `LONGSHORE_SIGN_KMS_KEY` both name a key"), "{}", two.stderr);
+        assert!(
+            two.stderr.contains("`LONGSHORE_SIGN_KEY` and `LONGSHORE_SIGN_KMS_KEY` both name a key"),
+            "{}",
+            two.stderr
+        );
     }
     let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", "not a key");
     let wrong = sandbox.run(&["build", "--sign"]).exits(2);
-    assert!(wrong.stderr.contains("`LONGSHORE_SIGN_KEY` holds no secret key") && !wrong.stderr.contains("not a key"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("`LONGSHORE_SIGN_KEY` holds no secret key") && !wrong.stderr.contains("not a key"),
+        "{}",
+        wrong.stderr
+    );
 }
 
 #[test]
@@ -258,7 +275,12 @@ fn a_key_of_kms_signs_and_minisign_verifies_it() {
 #[test]
 fn a_key_of_kms_that_cannot_sign_is_refused_before_anything_is_packed() {
     for (kind, key, code, expected) in [
-        ("RSA_2048", "alias/longshore", 2, "is of the kind RSA_2048, and signatures are made with ECC_NIST_EDWARDS25519"),
+        (
+            "RSA_2048",
+            "alias/longshore",
+            2,
+            "is of the kind RSA_2048, and signatures are made with ECC_NIST_EDWARDS25519",
+        ),
         ("ECC_NIST_EDWARDS25519", "alias/other", 7, "NotFoundException: Alias alias/other is not found"),
         ("ECC_NIST_EDWARDS25519", "alias/forbidden", 10, "AccessDeniedException"),
     ] {
@@ -274,7 +296,11 @@ fn a_signature_that_is_wrong_when_it_is_made_is_not_written() {
     let kms = Kms::start("ECC_NIST_EDWARDS25519");
     let sandbox = kms.environment(Sandbox::shop());
     let refused = sandbox.run(&["build", "--sign", "--kms-key", "alias/liar"]).exits(1);
-    assert!(refused.stderr.contains("the signature that was made is not right, and was not written"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("the signature that was made is not right, and was not written"),
+        "{}",
+        refused.stderr
+    );
     assert!(!sandbox.path(&format!("dist/shop-{}.zip.minisig", sandbox.head())).exists());
 }
 
@@ -286,7 +312,11 @@ fn signature_and_provenance_are_published_beside_the_artifact_and_stay() {
     let to = format!("file://{}", sandbox.outside("store").display());
     let push = ["push", "--to", to.as_str(), "--group", "dev", "--output", "json"];
     let pushed = sandbox.run(&push).ok();
-    assert!(pushed.stderr.contains(&format!("Published `file://[dir]/store/shop/{head}.zip.minisig`")), "{}", pushed.stderr);
+    assert!(
+        pushed.stderr.contains(&format!("Published `file://[dir]/store/shop/{head}.zip.minisig`")),
+        "{}",
+        pushed.stderr
+    );
     assert_eq!(pushed.json()["signature"], format!("file://[dir]/store/shop/{head}.zip.minisig"));
     let stored = |suffix: &str| fs::read(sandbox.outside(&format!("store/shop/{head}.zip{suffix}"))).unwrap();
     let beside = |suffix: &str| fs::read(format!("{}{suffix}", signing.artifact())).unwrap();

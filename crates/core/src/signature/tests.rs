@@ -51,7 +51,12 @@ fn what_was_changed_is_not_signed() {
         ("empty", String::new(), ARCHIVE, no_signature),
         ("a page", "<html>\n".repeat(9), ARCHIVE, no_signature),
         ("another algorithm", changed("RUQ", "RVQ"), ARCHIVE, no_signature),
-        ("too much", format!("{PREHASHED}{}", "x".repeat(SIGNATURE_LIMIT)), ARCHIVE, &SignatureError::TooLarge.to_string()),
+        (
+            "too much",
+            format!("{PREHASHED}{}", "x".repeat(SIGNATURE_LIMIT)),
+            ARCHIVE,
+            &SignatureError::TooLarge.to_string(),
+        ),
         (
             "another key",
             include_str!("vectors/other.minisig").to_owned(),
@@ -85,7 +90,9 @@ fn a_public_key_is_its_line_or_its_whole_file() {
         assert_eq!((key(text).to_string().as_str(), key(text).id().to_string().as_str()), (line, "781188AD86BA5F2B"));
     }
     assert_eq!(key(line).to_file(), ONE);
-    for text in ["", "RW", &line[1..], &format!("{line}A"), &format!("{line}\n{line}"), PREHASHED, &line.replace("RWQ", "RVQ")] {
+    for text in
+        ["", "RW", &line[1..], &format!("{line}A"), &format!("{line}\n{line}"), PREHASHED, &line.replace("RWQ", "RVQ")]
+    {
         assert_eq!(text.parse::<PublicKey>(), Err(InvalidKey), "{text}");
     }
 }
