@@ -45,6 +45,10 @@ pub(crate) async fn config(service: &'static str, region: Option<&str>) -> Resul
     Ok(loader.load().await)
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the type is named by the SDK of each service, and this file names none of them"
+)]
 fn with_way(loader: aws_config::ConfigLoader, plain: bool) -> Result<aws_config::ConfigLoader, WayError> {
     let variable = |name: &str| std::env::var(name).ok();
     let proxies = Proxies::find(None, &variable)?;
