@@ -128,13 +128,18 @@ impl Ci {
 
 impl Host {
     fn new(ci: &Ci, name: &'static str) -> Host {
+        Host::with(ci, name, "")
+    }
+
+    /// With further tables of `agent.toml`.
+    fn with(ci: &Ci, name: &'static str, more: &str) -> Host {
         let folder = ci.folder.path().join(name);
         fs::create_dir(&folder).unwrap();
         let line = Proxy::start(&ci.s3.url, Cut { connections: 0, after: 0 });
         let root = folder.join("root");
         let text = format!(
             "root = \"{}\"\n\n[control]\nsocket = \"\"\n\n[[follow]]\nstore = \"{}\"\napplication = \"shop\"\n\
-             group = \"dev\"\nhost = \"{name}\"\npoll_s = 1\nfast_poll_s = 0.2\nheartbeat_s = 5\n",
+             group = \"dev\"\nhost = \"{name}\"\npoll_s = 1\nfast_poll_s = 0.2\nheartbeat_s = 5\n\n{more}",
             root.display(),
             ci.store
         );
@@ -341,4 +346,38 @@ fn a_deployment_that_is_stopped_in_the_middle_of_a_script_ends_its_event_and_the
     let ended: Vec<&str> =
         listed["deployments"].as_array().unwrap().iter().map(|it| it["ended"].as_str().unwrap()).collect();
     assert_eq!(ended, ["rolled_back", "succeeded", "stopped", "succeeded"]);
+}
+
+#[test]
+fn a_group_that_asks_for_signatures_runs_nothing_that_no_accepted_key_signed() {
+    let ci = Ci::new("follow-signed");
+    for key in ["ci.key", "foreign.key"] {
+        exits(&ci.longshore(&["keygen", "--no-password", &format!("../{key}")]).output().unwrap(), 0);
+    }
+    let sign = |commit: &str, key: &str| {
+        let artifact = format!("dist/shop-{commit}.zip");
+        exits(&ci.longshore(&["sign", "--key", &format!("../{key}"), &artifact]).output().unwrap(), 0);
+    };
+    let key = ci.folder.path().join("ci.key.pub");
+    let host =
+        Host::with(&ci, "web-1", &format!("[signatures]\npublic_keys = [\"{}\"]\nrequire = true\n", key.display()));
+    sign(&ci.build("one", ""), "ci.key");
+    exits(&ci.push(&["--wait"]).output().unwrap(), 0);
+    assert!(host.log().contains("Verified the signature: key "), "{}", host.log());
+    let served = "ApplicationStart of one\nValidateService of one\n";
+    assert_eq!(host.trace(), served);
+
+    let foreign = ci.build("foreign", "");
+    sign(&foreign, "foreign.key");
+    let told = exits(&ci.push(&["--wait"]).output().unwrap(), 11);
+    assert!(told.contains("was refused before it was opened") && told.contains("it was made with key "), "{told}");
+    let two = ci.build("two", "");
+    let told = exits(&ci.push(&["--wait"]).output().unwrap(), 11);
+    assert!(told.contains("it is not signed: there is no `s3://follow-signed/releases/shop/"), "{told}");
+    assert_eq!(host.trace(), served, "what runs goes on running");
+
+    // Signed after it was published.
+    sign(&two, "ci.key");
+    exits(&ci.push(&["--wait"]).output().unwrap(), 0);
+    assert_eq!(host.trace(), format!("{served}ApplicationStart of two\nValidateService of two\n"));
 }

@@ -168,6 +168,15 @@ pub struct DeployArgs {
     /// Refuse a bundle whose content digest is not this one
     #[arg(long, value_name = "SHA256")]
     pub digest: Option<Sha256>,
+    /// Verify the signature of the revision with this public key of minisign, or the file that holds it; may be given more than
+    /// once
+    ///
+    /// The signature stands beside the archive: `<archive>.minisig`. A wrong one is always refused.
+    #[arg(long, env = "LONGSHORE_PUBLIC_KEY", value_name = "KEY")]
+    pub public_key: Vec<String>,
+    /// Refuse a revision that none of the public keys signed
+    #[arg(long)]
+    pub require_signature: bool,
     /// Name of the appspec in the bundle [default: appspec.yml or appspec.yaml]
     #[arg(long, value_name = "PATH")]
     pub appspec_filename: Option<BundlePath>,

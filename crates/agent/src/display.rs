@@ -87,6 +87,10 @@ pub fn sentence(event: &Event, deployment: Option<&str>, look: Look) -> Option<S
             );
             verb("Fetched", &text)
         }
+        Event::SignatureVerified { signed } => verb(
+            "Verified",
+            &format!("the signature: key {}, `{}`", signed.key_id, text::clean(&signed.trusted_comment)),
+        ),
         Event::Warning { message } => verb("Warning", message),
         Event::EventSkipped { event, reason } => match reason {
             // Half of the events of every deployment: a plan shows them, a deployment need not.

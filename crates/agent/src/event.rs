@@ -5,6 +5,7 @@
 use longshore_core::digest::Sha256;
 use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsFrom};
+use longshore_core::signature::Signed;
 use serde::Serialize;
 
 use crate::deployment::journal::Outcome;
@@ -193,6 +194,12 @@ pub enum Event {
         restored: Option<Restored>,
         /// How long, milliseconds.
         elapsed_ms: u64,
+    },
+    /// The revision is signed by a key that this host accepts. Comes before the bundle is unpacked.
+    SignatureVerified {
+        /// The key, and what the signer said.
+        #[serde(flatten)]
+        signed: Signed,
     },
 }
 

@@ -3,6 +3,7 @@
 pub mod access;
 mod delta;
 pub mod github;
+pub mod signature;
 
 use std::error::Error;
 use std::fs;
@@ -19,7 +20,8 @@ use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store,
 use self::access::Access;
 use self::delta::{Assembled, Wanted};
 use self::github::{Api, GitHubError};
-use crate::deployment::order::{Order, Revision};
+use self::signature::{Checked, SignatureRefusal};
+use crate::deployment::order::{Cause, Order, Revision, SignaturePolicy};
 use crate::github::GitHub;
 use crate::hook::command::BundleSource;
 
@@ -30,6 +32,8 @@ pub struct Fetched {
     pub bundle: Bundle,
     /// Bytes of the archive that an earlier one had, so that they were not fetched.
     pub reused: u64,
+    /// Who signed it.
+    pub signature: Checked,
     source: BundleSource,
 }
 
@@ -83,6 +87,15 @@ pub enum FetchError {
         #[source]
         source: GitHubError,
     },
+    /// Its signature is missing or wrong, or cannot be looked at.
+    #[error("`{revision}` was refused before it was opened")]
+    Signature {
+        /// The revision.
+        revision: String,
+        /// Why.
+        #[source]
+        source: SignatureRefusal,
+    },
     /// The user asked to stop.
     #[error("stopped while fetching `{0}`, because somebody asked for it")]
     Stopped(String),
@@ -117,6 +130,8 @@ pub struct Request<'a> {
     pub revision: &'a Revision,
     /// The content digest it must have, when the user said so.
     pub content_digest: Option<Sha256>,
+    /// Whose signature it must have, or may have.
+    pub signatures: &'a SignaturePolicy,
     /// How much the archive may ask for.
     pub limits: &'a Limits,
     /// How many times the user asked to stop; a download ends at the first.
@@ -130,8 +145,13 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// What an order asks for.
     pub fn of(order: &'a Order, stop: &'a AtomicUsize, access: &'a Access) -> Request<'a> {
-        let Order { revision, content_digest, policy, .. } = order;
-        Request { revision, content_digest: *content_digest, limits: &policy.limits, stop, access, earlier: &[] }
+        let Order { revision, content_digest, policy, cause, .. } = order;
+        let signatures = match (cause, revision) {
+            // Out of this host's own keeping, where it stood the test when it was fetched; its content digest was noted.
+            (Cause::Restore { .. } | Cause::Rollback { .. }, Revision::Local(_)) => SignaturePolicy::none(),
+            (Cause::Asked | Cause::Restore { .. } | Cause::Rollback { .. }, _) => &policy.signatures,
+        };
+        Request { revision, content_digest: *content_digest, signatures, limits: &policy.limits, stop, access, earlier: &[] }
     }
 }
 
@@ -181,13 +201,15 @@ pub fn look(request: &Request<'_>, scratch: &Path, progress: &(dyn Fn(u64) + Syn
 
 fn open(request: &Request<'_>, path: &Path, origin: BundleSource) -> Result<Fetched, FetchError> {
     let revision = || request.revision.to_string();
+    let signature = signature::check(request, path)?;
     let bundle =
         Bundle::open(path, request.limits).map_err(|source| FetchError::Open { revision: revision(), source })?;
+    signature::agree(request, &signature, &bundle)?;
     match request.content_digest {
         Some(expected) if expected != bundle.content_digest => {
             Err(FetchError::Digest { revision: revision(), found: bundle.content_digest, expected })
         }
-        Some(_) | None => Ok(Fetched { bundle, reused: 0, source: origin }),
+        Some(_) | None => Ok(Fetched { bundle, signature, reused: 0, source: origin }),
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Release {
     pub appspec_name: Option<BundlePath>,
     /// When it was marked, RFC 3339; unknown when the AWS agent installed it.
     pub at: Option<String>,
+    /// The id of the key that signed it, as far as somebody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
 }
 
 /// Where the bundle of a release was kept.
@@ -115,6 +118,7 @@ fn recorded(deployment_root: &Path) -> Option<Release> {
         archive,
         appspec_name: None,
         at: None,
+        signed_by: None,
     })
 }
 

@@ -351,3 +351,42 @@ fn the_example_in_the_reference_is_right_and_every_key_that_is_shown_is_describe
         assert!(text.lines().any(|line| line.starts_with("| `") && line.contains(&row)), "{key} is not described");
     }
 }
+
+/// The public key of a pair that nobody has.
+const PUBLIC_KEY: &str = "RWQrX7qGrYgReFpneOScTazVzH7rft3BGfJ1c9JHkfd6jyODdD//eZFM";
+
+#[test]
+fn signatures_are_asked_for_by_the_word_that_stands_nearest() {
+    let host = Sandbox::new();
+    let file = write(&host, "shop.pub", &format!("untrusted comment: minisign public key\n{PUBLIC_KEY}\n"));
+    let other = FOLLOW.replace("\"dev\"", "\"prod\"");
+    let text = format!(
+        "[signatures]\npublic_keys = [\"{PUBLIC_KEY}\", \"{}\"]\nrequire = true\n\n[codedeploy]\nenabled = true\n\n\
+         {FOLLOW}require_signature = false\n{other}",
+        file.display()
+    );
+    let settings = load(&write(&host, "agent.toml", &text)).unwrap().settings;
+    let follow = |index: usize| &settings.follow[index].policy.signatures;
+    let codedeploy = &settings.codedeploy.as_ref().unwrap().policy.signatures;
+    let required = [follow(0), follow(1), codedeploy, &settings.policy.signatures].map(|policy| policy.require);
+    assert_eq!(required, [false, true, true, true]);
+    let keys: Vec<String> = follow(0).public_keys.iter().map(ToString::to_string).collect();
+    assert_eq!(keys, [PUBLIC_KEY, PUBLIC_KEY]);
+}
+
+#[test]
+fn signatures_that_nobody_could_have_made_are_not_asked_for() {
+    for (text, expected) in [
+        ("[signatures]\nrequire = true\n", "names no key that may have made them"),
+        ("[signatures]\npublic_keys = []\nrequire = true\n", "names no key that may have made them"),
+        ("[codedeploy]\nrequire_signature = true\n", "names no key that may have made them"),
+        ("[signatures]\npublic_keys = [\"RWx\"]\n", "must be a public key of minisign, which begins with `RW`"),
+        ("[signatures]\npublic_keys = [\"/nowhere.pub\"]\n", "`/nowhere.pub` cannot be read: No such file"),
+        ("[signatures]\npublic_keys = [\"/etc/passwd\"]\n", "`/etc/passwd` is no public key of minisign"),
+        ("[signatures]\npublic_keys = \"RWx\"\n", "must be a list of texts"),
+    ] {
+        let found = messages(text);
+        assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");
+        assert!(ours(text).is_err(), "{text}");
+    }
+}

@@ -82,6 +82,9 @@ impl Screen {
             | Event::CreatedStore(_)
             | Event::Wrote(_)
             | Event::Kept(_)
+            | Event::Signed { .. }
+            | Event::Described(_)
+            | Event::PublishedBeside(_)
             | Event::Noted(_) => {}
             Event::Following { .. } | Event::FollowingAgain(_) => self.start_fleet(),
             Event::Targets(targets) => self.with_bar(|bar| bar.set_message(deploying::rows(targets, self.look))),

@@ -222,6 +222,17 @@ pub(crate) enum Event {
     },
     /// It can be asked again.
     ServiceBack,
+    /// An artifact was signed.
+    Signed {
+        /// The signature.
+        path: PathBuf,
+        /// The key that made it.
+        key_id: String,
+    },
+    /// The provenance of an artifact was written.
+    Described(PathBuf),
+    /// What stands beside an artifact is in the store.
+    PublishedBeside(String),
 }
 
 /// A host and how far it is.

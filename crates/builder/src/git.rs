@@ -99,6 +99,13 @@ impl WorkTree {
         answer.parse().map(Some).map_err(|_| GitError::Answer { command: "log".into(), answer })
     }
 
+    /// The URL of the remote `origin`, as it is configured; it may hold a password.
+    pub(crate) fn origin(&self) -> Option<String> {
+        let output = self.output("config", &["--get", "remote.origin.url"]).ok()?;
+        let url = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !url.is_empty()).then_some(url)
+    }
+
     /// How the work tree differs from its commit, submodules included, in git's order.
     pub(crate) fn changes(&self) -> Result<Vec<Change>, GitError> {
         let arguments = ["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"];

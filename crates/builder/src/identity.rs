@@ -108,6 +108,11 @@ impl Identity {
         Ok(commit::time(environment, of_commit)?)
     }
 
+    /// The remote `origin` of the work tree; it may hold a password.
+    pub(crate) fn origin(&self) -> Option<String> {
+        self.work_tree.as_ref().and_then(|(tree, _)| tree.origin())
+    }
+
     /// Whether the work tree is still at the commit that it was at.
     pub(crate) fn is_at_head(&self) -> Result<bool, Failure> {
         match &self.work_tree {

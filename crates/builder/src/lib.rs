@@ -18,6 +18,10 @@
 //! | `starter` | the files of `longshore init` |
 //! | `text_file` | reads a file that people write |
 //! | `git` | the only file that runs `git` |
+//! | `signing` | signs an artifact: a key in a file, in the environment or in KMS |
+//! | `provenance` | where an artifact comes from: written, and compared with it |
+//! | `beside` | signature and provenance of an artifact → a store |
+//! | `aws` | how services of AWS other than S3 are reached |
 //! | `publish` | a bundle → a store, never over another one |
 //! | `lookup` | an artifact that is already published |
 //! | `succession` | pure: which pointer may follow which |
@@ -35,6 +39,8 @@
 //! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |
 
+mod aws;
+mod beside;
 mod buildspec;
 mod cli;
 mod codedeploy;
@@ -58,6 +64,7 @@ mod outputs;
 mod past;
 mod plan;
 mod pointing;
+mod provenance;
 mod prune;
 mod publish;
 mod recipe;

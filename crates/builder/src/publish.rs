@@ -11,6 +11,7 @@ use longshore_core::bundle::{
 use longshore_core::digest::Sha256;
 use longshore_core::store::{Attributes, ObjectInfo, Put, Store, StoreError, StoreUrl};
 
+use crate::beside::{Beside, BesideError};
 use crate::interrupt::asked_to_stop;
 
 /// What is published.
@@ -87,6 +88,9 @@ pub(crate) enum PublishError {
         /// Why it cannot be read.
         source: OpenError,
     },
+    /// Signature or provenance are not those of the artifact, or cannot be stored.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// The published object could not be kept for comparing.
     #[error("cannot make a temporary folder")]
     Temporary(#[source] io::Error),
@@ -103,7 +107,8 @@ pub(crate) fn key(manifest: &Manifest) -> String {
     format!("{}/{name}.zip", manifest.application)
 }
 
-/// Publishes an artifact.
+/// Publishes an artifact, and the signature and the provenance that stand beside it. What is not the artifact's own is refused
+/// before anything is stored.
 pub(crate) async fn publish(
     artifact: &Artifact,
     to: &StoreUrl,
@@ -117,12 +122,15 @@ pub(crate) async fn publish(
         content_digest: artifact.manifest.content_digest,
         commit: artifact.manifest.commit.to_string(),
     };
+    let beside = Beside::read(artifact)?;
     let store = Store::open(to).await.map_err(failed)?;
     let publishing = async {
-        match store.put_new(&key, &artifact.path, &attributes, progress).await.map_err(failed)? {
-            Put::Created(info) => Ok(Published::New(info)),
-            Put::Exists(info) => compare(artifact, to, &store, info).await,
-        }
+        let published = match store.put_new(&key, &artifact.path, &attributes, progress).await.map_err(failed)? {
+            Put::Created(info) => Published::New(info),
+            Put::Exists(info) => compare(artifact, to, &store, info).await?,
+        };
+        beside.publish(&store, to, &key, published.info().sha256).await?;
+        Ok(published)
     };
     tokio::select! {
         published = publishing => published,
@@ -157,7 +165,8 @@ async fn compare(
     let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
     let path = folder.path().join("published.zip");
     let fetched = store.get(&object, &path, None, &|_| {}).await;
-    fetched.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+    let fetched = fetched.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+    let info = ObjectInfo { sha256: fetched.sha256, ..info };
     let published = match Bundle::open(&path, &Limits::default()) {
         Ok(bundle) => bundle,
         Err(source) => return Err(PublishError::Foreign { url, source }),

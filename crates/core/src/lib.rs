@@ -11,6 +11,7 @@
 //! | [`bundle`] | the artifact: manifest, packing, opening |
 //! | [`store`] | where artifacts live: S3 or a folder |
 //! | [`proxy`], [`authorities`] | which proxy a connection takes, and whom it trusts beside the host's authorities |
+//! | [`signature`] | who signed an archive: the files of minisign |
 //! | [`report`] | how events reach a person, a program or a file |
 //! | [`figures`] | counts, sizes, times and shell words, written the same way everywhere |
 //! | [`failure`] | exit codes, and how an error is printed |
@@ -35,5 +36,6 @@ pub mod pointer;
 pub mod problem;
 pub mod proxy;
 pub mod report;
+pub mod signature;
 pub mod store;
 pub mod yaml;

@@ -1,8 +1,9 @@
 //! Whom the host believes, and who it says it is.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use e2e::command_service::{Deployment, Fault, Keys, Operation, Status};
+use e2e::command_service::{Deployment, Fault, Keys, Operation, Revision, Status};
 
 use crate::course::first_good;
 use crate::host::{Host, told};
@@ -31,6 +32,41 @@ fn a_specification_that_was_changed_or_signed_by_another_or_not_at_all_is_refuse
         host.begin("d-GOOD", &Release::new("one"));
         assert_eq!(told(&host.ended("d-GOOD")), first_good());
     }
+}
+
+#[test]
+fn a_revision_without_the_signature_that_is_asked_for_fails_before_application_stop() {
+    let mut host = Host::new();
+    let minisign = |arguments: &[&str]| {
+        let output = Command::new("minisign").args(arguments).current_dir(host.path()).stdin(Stdio::null()).output();
+        assert!(output.expect("minisign is installed: dev/services/install").status.success());
+    };
+    minisign(&["-G", "-W", "-p", "ci.pub", "-s", "ci.key"]);
+    let signed = |release: &Release| {
+        let zip = release.zip(host.path()).display().to_string();
+        minisign(&["-S", "-s", "ci.key", "-m", &zip]);
+        Revision::LocalFile { location: zip, bundle_type: "zip" }
+    };
+    let (one, two) = (signed(&Release::new("one")), signed(&Release::new("two")));
+    host.own_settings = format!("[signatures]\npublic_keys = [\"{}/ci.pub\"]\n", host.path().display());
+    host.codedeploy.push_str("require_signature = true\n");
+    host.start();
+    let deploy = |host: &Host, id: &str, revision: Revision| {
+        host.service.deploy(&host.arn, &Deployment::of(id, revision));
+        host.ended(id)
+    };
+    assert_eq!(told(&deploy(&host, "d-ONE", one)), first_good());
+    let trace = host.trace();
+    let ended = deploy(&host, "d-FOLDER", Release::new("folder").folder(host.path()));
+    let lines = told(&ended);
+    assert_eq!((ended.status, lines.len()), (Status::Failed, 1), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("ApplicationStop Failed ") && lines[0].contains("a folder has no signature"),
+        "{lines:#?}"
+    );
+    assert_eq!((host.trace(), host.version().as_deref()), (trace, Some("one")));
+    assert_eq!(deploy(&host, "d-TWO", two).status, Status::Succeeded);
+    assert_eq!(host.version().as_deref(), Some("two"));
 }
 
 #[test]

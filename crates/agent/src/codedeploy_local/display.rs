@@ -208,6 +208,7 @@ impl Reporter<Event> for Lines {
             | Event::DeploymentResumed { .. }
             | Event::Fetching { .. }
             | Event::Fetched { .. }
+            | Event::SignatureVerified { .. }
             | Event::EventStarted { .. }
             | Event::EventSkipped { .. }
             | Event::HookFound { .. }

@@ -17,7 +17,7 @@ use super::options::Options;
 use crate::config::Config;
 use crate::deployment::agent::fresh_id;
 use crate::deployment::application::named_by;
-use crate::deployment::order::{Cause, Group, OnFailure, Order, Pace, Policy, Revision, StopFrom};
+use crate::deployment::order::{Cause, Group, OnFailure, Order, Pace, Policy, Revision, SignaturePolicy, StopFrom};
 use crate::hook::policy::{HookPolicy, ToldNames};
 use crate::layout::Layout;
 
@@ -167,6 +167,7 @@ fn policy(config: &Config, layout: &Layout, names: ToldNames) -> Policy {
         hooks: HookPolicy { deployments_log: log, told_names: Some(names), ..HookPolicy::default() },
         limits: Limits::default(),
         keep: config.max_revisions,
+        signatures: SignaturePolicy::default(),
     }
 }
 
@@ -213,7 +214,7 @@ fn said_by(revision: &Revision) -> Option<ApplicationName> {
     {
         return None;
     }
-    named_by(revision, &Limits::default(), &AtomicUsize::new(0)).ok().flatten()
+    named_by(revision, &Policy::default(), &AtomicUsize::new(0)).ok().flatten()
 }
 
 /// A name made of a text that need not be one: scripts get the text, records the name.

@@ -12,6 +12,7 @@ use crate::deployment::agent::now;
 use crate::deployment::{decide, preview, refusal, revisions, survey};
 use crate::display::{self, Detail};
 use crate::fetch::access::Access;
+use crate::fetch::signature::Checked;
 use crate::fetch::{self, Request};
 use crate::install::listing::Listing;
 use crate::layout::Layout;
@@ -37,6 +38,9 @@ pub fn run(args: &PlanArgs, layout: &Layout, output: Output) -> Result<(), Failu
     revisions::find_faults_in_bundle(&mut new, &fetched.bundle);
     let listing = Listing::of_entries(&fetched.bundle.entries);
     let mut plan = decide::decide(layout, &order, &new, &listing)?;
+    if fetched.signature == Checked::Unsigned {
+        plan.warnings.insert(0, format!("`{}` is not signed; it is not asked for", order.revision));
+    }
     plan.warnings.splice(0..0, fetched.bundle.warnings.iter().cloned());
     let host = survey::survey(layout, &order, &plan, &fetched.bundle)?;
     let preview = preview::preview(plan, host, &fetched.bundle.entries);

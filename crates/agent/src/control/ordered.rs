@@ -27,7 +27,7 @@ pub(super) fn order(asked: Deploy, settings: &Settings) -> Result<Order, Failure
     }
     let application = match asked.application {
         Some(application) => application,
-        None => application_of(&asked.revision, &settings.policy.limits)?,
+        None => application_of(&asked.revision, &settings.policy)?,
     };
     let followed = settings.follow.iter().find(|f| f.application == application && f.group == asked.group);
     let policy = followed.map_or(&settings.policy, |follow| &follow.policy);

@@ -63,5 +63,6 @@ pub(super) fn release(layout: &Layout, progress: &Progress) -> Release {
         archive: layout.deployment(&order.group.id, &order.deployment).archive(),
         appspec_name: order.appspec_name.clone(),
         at: None,
+        signed_by: None,
     }
 }

@@ -3,18 +3,17 @@
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
-use longshore_core::bundle::Limits;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::{ApplicationName, CommitHash};
 
-use super::order::Revision;
+use super::order::{Policy, Revision};
 use super::refusal;
 use crate::fetch::access::Access;
 use crate::fetch::{self, FetchError, Request};
 
 /// The application that a revision itself names; a failure where it names none.
-pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<ApplicationName, Failure> {
-    let named = named_by(revision, limits, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
+pub(crate) fn application_of(revision: &Revision, policy: &Policy) -> Result<ApplicationName, Failure> {
+    let named = named_by(revision, policy, &AtomicUsize::new(0)).map_err(refusal::fetch_failure)?;
     if named.is_none()
         && let Revision::Object(url) = revision
         && let Some(missing) = fetch::missing(url)
@@ -33,13 +32,15 @@ pub(crate) fn application_of(revision: &Revision, limits: &Limits) -> Result<App
 /// The application that a revision itself names: by its manifest, or by the key under which `longshore push` put it.
 pub(crate) fn named_by(
     revision: &Revision,
-    limits: &Limits,
+    policy: &Policy,
     stop: &AtomicUsize,
 ) -> Result<Option<ApplicationName>, FetchError> {
     match revision {
         Revision::Local(_) => {
             let access = Access::default();
-            let request = Request { revision, content_digest: None, limits, stop, access: &access, earlier: &[] };
+            let Policy { limits, signatures, .. } = policy;
+            let request =
+                Request { revision, content_digest: None, signatures, limits, stop, access: &access, earlier: &[] };
             let fetched = fetch::look(&request, Path::new(""), &|_| ())?;
             Ok(fetched.bundle.manifest.map(|manifest| manifest.application))
         }

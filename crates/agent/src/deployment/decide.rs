@@ -12,6 +12,7 @@ use super::order::Order;
 use super::plan::{Account, Plan, Revision, Revisions, Surroundings};
 use super::{planner, revisions};
 use crate::fetch::Fetched;
+use crate::fetch::signature::Checked;
 use crate::hook::command::RunAs;
 use crate::hook::user;
 use crate::install::compat::Records;
@@ -103,6 +104,10 @@ pub fn new_release(order: &Order, fetched: &Fetched, archive: PathBuf, at: Strin
         archive,
         appspec_name: order.appspec_name.clone(),
         at: Some(at),
+        signed_by: match &fetched.signature {
+            Checked::Signed(signed) => Some(signed.key_id.clone()),
+            Checked::Unsigned | Checked::Unasked => None,
+        },
     }
 }
 

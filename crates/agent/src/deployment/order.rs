@@ -7,6 +7,7 @@ use longshore_core::bundle::{BundlePath, Limits};
 use longshore_core::digest::Sha256;
 use longshore_core::ids::{ApplicationName, DeploymentId, GroupId, GroupName};
 use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
+use longshore_core::signature::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::github::GitHub;
@@ -125,6 +126,30 @@ pub struct Policy {
     pub limits: Limits,
     /// How many deployments of the group are kept (AWS: `max_revisions`).
     pub keep: usize,
+    /// Whose signature a revision must have, or may have.
+    #[serde(default, skip_serializing_if = "SignaturePolicy::is_none")]
+    pub signatures: SignaturePolicy,
+}
+
+/// Whose signature a revision must have, or may have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SignaturePolicy {
+    /// The keys that are accepted. With none of them nobody looks for a signature, unless one is required.
+    pub public_keys: Vec<PublicKey>,
+    /// Whether a revision without a signature is refused. A wrong signature always is.
+    pub require: bool,
+}
+
+impl SignaturePolicy {
+    /// Nobody looks for signatures.
+    pub fn none() -> &'static SignaturePolicy {
+        static NONE: SignaturePolicy = SignaturePolicy { public_keys: Vec::new(), require: false };
+        &NONE
+    }
+
+    fn is_none(&self) -> bool {
+        self == SignaturePolicy::none()
+    }
 }
 
 /// How many deployments of a group are kept (AWS agent 1.8.1: `max_revisions`).
@@ -190,6 +215,7 @@ impl Default for Policy {
             hooks: HookPolicy::default(),
             limits: Limits::default(),
             keep: DEFAULT_KEEP,
+            signatures: SignaturePolicy::default(),
         }
     }
 }

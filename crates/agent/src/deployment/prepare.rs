@@ -14,13 +14,14 @@ use longshore_core::store::{ObjectUrl, StoreUrl};
 
 use super::agent::Agent;
 use super::handover;
-use super::order::{self, Order};
+use super::order::{self, Order, SignaturePolicy};
 use super::plan::{Plan, Revision};
 use super::progress::Prepared;
 use super::refusal::CannotWrite;
 use super::throttle::{Throttle, elapsed};
 use super::{decide, refusal, revisions};
 use crate::event::Event;
+use crate::fetch::signature::Checked;
 use crate::fetch::{self, FetchError, Fetched, Request};
 use crate::hook::command::BundleSource;
 use crate::install::listing::Listing;
@@ -64,6 +65,7 @@ pub(super) fn prepare(
     {
         return Err(refusal::other_application(order, &manifest.application));
     }
+    tell_signature(events, &fetched, order);
     refuse_if_stopped(agent)?;
     let archive = directory.archive();
     let release = decide::new_release(order, &fetched, archive.clone(), (agent.now)());
@@ -116,6 +118,17 @@ fn earlier(agent: &Agent, order: &Order) -> Vec<PathBuf> {
     releases.map(|release| agent.layout.deployment(group, &release.deployment).bundle()).collect()
 }
 
+fn tell_signature(events: &Fanout<Event>, fetched: &Fetched, order: &Order) {
+    match &fetched.signature {
+        Checked::Signed(signed) => events.emit(&Event::SignatureVerified { signed: signed.clone() }),
+        Checked::Unsigned => {
+            let message = format!("`{}` is not signed; this group does not ask for it", order.revision);
+            events.emit(&Event::Warning { message });
+        }
+        Checked::Unasked => {}
+    }
+}
+
 /// The archive of another deployment of the group, when the order says so and it is still kept. Whatever is wrong with it
 /// is no reason to fail: the revision itself can be fetched.
 fn reused(
@@ -129,9 +142,12 @@ fn reused(
     let from = [kept.bundle(), kept.archive()].into_iter().find(|path| path.exists());
     let fetched = match from {
         None => Err("it is no longer kept".to_owned()),
+        // Nobody knows whether a signature was asked for then.
+        Some(_) if order.policy.signatures.require => Err("its signature is not kept with it".to_owned()),
         Some(path) => {
             let revision = order::Revision::Local(path);
-            let request = Request { revision: &revision, ..Request::of(order, &agent.stop, &agent.access) };
+            let signatures = SignaturePolicy::none();
+            let request = Request { revision: &revision, signatures, ..Request::of(order, &agent.stop, &agent.access) };
             fetch::fetch(&request, &directory.bundle(), &|_| ()).map_err(|error| chain(&error))
         }
     };

@@ -89,6 +89,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Store { source, .. } => source.exit(),
         FetchError::Access { .. } => Exit::Unavailable,
         FetchError::GitHub { source, .. } => source.exit(),
+        FetchError::Signature { source, .. } => source.exit(),
         FetchError::Open { .. } | FetchError::Digest { .. } => Exit::BadBundle,
     };
     let hint = match &error {
@@ -101,6 +102,7 @@ pub fn fetch_failure(error: FetchError) -> Failure {
         FetchError::Digest { .. } => Some("give the content digest that `longshore build` printed".to_owned()),
         FetchError::Store { source, .. } => source.hint(),
         FetchError::GitHub { source, .. } => source.hint(),
+        FetchError::Signature { source, .. } => source.hint(),
         FetchError::Copy { .. }
         | FetchError::Access { .. }
         | FetchError::Runtime(_)

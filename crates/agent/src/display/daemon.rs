@@ -190,6 +190,7 @@ fn of_event(event: &Event, deployment: Option<&str>) -> Vec<(Level, String)> {
         | Event::DeploymentResumed { .. }
         | Event::EarlierClosed { .. }
         | Event::Fetched { .. }
+        | Event::SignatureVerified { .. }
         | Event::HookStarted { .. }
         | Event::HookFound { .. }
         | Event::Installed { .. }

@@ -119,7 +119,8 @@ impl Live {
                 self.leave(event);
             }
             Event::EventFailed { event, .. } => self.leave(event),
-            Event::HookFound { running: false, .. } | Event::EarlierClosed { .. } | Event::Warning { .. } => {}
+            Event::HookFound { running: false, .. } | Event::EarlierClosed { .. } => {}
+            Event::Warning { .. } | Event::SignatureVerified { .. } => {}
         }
     }
 

@@ -89,7 +89,8 @@ impl Text {
 fn identity(release: &Release) -> String {
     let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
     let content = release.content_digest.map(|digest| format!(", content {}", digest.short())).unwrap_or_default();
-    format!("{commit}{content}")
+    let signed = release.signed_by.as_ref().map(|key| format!(", signed with key {key}")).unwrap_or_default();
+    format!("{commit}{content}{signed}")
 }
 
 fn underway_line(underway: &Underway) -> String {

@@ -11,7 +11,7 @@ use longshore_core::failure::chain;
 use longshore_core::lifecycle::LifecycleEvent;
 
 use super::{Examination, Finding};
-use crate::deployment::order::Revision;
+use crate::deployment::order::{Revision, SignaturePolicy};
 use crate::deployment::plan::Revision as Read;
 use crate::deployment::{refusal, revisions};
 use crate::fetch::access::Access;
@@ -105,8 +105,16 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
     let scratch = tempfile::tempdir().map_err(|error| broken(format!("no temporary folder: {error}"), None))?;
     let limits = Limits::default();
     let (access, stop) = (Access::default(), AtomicUsize::new(0));
-    let request =
-        Request { revision, content_digest: None, limits: &limits, stop: &stop, access: &access, earlier: &[] };
+    let signatures = SignaturePolicy::none();
+    let request = Request {
+        revision,
+        content_digest: None,
+        signatures,
+        limits: &limits,
+        stop: &stop,
+        access: &access,
+        earlier: &[],
+    };
     let fetched = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map_err(|error| {
         let told = chain(&error);
         broken(told, refusal::fetch_failure(error).hints.first())
@@ -122,6 +130,7 @@ fn given(revision: &Revision) -> Result<(Subject, Finding), Box<Finding>> {
         archive: PathBuf::new(),
         appspec_name: None,
         at: None,
+        signed_by: None,
     };
     let (read, problems) = revisions::of_bundle(bundle, release, None).map_err(|error| {
         let told = chain(&error);

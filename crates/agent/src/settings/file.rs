@@ -11,7 +11,7 @@ use longshore_core::store::{InvalidUrl, StoreUrl};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::word::{Authorities, Demand, absolute, authorities, word};
+use super::word::{Authorities, Demand, Key, absolute, authorities, public_key, word};
 use crate::deployment::order::OnFailure;
 use crate::hook::policy::{HookEnvironment, Leftovers};
 
@@ -58,6 +58,14 @@ pub(super) struct Ours {
     pub(super) codedeploy: CodeDeploy,
     pub(super) follow: Vec<Follow>,
     pub(super) control: Control,
+    pub(super) signatures: Signatures,
+}
+
+/// `[signatures]`.
+#[derive(Debug, Default)]
+pub(super) struct Signatures {
+    pub(super) public_keys: Field<Vec<Given<Key>>>,
+    pub(super) require: Field<bool>,
 }
 
 /// `[hooks]`.
@@ -96,6 +104,7 @@ pub(super) struct CodeDeploy {
     pub(super) pause: Field<Duration>,
     pub(super) read_timeout: Field<Duration>,
     pub(super) throttle_pause: Field<Duration>,
+    pub(super) require_signature: Field<bool>,
 }
 
 /// One `[[follow]]`.
@@ -109,6 +118,7 @@ pub(super) struct Follow {
     pub(super) heartbeat: Field<Duration>,
     pub(super) host: Field<String>,
     pub(super) on_failure: Field<OnFailure>,
+    pub(super) require_signature: Field<bool>,
 }
 
 /// `[control]`.
@@ -142,7 +152,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn top(&mut self, table: &DeTable<'_>) {
-        const TABLES: [&str; 6] = ["network", "hooks", "limits", "codedeploy", "follow", "control"];
+        const TABLES: [&str; 7] = ["network", "hooks", "limits", "codedeploy", "follow", "control", "signatures"];
         const VALUES: [&str; 5] = ["root", "log_dir", "program_name", "verbose", "max_revisions"];
         for (key, value) in table {
             match key.get_ref().as_ref() {
@@ -157,6 +167,7 @@ impl Reader<'_> {
                 "codedeploy" => self.table(value, "codedeploy", Reader::codedeploy),
                 "follow" => self.follows(value),
                 "control" => self.table(value, "control", Reader::control),
+                "signatures" => self.table(value, "signatures", Reader::signatures),
                 _ => self.unknown(key, "", &[VALUES.as_slice(), TABLES.as_slice()].concat()),
             }
         }
@@ -177,6 +188,26 @@ impl Reader<'_> {
                 _ => self.unknown(key, "network.", &["proxy", "ca_bundle"]),
             }
         }
+    }
+
+    fn signatures(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "public_keys" => self.ours.signatures.public_keys = self.public_keys(value),
+                "require" => self.ours.signatures.require = self.bool(value, "signatures.require"),
+                _ => self.unknown(key, "signatures.", &["public_keys", "require"]),
+            }
+        }
+    }
+
+    fn public_keys(&mut self, value: &Value<'_>) -> Field<Vec<Given<Key>>> {
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong_type(value, "signatures.public_keys", "a list of texts");
+            return None;
+        };
+        let read = |(index, item)| self.read(item, &format!("signatures.public_keys[{index}]"), public_key);
+        let keys = items.iter().enumerate().filter_map(read).collect();
+        Some(Given { value: keys, span: value.span() })
     }
 
     fn hooks(&mut self, table: &DeTable<'_>) {
@@ -208,7 +239,7 @@ impl Reader<'_> {
 
     /// What AWS's file has, too, has AWS's names here.
     fn codedeploy(&mut self, table: &DeTable<'_>) {
-        const KNOWN: [&str; 15] = [
+        const KNOWN: [&str; 16] = [
             "enabled",
             "config_file",
             "spec_signature",
@@ -224,6 +255,7 @@ impl Reader<'_> {
             "wait_between_runs",
             "http_read_timeout",
             "wait_after_throttle_error",
+            "require_signature",
         ];
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -248,6 +280,7 @@ impl Reader<'_> {
                 "wait_after_throttle_error" => {
                     self.ours.codedeploy.throttle_pause = self.seconds(value, path, 0.1, DAY);
                 }
+                "require_signature" => self.ours.codedeploy.require_signature = self.bool(value, path),
                 _ => self.unknown(key, "codedeploy.", &KNOWN),
             }
         }
@@ -269,8 +302,17 @@ impl Reader<'_> {
     }
 
     fn follow(&mut self, table: &DeTable<'_>, span: Span, index: usize) -> Follow {
-        const KNOWN: [&str; 8] =
-            ["store", "application", "group", "poll_s", "fast_poll_s", "heartbeat_s", "host", "on_failure"];
+        const KNOWN: [&str; 9] = [
+            "store",
+            "application",
+            "group",
+            "poll_s",
+            "fast_poll_s",
+            "heartbeat_s",
+            "host",
+            "on_failure",
+            "require_signature",
+        ];
         let mut follow = Follow::default();
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -284,6 +326,7 @@ impl Reader<'_> {
                 "heartbeat_s" => follow.heartbeat = self.seconds(value, path, 1.0, DAY),
                 "host" => follow.host = self.host(value, path),
                 "on_failure" => follow.on_failure = self.word(value, path),
+                "require_signature" => follow.require_signature = self.bool(value, path),
                 _ => self.unknown(key, &format!("follow[{index}]."), &KNOWN),
             }
         }

@@ -12,9 +12,11 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::host_status;
 use longshore_core::problem::{Problem, SourceFile, Span, has_errors};
+use longshore_core::signature::InvalidKey;
 
 use super::file::{self, BAD_VALUE, Ours};
 use super::merge::{self, Inputs};
+use super::word::Key;
 use super::{DEFAULT_PATH, Loaded};
 use crate::config::{self, Config};
 
@@ -49,9 +51,10 @@ pub fn load(
         (None, _) => usual(Path::new(DEFAULT_PATH))?,
     };
     let ours = ours.unwrap_or_else(|| SourceFile::new(DEFAULT_PATH, ""));
-    let (said, found) = file::parse(&ours);
+    let (mut said, found) = file::parse(&ours);
     warn_if_writable(&ours, &mut problems);
     problems.extend(found);
+    read_keys(&ours, &mut said, &mut problems);
     let aws = match (explicit, is_aws) {
         (Some(path), true) => Some(asked_for(path)?),
         (Some(_) | None, _) => aws(&ours, &said, &mut problems)?,
@@ -96,6 +99,25 @@ fn aws(ours: &Arc<SourceFile>, said: &Ours, problems: &mut Vec<Problem>) -> Resu
             problems.push(problem.at_path("codedeploy.config_file"));
             Ok(None)
         }
+    }
+}
+
+/// Puts the key in the place of each file that holds one. Read once, so that nobody who exchanges the file later is believed
+/// before the agent starts again.
+fn read_keys(ours: &Arc<SourceFile>, said: &mut Ours, problems: &mut Vec<Problem>) {
+    let Some(keys) = &mut said.signatures.public_keys else { return };
+    for (index, key) in keys.value.iter_mut().enumerate() {
+        let Key::File(path) = &key.value else { continue };
+        let wrong = match fs::read_to_string(path).map(|text| text.parse()) {
+            Ok(Ok(public)) => {
+                key.value = Key::Text(public);
+                continue;
+            }
+            Ok(Err(invalid)) => format!("`{}` {}", path.display(), InvalidKey::to_string(&invalid)),
+            Err(error) => format!("`{}` cannot be read: {error}", path.display()),
+        };
+        let problem = Problem::error(BAD_VALUE, ours, Some(key.span.clone()), wrong);
+        problems.push(problem.at_path(format!("signatures.public_keys[{index}]")));
     }
 }
 

@@ -11,14 +11,15 @@ use std::time::Duration;
 use longshore_core::bundle::Limits;
 use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::problem::{Problem, SourceFile, Span};
+use longshore_core::signature::PublicKey;
 use longshore_core::store::StoreUrl;
 use serde_json::Value;
 
-use super::file::{BAD_VALUE, Field, Ours, TOGETHER};
-use super::word::{Authorities, Demand, absolute, name, word};
+use super::file::{BAD_VALUE, Field, Given, Ours, Signatures, TOGETHER};
+use super::word::{Authorities, Demand, Key, absolute, name, word};
 use super::{Control, DEFAULT_SOCKET, Origin, Settings, Shown};
 use crate::config::Config;
-use crate::deployment::order::{OnFailure, Policy};
+use crate::deployment::order::{OnFailure, Policy, SignaturePolicy};
 use crate::hook::policy::{HookEnvironment, HookPolicy, Leftovers};
 use crate::layout::{DEFAULT_ROOT, Layout};
 use crate::network::{Network, masked};
@@ -136,8 +137,43 @@ impl Merge<'_> {
                 ratio: self.choose("limits.max_ratio", [self.ours(&limits.max_ratio)], most.ratio),
             },
             keep,
+            signatures: self.signatures(),
         };
         (policy, on_failure)
+    }
+
+    fn signatures(&mut self) -> SignaturePolicy {
+        let ours = &self.inputs.ours.1.signatures;
+        let keys = self.ours(&ours.public_keys).map(|(keys, origin)| {
+            let of_text = |given: &Given<Key>| match &given.value {
+                Key::Text(key) => Some(key.clone()),
+                // A file that could not be read is a problem already.
+                Key::File(_) => None,
+            };
+            (keys.iter().filter_map(of_text).collect::<Vec<PublicKey>>(), origin)
+        });
+        let public_keys = self.choose("signatures.public_keys", [keys], Vec::new());
+        let require = self.choose("signatures.require", [self.ours(&ours.require)], false);
+        self.without_keys("signatures.require", &ours.require, ours);
+        SignaturePolicy { public_keys, require }
+    }
+
+    /// What is asked of the revisions of one source; the nearer word holds.
+    pub(super) fn signatures_of(&mut self, key: &str, said: &Field<bool>, policy: &Policy) -> SignaturePolicy {
+        let usual = self.ours(&self.inputs.ours.1.signatures.require);
+        let require = self.choose(key, [self.ours(said), usual], false);
+        self.without_keys(key, said, &self.inputs.ours.1.signatures);
+        SignaturePolicy { require, ..policy.signatures.clone() }
+    }
+
+    /// Nothing could ever be deployed.
+    fn without_keys(&mut self, key: &str, require: &Field<bool>, ours: &Signatures) {
+        let Some(require) = require.as_ref().filter(|require| require.value) else { return };
+        if ours.public_keys.as_ref().is_none_or(|keys| keys.value.is_empty()) {
+            let message = "asks for signatures, and `signatures.public_keys` names no key that may have made them";
+            let problem = Problem::error(TOGETHER, &self.inputs.ours.0, Some(require.span.clone()), message);
+            self.problems.push(problem.at_path(key));
+        }
     }
 
     fn control(&mut self) -> Control {
@@ -273,4 +309,5 @@ plain! {
     ApplicationName: |name| name.as_str().into();
     GroupName: |name| name.as_str().into();
     Demand: |word| name(word).into();
+    Vec<PublicKey>: |keys| keys.iter().map(ToString::to_string).collect::<Vec<_>>().into();
 }

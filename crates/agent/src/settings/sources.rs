@@ -78,6 +78,7 @@ impl Merge<'_> {
             policy: Policy {
                 // The service rolls back by itself: two that do would be one too many.
                 on_failure: self.choose("codedeploy.on_failure", on_failure, OnFailure::Leave),
+                signatures: self.signatures_of("codedeploy.require_signature", &ours.require_signature, policy),
                 ..policy.clone()
             },
         };
@@ -160,6 +161,7 @@ impl Merge<'_> {
         let host = self.choose(&key("host"), [self.ours(&given.host)], self.inputs.host.clone());
         let on_failure = [self.ours(&given.on_failure), on_failure.cloned()];
         let on_failure = self.choose(&key("on_failure"), on_failure, policy.on_failure);
+        let signatures = self.signatures_of(&key("require_signature"), &given.require_signature, policy);
         Some(Follow {
             store: store.value.clone(),
             application: application.value.clone(),
@@ -168,7 +170,7 @@ impl Merge<'_> {
             fast_poll,
             heartbeat,
             host,
-            policy: Policy { on_failure, ..policy.clone() },
+            policy: Policy { on_failure, signatures, ..policy.clone() },
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use longshore_core::signature::PublicKey;
 
 /// `codedeploy.spec_signature`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +18,19 @@ pub(super) enum Demand {
 pub(super) enum Authorities {
     File(PathBuf),
     System,
+}
+
+/// One of `signatures.public_keys`: the key, or the file that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    Text(PublicKey),
+    File(PathBuf),
+}
+
+/// What one of `signatures.public_keys` says, or what it must be.
+pub(super) fn public_key(text: &str) -> Result<Key, String> {
+    let key = text.parse().map(Key::Text).or_else(|_| absolute(text).map(Key::File));
+    key.map_err(|_| "be a public key of minisign, which begins with `RW`, or the absolute path of its file".to_owned())
 }
 
 /// An absolute path, or what it must be.

@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use e2e::imds::{Imds, Instance};
 use longshore_agent::codedeploy::access::host_access;
-use longshore_agent::deployment::order::{Policy, Revision};
+use longshore_agent::deployment::order::{Policy, Revision, SignaturePolicy};
 use longshore_agent::fetch::access::{Access, environment_access};
 use longshore_agent::fetch::{self, Request};
 use longshore_agent::github::{Archive, GitHub};
@@ -59,7 +59,15 @@ fn identity(region: &str) -> Identity {
 fn look(revision: &Revision, access: &Access) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let (limits, stop) = (Limits::default(), AtomicUsize::new(0));
-    let request = Request { revision, content_digest: None, limits: &limits, stop: &stop, access, earlier: &[] };
+    let request = Request {
+        revision,
+        content_digest: None,
+        signatures: SignaturePolicy::none(),
+        limits: &limits,
+        stop: &stop,
+        access,
+        earlier: &[],
+    };
     let error = fetch::look(&request, &scratch.path().join("bundle"), &|_| ()).map(drop).unwrap_err();
     told(&error)
 }

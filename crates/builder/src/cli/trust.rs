@@ -21,19 +21,28 @@ pub(crate) struct SignArgs {
 
 /// Make a pair of keys for signing
 ///
-/// Writes a secret key and its public key in the files of minisign. The password is asked for on the terminal, or read from
-/// LONGSHORE_SIGN_PASSWORD; an empty one leaves the key unencrypted, as CI wants it. Never overwrites a key.
+/// Writes a secret key and its public key in the files of minisign. The password is read from LONGSHORE_SIGN_PASSWORD, or asked
+/// for on the terminal, where an empty one leaves the key unencrypted. Never overwrites a key.
+///
+/// With `--kms-key` nothing is made: the public half of that key is shown, and written into the file if one is named.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longshore keygen longshore.key")]
 pub(crate) struct KeygenArgs {
     /// The file for the secret key; the public key goes beside it, with the ending `.pub`
-    #[arg(value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "kms_key")]
+    pub(crate) key: Option<PathBuf>,
+    /// Leave the secret key unencrypted, for CI: the file, mode 0600, is all that protects it
+    #[arg(long, conflicts_with = "kms_key")]
+    pub(crate) no_password: bool,
+    /// Show the public key of this Ed25519 key of AWS KMS (ECC_NIST_EDWARDS25519): its id, ARN or alias
+    #[arg(long, value_name = "KEY")]
+    pub(crate) kms_key: Option<String>,
 }
 
 /// Sign an artifact
 ///
-/// Writes `<artifact>.minisig`, which `longshore push` publishes beside the artifact. minisign verifies it too.
+/// Verifies the artifact, signs it, and writes `<artifact>.minisig`, which `longshore push` publishes beside the artifact. minisign
+/// verifies it too. The password of the key is read from LONGSHORE_SIGN_PASSWORD, or asked for on the terminal.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  longshore sign --key longshore.key dist/shop-0123456789abcdef0123456789abcdef01234567.zip"

@@ -21,7 +21,9 @@ use crate::event::Event;
 use crate::identity::{self, Identity};
 use crate::listing::UNFINISHED;
 use crate::outputs;
+use crate::provenance::{self, Described};
 use crate::publish::revision_name;
+use crate::signing::{self, Signer, Written};
 use crate::survey::{Lenience, Strictness, Survey};
 
 /// Why nothing was built.
@@ -69,11 +71,58 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
     let changes = changes(args, &identity, &survey)?;
     announce(&identity, &changes, screen);
+    // Before the work: a password that is wrong is found at once.
+    let signer = args
+        .sign
+        .then(|| Signer::open(&args.signing, environment, &survey.recipe.settings, &survey.source))
+        .transpose()?;
     let options = options(&identity, environment, !changes.is_empty())?;
     let still = || still(&identity, &survey, &changes);
     let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
     let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
-    show(&built, &changes, &survey.problems, environment, screen)
+    let beside = beside(args, &built, &identity, signer.as_ref(), environment, screen)?;
+    show(&built, &beside, &changes, &survey.problems, environment, screen)
+}
+
+/// What is written beside the artifact.
+struct Beside {
+    signature: Option<Written>,
+    provenance: Option<PathBuf>,
+}
+
+fn beside(
+    args: &BuildArgs,
+    built: &Built,
+    identity: &Identity,
+    signer: Option<&Signer>,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<Beside, Failure> {
+    let Built { path, packed, .. } = built;
+    let mut beside = Beside { signature: None, provenance: None };
+    if args.provenance {
+        let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let origin = identity.origin();
+        let described = Described {
+            artifact: path,
+            manifest: &packed.manifest,
+            archive_digest: packed.archive_digest,
+            origin: origin.as_deref(),
+            command_line: &words,
+        };
+        let written = provenance::write(&described, environment)?;
+        screen.tell(&Event::Described(written.clone()));
+        beside.provenance = Some(written);
+    }
+    if let Some(signer) = signer {
+        if let Some(warning) = signer.warning() {
+            screen.tell(&Event::Warned(warning));
+        }
+        let written = signing::sign_archive(signer, path, &packed.manifest, packed.archive_digest)?;
+        screen.tell(&Event::Signed { path: written.path.clone(), key_id: written.key_id.to_string() });
+        beside.signature = Some(written);
+    }
+    Ok(beside)
 }
 
 /// The files by which the work tree differs from its commit; a refusal unless they are allowed.
@@ -213,6 +262,7 @@ fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
 
 fn show(
     built: &Built,
+    beside: &Beside,
     changes: &[String],
     problems: &[Problem],
     environment: &Environment,
@@ -223,7 +273,8 @@ fn show(
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
     // Below the current folder a short path is the one to type next.
     let shown = std::env::current_dir().ok().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
-    let text = format!(
+    let below = |path: &Path| shown.with_file_name(path.file_name().unwrap_or_default()).display().to_string();
+    let mut text = format!(
         "   artifact  {}\napplication  {}\n     commit  {}{}\n      files  {} ({})\n       size  {}\n    content  \
          sha256:{}\n    archive  sha256:{}\n",
         shown.display(),
@@ -236,6 +287,12 @@ fn show(
         manifest.content_digest,
         packed.archive_digest,
     );
+    if let Some(Written { path, key_id }) = &beside.signature {
+        text.push_str(&format!("  signature  {} (key {key_id})\n", below(path)));
+    }
+    if let Some(path) = &beside.provenance {
+        text.push_str(&format!(" provenance  {}\n", below(path)));
+    }
     let problems: Vec<_> = problems.iter().map(Problem::to_json).collect();
     let json = json!({
         "artifact": path,
@@ -249,6 +306,8 @@ fn show(
         "size": packed.size,
         "content_digest": manifest.content_digest,
         "archive_digest": packed.archive_digest,
+        "signature": beside.signature.as_ref().map(|made| json!({"file": made.path, "key_id": made.key_id.to_string()})),
+        "provenance": beside.provenance,
         "warnings": warnings,
         "problems": problems,
     });

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
-use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH};
+use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH, ManifestImage};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::problem::{Problem, SourceFile, visible};
@@ -78,6 +78,14 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
             text.push_str(&appspec_text(appspec));
         }
     }
+    let images = images(bundle);
+    if !images.is_empty() {
+        text.push_str("\nimages\n");
+    }
+    for ManifestImage { group, service, image, digest } in images {
+        let digest = digest.as_deref().unwrap_or("digest not looked up");
+        let _ = writeln!(text, "  {}", visible(&format!("{group:<8} {service:<12} {image}  {digest}")));
+    }
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
         let _ = writeln!(text, "  {}", visible(&entry_text(entry)));
@@ -137,6 +145,11 @@ fn totals(bundle: &Bundle) -> (usize, u64) {
     files.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.size))
 }
 
+/// What the groups run, as the manifest says.
+fn images(bundle: &Bundle) -> &[ManifestImage] {
+    bundle.manifest.as_ref().map_or(&[], |manifest| &manifest.images)
+}
+
 fn format_name(format: Format) -> &'static str {
     match format {
         Format::Zip => "zip",
@@ -164,6 +177,7 @@ fn json(bundle: &Bundle, found: Option<&Found>) -> Value {
         "manifest": manifest,
         "content_digest": bundle.content_digest,
         "archive_digest": bundle.archive_digest,
+        "images": images(bundle),
         "files": files,
         "bytes": bytes,
         "appspec": found.map(appspec_json),

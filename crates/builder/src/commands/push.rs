@@ -7,10 +7,12 @@ use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
 use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::quoted;
 use longshore_core::pointer::PointedRevision;
+use longshore_core::signature;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
 
 use super::group::{self, Done, Patience, Step};
+use crate::beside::Beside;
 use crate::cli::{IdentityArgs, PushArgs, SourceArgs};
 use crate::commit::Chosen;
 use crate::display::Screen;
@@ -19,7 +21,9 @@ use crate::event::Event;
 use crate::identity::Identity;
 use crate::outputs;
 use crate::pointing::Place;
+use crate::provenance;
 use crate::publish::{self, Artifact, PublishError, Published};
+use crate::signing;
 use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
 
@@ -177,7 +181,7 @@ fn dirty_artifact(out: &Path, stem: &str) -> Option<String> {
     Some(out.join(name).display().to_string())
 }
 
-/// Opens an artifact: a bundle with a manifest.
+/// Opens an artifact of Longshore.
 pub(crate) fn open(path: PathBuf) -> Result<Artifact, Failure> {
     let bundle = open_bundle(&path)?;
     match (bundle.manifest, bundle.archive_digest) {
@@ -204,6 +208,10 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
 pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
+    let beside = Beside::read(artifact).map_err(|error| publish_failure(error.into()))?;
+    if let Some(warning) = beside.warning(artifact) {
+        screen.tell(&Event::Warned(warning));
+    }
     screen.tell(&Event::Publishing { url: url.clone(), size });
     let made = match to {
         StoreUrl::Dir(folder) if !folder.exists() => Some(folder),
@@ -213,6 +221,9 @@ pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen)
     let published = publish::publish(artifact, to, &stored).await.map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
+    }
+    for suffix in beside.suffixes() {
+        screen.tell(&Event::PublishedBeside(format!("{url}{suffix}")));
     }
     screen.tell(&Event::Published { url, already: published.was_there() });
     Ok(published)
@@ -233,6 +244,7 @@ pub(crate) fn publish_failure(error: PublishError) -> Failure {
         PublishError::Foreign { .. } => {
             (Exit::Conflict, Some("publish under another prefix, or remove what stands there".to_owned()))
         }
+        PublishError::Beside(error) => (error.exit(), error.hint()),
         PublishError::Interrupted { .. } | PublishError::Temporary(_) => (Exit::Failed, None),
     };
     let failure = Failure::new(exit, error);
@@ -295,6 +307,9 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
     } else {
         text.push_str(&deploy_it(&next));
     }
+    let beside = |file: PathBuf, suffix: &str| file.exists().then(|| format!("{plain}{suffix}"));
+    let signature = beside(signing::path_of(&artifact.path), signature::SUFFIX);
+    let provenance = beside(provenance::path_of(&artifact.path), provenance::SUFFIX);
     let mut json = json!({
         "already_published": published.was_there(),
         "url": plain.to_string(),
@@ -307,6 +322,8 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         "content_digest": manifest.content_digest,
         // Of what is published: the same content may have been packed into other bytes.
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
+        "signature": signature,
+        "provenance": provenance,
         "next": {"aws": next.aws, "agent": next.agent},
     });
     if let Some(done) = groups {

@@ -79,7 +79,15 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
         | Event::StoreLost(_)
         | Event::StoreBack
         | Event::WaitEnded
-        | Event::Forgot { .. } => return None,
+        | Event::Forgot { .. }
+        | Event::Noted(_)
+        | Event::Stopping(_)
+        | Event::Asking(_)
+        | Event::GoingBack { .. }
+        | Event::Removed(_)
+        | Event::Signed { .. }
+        | Event::Described(_)
+        | Event::PublishedBeside(_) => return None,
     };
     Some(verb_line(verb, &rest, look))
 }

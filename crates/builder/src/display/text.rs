@@ -85,6 +85,9 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Forgot",
             format!("`{host}`, which wrote {} ago: it will be back as soon as its agent writes again", ago(*age_s)),
         ),
+        Event::Signed { path, key_id } => ("Signed", format!("with key {key_id} into `{}`", path.display())),
+        Event::Described(path) => ("Described", format!("where it comes from in `{}`", path.display())),
+        Event::PublishedBeside(url) => ("Published", format!("`{url}`")),
         Event::OrderUnknown(_)
         | Event::GoingBackTo { .. }
         | Event::DeploymentCreated { .. }
@@ -253,6 +256,9 @@ mod tests {
             Event::Forgot { host: "web-1".into(), lives: None },
             Event::Forgot { host: "web-1".into(), lives: Some(3) },
             Event::Noted("`artifacts.name` is not used here".into()),
+            Event::Signed { path: "dist/a.zip.minisig".into(), key_id: "781188AD86BA5F2B".into() },
+            Event::Described("dist/a.zip.intoto.json".into()),
+            Event::PublishedBeside("s3://b/shop/a.zip.minisig".into()),
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

@@ -50,6 +50,7 @@ fn revision(id: &str, hooks: &[(LifecycleEvent, Hook)]) -> Revision {
         archive,
         appspec_name: None,
         at: None,
+        signed_by: None,
     };
     Revision { release, appspec: Ok(appspec(hooks)), scripts, faults: BTreeMap::new() }
 }

@@ -15,6 +15,7 @@ fn release(id: &str) -> Release {
         archive: "/archive".into(),
         appspec_name: None,
         at: None,
+        signed_by: None,
     }
 }
 

@@ -32,6 +32,13 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "signature-refused",
+        what: "no key that this host accepts signed the bundle as it is, or its signature cannot be had",
+        fix: "sign what CI built and publish it again; if another key may sign, name it in `signatures.public_keys`",
+        commands: &["longshore sign ARTIFACT", "longshore verify --public-key KEY ARTIFACT"],
+        signs: &[Says(&["was refused before it was opened"])],
+    },
+    Rule {
         name: "source-missing",
         what: "an entry of `files` names something that the bundle does not hold",
         fix: "correct `source`: a path in the bundle, without wildcards; build steps must run before the bundle is built",

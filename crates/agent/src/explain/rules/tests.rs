@@ -254,6 +254,14 @@ const SAID: &[(&str, &str)] = &[
         "script-missing",
         "x (1 reason)\n  - AfterInstall: script `run.sh arg` is not a file in the bundle (looked for /x/run.sh arg)",
     ),
+    (
+        "signature-refused",
+        "`s3://b/k` was refused before it was opened: it is not signed: there is no `s3://b/k.minisig`, and this group takes nothing that is not signed",
+    ),
+    (
+        "signature-refused",
+        "`s3://b/k` was refused before it was opened: cannot fetch its signature: not allowed to read `s3://b/k.minisig`: AccessDenied: no (HTTP 403)",
+    ),
     ("source-missing", "x (1 reason)\n  - Install: `dist` is not in the bundle"),
     (
         "unknown-user",

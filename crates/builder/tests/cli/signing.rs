@@ -1,0 +1,390 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::kms::Kms;
+use crate::sandbox::{Ran, Sandbox};
+
+/// A project whose commit is built, and a pair of keys beside it.
+struct Signing {
+    sandbox: Sandbox,
+    artifact: PathBuf,
+}
+
+impl Signing {
+    fn new() -> Signing {
+        Signing::of(Sandbox::shop())
+    }
+
+    fn of(sandbox: Sandbox) -> Signing {
+        sandbox.run(&["build"]).ok();
+        sandbox.run(&["keygen", "--no-password", "../one.key"]).ok();
+        let artifact = sandbox.path(&format!("dist/shop-{}.zip", sandbox.head()));
+        Signing { sandbox, artifact }
+    }
+
+    fn artifact(&self) -> &str {
+        self.artifact.to_str().unwrap()
+    }
+
+    fn signature(&self) -> PathBuf {
+        format!("{}.minisig", self.artifact()).into()
+    }
+
+    fn sign(&self) -> Ran {
+        self.sandbox.run(&["sign", "--key", "../one.key", self.artifact()])
+    }
+
+    fn verify(&self) -> Ran {
+        self.sandbox.run(&["verify", "--public-key", "../one.key.pub", self.artifact()])
+    }
+
+    fn change(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(path).unwrap();
+        change(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// The real minisign; tests that need it fail without it.
+fn minisign(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new("minisign").args(arguments).current_dir(folder).stdin(Stdio::null()).output();
+    let output = output.expect("minisign is installed: dev/services/install");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+/// Ids and digests differ from run to run.
+fn stable(ran: &Ran, sandbox: &Sandbox) -> String {
+    let id = fs::read_to_string(sandbox.outside("one.key.pub")).unwrap();
+    let id = id.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let key = fs::read_to_string(sandbox.outside("one.key.pub")).unwrap().lines().nth(1).unwrap().to_owned();
+    ran.shown().replace(&sandbox.head(), "[commit]").replace(&id, "[id]").replace(&key, "[key]")
+}
+
+#[test]
+fn minisign_verifies_what_longshore_signed() {
+    let signing = Signing::new();
+    signing.sign().ok();
+    let public = signing.sandbox.outside("one.key.pub");
+    let arguments = ["-V", "-p", public.to_str().unwrap(), "-m", signing.artifact()];
+    let (good, said) = minisign(Path::new("/"), &arguments);
+    let digest = signing.sandbox.run(&["inspect", signing.artifact(), "--output", "json"]).ok().json();
+    let digest = digest["archive_digest"].as_str().unwrap().to_owned();
+    let comment = format!("Trusted comment: longshore shop {} sha256:{digest}\n", signing.sandbox.head());
+    assert_eq!((good, said), (true, format!("Signature and comment signature verified\n{comment}")));
+    signing.change(&signing.artifact, |bytes| bytes[40] ^= 1);
+    assert!(!minisign(Path::new("/"), &arguments).0);
+}
+
+#[test]
+fn longshore_verifies_what_minisign_signed() {
+    let signing = Signing::new();
+    let outside = signing.sandbox.outside("");
+    assert!(minisign(&outside, &["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]).0);
+    assert!(minisign(&outside, &["-S", "-s", "theirs.key", "-m", signing.artifact(), "-t", "released by hand"]).0);
+    let ran = signing.sandbox.run(&["verify", "--public-key", "../theirs.pub", signing.artifact(), "--output", "json"]);
+    let signature = &ran.ok().json()["signature"];
+    assert_eq!((&signature["verified"], &signature["trusted_comment"]), (&true.into(), &"released by hand".into()));
+    // Nor does it matter whose program signs with whose key.
+    signing.sandbox.run(&["sign", "--key", "../theirs.key", signing.artifact()]).ok();
+    assert!(minisign(&outside, &["-V", "-p", "theirs.pub", "-m", signing.artifact()]).0);
+    assert!(minisign(&outside, &["-S", "-s", "one.key", "-m", signing.artifact()]).0);
+    signing.verify().ok();
+    // The mode of minisign before 0.10 is refused, and the way out is named.
+    assert!(minisign(&outside, &["-S", "-l", "-s", "one.key", "-m", signing.artifact()]).0);
+    let legacy = signing.verify().exits(8);
+    assert!(
+        legacy.stderr.contains("in minisign's old mode") && legacy.stderr.contains("minisign -S -H -m"),
+        "{}",
+        legacy.stderr
+    );
+}
+
+#[test]
+fn what_was_signed_is_verified_and_shown() {
+    let signing = Signing::new();
+    insta::assert_snapshot!("signed", stable(&signing.sign().ok(), &signing.sandbox));
+    insta::assert_snapshot!("verified", stable(&signing.verify().ok(), &signing.sandbox));
+}
+
+#[test]
+fn what_was_changed_after_signing_is_refused() {
+    let replaced = |from: &'static str, to: &'static str| {
+        move |bytes: &mut Vec<u8>| *bytes = String::from_utf8(bytes.clone()).unwrap().replacen(from, to, 1).into_bytes()
+    };
+    type Change = Box<dyn FnOnce(&mut Vec<u8>)>;
+    let archive: Change = Box::new(|bytes| bytes[40] ^= 1);
+    let comment: Change = Box::new(replaced("longshore shop", "longshore shoq"));
+    let garbage: Change = Box::new(|bytes| *bytes = b"<html>".to_vec());
+    let huge: Change = Box::new(|bytes| bytes.resize(1 << 20, b'x'));
+    for (case, of_archive, change, expected) in [
+        ("archive", true, archive, "one of them was changed"),
+        ("comment", false, comment, "one of them was changed"),
+        ("garbage", false, garbage, "is no signature of minisign, or is damaged"),
+        ("huge", false, huge, "larger than 8192 bytes"),
+    ] {
+        let signing = Signing::new();
+        signing.sign().ok();
+        let path = if of_archive { signing.artifact.clone() } else { signing.signature() };
+        signing.change(&path, change);
+        let refused = signing.verify().exits(8);
+        assert!(refused.stderr.contains(expected), "{case}: {}", refused.stderr);
+        // That it need not be signed does not make a wrong signature right.
+        let arguments = ["verify", "--unsigned", "--public-key", "../one.key.pub", signing.artifact()];
+        signing.sandbox.run(&arguments).exits(8);
+    }
+}
+
+#[test]
+fn what_is_not_signed_by_an_accepted_key_is_not_verified() {
+    let signing = Signing::new();
+    let missing = signing.verify().exits(7);
+    assert!(missing.stderr.contains("is not signed: there is no `[dir]/shop/dist/"), "{}", missing.stderr);
+    let unsigned = signing.sandbox.run(&["verify", "--unsigned", signing.artifact(), "--output", "json"]).ok();
+    assert_eq!(unsigned.json()["signature"], serde_json::Value::Null);
+    signing.sign().ok();
+    let no_key = signing.sandbox.run(&["verify", signing.artifact()]).exits(2);
+    assert!(no_key.stderr.contains("no public key to verify the signature with"), "{}", no_key.stderr);
+    signing.sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
+    let other = ["verify", "--public-key", "../other.key.pub", signing.artifact()];
+    let refused = signing.sandbox.run(&other).exits(8);
+    assert!(refused.stderr.contains("it was made with key "), "{}", refused.stderr);
+    // One of several is enough.
+    let both = [&other[..], &["--public-key", "../one.key.pub"]].concat();
+    signing.sandbox.run(&both).ok();
+    signing.sandbox.run(&["verify", "--public-key", "../one.key.pub", "s3://b/shop/x.zip"]).exits(2);
+    signing.sandbox.run(&["verify", "--public-key", "../one.key.pub", "nothing.zip"]).exits(7);
+}
+
+#[test]
+fn a_signature_of_another_artifact_under_the_same_key_is_refused() {
+    let signing = Signing::new();
+    signing.sign().ok();
+    let digest = signing.sandbox.run(&["inspect", signing.artifact(), "--output", "json"]).ok().json();
+    let comment = format!("longshore shop {} sha256:{}", "0".repeat(40), digest["archive_digest"].as_str().unwrap());
+    let outside = signing.sandbox.outside("");
+    assert!(minisign(&outside, &["-S", "-s", "one.key", "-m", signing.artifact(), "-t", &comment]).0);
+    let refused = signing.verify().exits(8);
+    assert!(refused.stderr.contains(&format!("it was made for commit `{}`", "0".repeat(40))), "{}", refused.stderr);
+}
+
+#[test]
+fn a_key_is_its_owners_alone_and_never_overwritten() {
+    let sandbox = Sandbox::shop();
+    sandbox.run(&["keygen", "--no-password", "../one.key"]).ok();
+    let (secret, public) = (sandbox.outside("one.key"), sandbox.outside("one.key.pub"));
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&secret), mode(&public) & 0o600), (0o600, 0o600));
+    let before = (fs::read(&secret).unwrap(), fs::read(&public).unwrap());
+    let refused = sandbox.run(&["keygen", "--no-password", "../one.key"]).exits(4);
+    assert!(refused.stderr.contains("`../one.key` exists, and a key is never overwritten"), "{}", refused.stderr);
+    // Nor through a link, nor the public half alone; and no half is left behind.
+    symlink(sandbox.outside("elsewhere"), sandbox.outside("link.key")).unwrap();
+    sandbox.run(&["keygen", "--no-password", "../link.key"]).exits(4);
+    fs::write(sandbox.outside("half.key.pub"), "mine").unwrap();
+    sandbox.run(&["keygen", "--no-password", "../half.key"]).exits(4);
+    assert_eq!((fs::read(&secret).unwrap(), fs::read(&public).unwrap()), before);
+    assert!(!sandbox.outside("elsewhere").exists() && !sandbox.outside("half.key").exists());
+    // Who reads it may sign.
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.run(&["build"]).ok();
+    let artifact = format!("dist/shop-{}.zip", sandbox.head());
+    let signed = sandbox.run(&["sign", "--key", "../one.key", &artifact]).ok();
+    assert!(signed.stderr.contains("can be read by others: chmod 600 ../one.key"), "{}", signed.stderr);
+}
+
+#[test]
+fn an_encrypted_key_opens_with_its_password_alone() {
+    let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_PASSWORD", "correct horse");
+    sandbox.run(&["keygen", "../one.key"]).ok();
+    let text = fs::read_to_string(sandbox.outside("one.key")).unwrap();
+    assert!(text.starts_with("untrusted comment: minisign encrypted secret key\nRWRTY"), "{text}");
+    let signed = sandbox.run(&["build", "--sign", "--key", "../one.key"]).ok();
+    assert!(signed.stderr.contains("      Signed with key "), "{}", signed.stderr);
+    let sandbox = sandbox.env("LONGSHORE_SIGN_PASSWORD", "battery staple");
+    let wrong = sandbox.run(&["build", "--sign", "--key", "../one.key"]).exits(2);
+    assert!(wrong.stderr.contains("the password does not open the secret key in `../one.key`"), "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("staple") && !wrong.stderr.contains("Packed"), "{}", wrong.stderr);
+    // Nobody to ask: CI must not wait for ever.
+    let sandbox = sandbox.env("LONGSHORE_SIGN_PASSWORD", "");
+    let refused = sandbox.run(&["build", "--sign", "--key", "../one.key"]).exits(2);
+    assert!(refused.stderr.contains("put the password into `LONGSHORE_SIGN_PASSWORD`"), "{}", refused.stderr);
+    sandbox.run(&["keygen", "../two.key"]).exits(2);
+}
+
+#[test]
+fn the_key_is_found_by_flag_then_environment_then_settings() {
+    let signing = Signing::new();
+    let text = fs::read_to_string(signing.sandbox.outside("one.key")).unwrap();
+    let none = signing.sandbox.run(&["build", "--sign"]).exits(2);
+    assert!(none.stderr.contains("there is no key to sign with"), "{}", none.stderr);
+    // The whole text, and its second line alone.
+    for text in [text.as_str(), text.lines().nth(1).unwrap()] {
+        let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", text);
+        fs::copy(signing.sandbox.outside("one.key.pub"), sandbox.outside("one.key.pub")).unwrap();
+        let ran = sandbox.run(&["build", "--sign", "--provenance"]).ok();
+        let shown = format!(
+            "{}{}{}",
+            ran.stdout,
+            ran.stderr,
+            fs::read_to_string(sandbox.path(&format!("dist/shop-{}.zip.intoto.json", sandbox.head()))).unwrap()
+        );
+        assert!(!shown.contains(text.lines().last().unwrap()), "{shown}");
+        let artifact = format!("dist/shop-{}.zip", sandbox.head());
+        sandbox.run(&["verify", "--public-key", "../one.key.pub", &artifact]).ok();
+        let sandbox = sandbox.env("LONGSHORE_SIGN_KMS_KEY", "alias/x");
+        let two = sandbox.run(&["build", "--sign"]).exits(2);
+        assert!(
+            two.stderr.contains("`LONGSHORE_SIGN_KEY` and `LONGSHORE_SIGN_KMS_KEY` both name a key"),
+            "{}",
+            two.stderr
+        );
+    }
+    let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", "not a key");
+    let wrong = sandbox.run(&["build", "--sign"]).exits(2);
+    assert!(
+        wrong.stderr.contains("`LONGSHORE_SIGN_KEY` holds no secret key") && !wrong.stderr.contains("not a key"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn a_key_of_kms_signs_and_minisign_verifies_it() {
+    let kms = Kms::start("ECC_NIST_EDWARDS25519");
+    let sandbox = kms.environment(Sandbox::shop());
+    sandbox.run(&["keygen", "--kms-key", "alias/longshore", "../kms"]).ok();
+    let public = sandbox.outside("kms.pub");
+    let shown = sandbox.run(&["keygen", "--kms-key", "alias/longshore", "--output", "json"]).ok().json();
+    assert!(fs::read_to_string(&public).unwrap().contains(shown["public_key"].as_str().unwrap()));
+    sandbox.run(&["build", "--sign", "--kms-key", "alias/longshore"]).ok();
+    let artifact = sandbox.path(&format!("dist/shop-{}.zip", sandbox.head()));
+    let artifact = artifact.to_str().unwrap();
+    let (good, said) = minisign(Path::new("/"), &["-V", "-p", public.to_str().unwrap(), "-m", artifact]);
+    assert!(good, "{said}");
+    sandbox.run(&["verify", "--public-key", "../kms.pub", artifact]).ok();
+    // An ARN brings its region.
+    sandbox.run(&["sign", "--kms-key", "arn:aws:kms:eu-north-1:123456789012:key/longshore", artifact]).ok();
+    let asked = kms.asked();
+    assert!(asked.iter().any(|line| line == "eu-north-1 Sign ED25519_SHA_512 RAW"), "{asked:?}");
+    assert!(asked.iter().any(|line| line == "eu-west-1 Sign ED25519_SHA_512 RAW"), "{asked:?}");
+}
+
+#[test]
+fn a_key_of_kms_that_cannot_sign_is_refused_before_anything_is_packed() {
+    for (kind, key, code, expected) in [
+        (
+            "RSA_2048",
+            "alias/longshore",
+            2,
+            "is of the kind RSA_2048, and signatures are made with ECC_NIST_EDWARDS25519",
+        ),
+        ("ECC_NIST_EDWARDS25519", "alias/other", 7, "NotFoundException: Alias alias/other is not found"),
+        ("ECC_NIST_EDWARDS25519", "alias/forbidden", 10, "AccessDeniedException"),
+    ] {
+        let kms = Kms::start(kind);
+        let sandbox = kms.environment(Sandbox::shop());
+        let refused = sandbox.run(&["build", "--sign", "--kms-key", key]).exits(code);
+        assert!(refused.stderr.contains(expected) && !refused.stderr.contains("Packed"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_signature_that_is_wrong_when_it_is_made_is_not_written() {
+    let kms = Kms::start("ECC_NIST_EDWARDS25519");
+    let sandbox = kms.environment(Sandbox::shop());
+    let refused = sandbox.run(&["build", "--sign", "--kms-key", "alias/liar"]).exits(1);
+    assert!(
+        refused.stderr.contains("the signature that was made is not right, and was not written"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!sandbox.path(&format!("dist/shop-{}.zip.minisig", sandbox.head())).exists());
+}
+
+#[test]
+fn signature_and_provenance_are_published_beside_the_artifact_and_stay() {
+    let signing = Signing::new();
+    let (sandbox, head) = (&signing.sandbox, signing.sandbox.head());
+    sandbox.run(&["build", "--sign", "--key", "../one.key", "--provenance"]).ok();
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let push = ["push", "--to", to.as_str(), "--group", "dev", "--output", "json"];
+    let pushed = sandbox.run(&push).ok();
+    assert!(
+        pushed.stderr.contains(&format!("Published `file://[dir]/store/shop/{head}.zip.minisig`")),
+        "{}",
+        pushed.stderr
+    );
+    assert_eq!(pushed.json()["signature"], format!("file://[dir]/store/shop/{head}.zip.minisig"));
+    let stored = |suffix: &str| fs::read(sandbox.outside(&format!("store/shop/{head}.zip{suffix}"))).unwrap();
+    let beside = |suffix: &str| fs::read(format!("{}{suffix}", signing.artifact())).unwrap();
+    for suffix in ["", ".minisig", ".intoto.json"] {
+        assert!(stored(suffix) == beside(suffix), "{suffix}");
+    }
+    // What a host would see.
+    let artifact = sandbox.outside(&format!("store/shop/{head}.zip"));
+    let verified = sandbox.run(&["verify", "--public-key", "../one.key.pub", artifact.to_str().unwrap()]).ok();
+    assert!(verified.stdout.contains("provenance  agrees with the artifact"), "{}", verified.stdout);
+    // Signed once more by the same key: what is there says the same, and stays.
+    let first = stored(".minisig");
+    signing.sign().ok();
+    sandbox.run(&push).ok();
+    assert!(stored(".minisig") == first);
+    // By another key: refused, before the group moves.
+    sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
+    sandbox.run(&["sign", "--key", "../other.key", signing.artifact()]).ok();
+    let refused = sandbox.run(&push).exits(4);
+    assert!(refused.stdout.contains("holds another signature, made with key "), "{}", refused.stdout);
+    assert!(stored(".minisig") == first);
+}
+
+#[test]
+fn what_is_left_from_an_earlier_build_is_not_published() {
+    let signing = Signing::of(Sandbox::shop());
+    let sandbox = &signing.sandbox;
+    sandbox.run(&["build", "--sign", "--key", "../one.key", "--provenance"]).ok();
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let push = ["push", "--to", to.as_str()];
+    // The same commit, other bytes: another time stamp.
+    let epoch = sandbox.shell("SOURCE_DATE_EPOCH=1700000000 $LONGSHORE build").ok();
+    assert!(epoch.stderr.contains("which had other bytes"), "{}", epoch.stderr);
+    let refused = sandbox.run(&push).exits(8);
+    assert!(refused.stderr.contains("is no signature of `[dir]/shop/dist/"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("sign again: longshore sign"), "{}", refused.stderr);
+    signing.sign().ok();
+    let refused = sandbox.run(&push).exits(8);
+    assert!(refused.stderr.contains("is no provenance of `[dir]/shop/dist/"), "{}", refused.stderr);
+    assert!(!sandbox.outside("store").exists());
+    sandbox.shell("SOURCE_DATE_EPOCH=1700000000 $LONGSHORE build --provenance").ok();
+    sandbox.run(&push).ok();
+}
+
+#[test]
+fn a_signature_of_bytes_that_are_not_those_published_is_refused() {
+    let signing = Signing::new();
+    let sandbox = &signing.sandbox;
+    let to = format!("file://{}", sandbox.outside("store").display());
+    sandbox.run(&["push", "--to", &to]).ok();
+    sandbox.shell("SOURCE_DATE_EPOCH=1700000000 $LONGSHORE build").ok();
+    signing.sign().ok();
+    let refused = sandbox.run(&["push", "--to", &to]).exits(4);
+    assert!(refused.stderr.contains("has the same content in other bytes"), "{}", refused.stderr);
+    assert!(!sandbox.outside(&format!("store/shop/{}.zip.minisig", sandbox.head())).exists());
+}
+
+#[test]
+fn provenance_that_contradicts_the_artifact_is_refused() {
+    let signing = Signing::new();
+    let build = ["build", "--provenance", "--sign", "--key", "../one.key"];
+    signing.sandbox.run(&build).ok();
+    let path = PathBuf::from(format!("{}.intoto.json", signing.artifact()));
+    let statement = fs::read(&path).unwrap();
+    signing.sandbox.run(&build).ok();
+    assert!(fs::read(&path).unwrap() == statement, "the same build says the same");
+    let text = String::from_utf8(statement).unwrap();
+    fs::write(&path, text.replace(&signing.sandbox.head(), &"0".repeat(40))).unwrap();
+    let refused = signing.verify().exits(8);
+    assert!(refused.stderr.contains("it names another commit than the artifact has"), "{}", refused.stderr);
+}
