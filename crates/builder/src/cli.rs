@@ -225,6 +225,12 @@ pub(crate) struct UploadArgs {
     /// Metadata; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) metadata: Vec<String>,
+    /// The size of the parts in which more than 16 MiB are sent, 5 to 5120 MiB [env: LONGSHORE_UPLOAD_PART_SIZE] [default: 8]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) part_size: Option<u64>,
+    /// How many parts are under way at a time, 64 at most [env: LONGSHORE_UPLOAD_PARALLEL_PARTS] [default: 4]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) parallel_parts: Option<usize>,
 }
 
 /// The store.
@@ -242,8 +248,8 @@ pub(crate) struct MoveArgs {
     /// Move the group although it stands at a newer commit
     #[arg(long, requires = "group")]
     pub(crate) allow_older: bool,
-    /// Move the group to an artifact of a work tree that differed from its commit
-    #[arg(long, requires = "group")]
+    /// Take an artifact of a work tree that differed from its commit
+    #[arg(long)]
     pub(crate) allow_dirty: bool,
     /// Hosts leave out the scripts of this event, in this deployment; may be given several times
     #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = scriptable, requires = "group")]
@@ -338,6 +344,9 @@ pub(crate) struct PushArgs {
     /// Build the artifact first, as `build` does, and store it while it is packed
     #[arg(long, conflicts_with = "bundle")]
     pub(crate) build: bool,
+    /// With `--build`: refuse on warnings too
+    #[arg(long, requires = "build")]
+    pub(crate) strict: bool,
     #[command(flatten)]
     pub(crate) upload: UploadArgs,
     #[command(flatten)]

@@ -57,6 +57,7 @@ mod stored;
 mod succession;
 mod survey;
 mod text_file;
+mod upload;
 mod waiting;
 
 use std::process::ExitCode;

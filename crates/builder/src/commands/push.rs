@@ -1,5 +1,7 @@
 //! `longshore push`.
 
+mod building;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ use crate::pointing::Place;
 use crate::publish::{self, Artifact, PublishError, Published};
 use crate::succession::{Candidate, Older};
 use crate::survey::Project;
+use crate::upload;
 
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
@@ -41,29 +44,45 @@ enum PushError {
 
 /// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment)?;
-    let path = match &args.bundle {
-        Some(path) => path.clone(),
-        None => built(args, environment, screen)?,
-    };
-    let artifact = open(path)?;
-    screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
-    if !args.group.is_empty() {
-        group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), &args.moving)?;
-    }
+    let to = &group::store_url(&args.store, environment)?;
+    let project = Project::open(&args.source)?.accept()?;
+    let options = upload::options(&args.upload, &project.settings.upload, environment)?;
     let runtime = group::runtime()?;
-    let published = publish(&artifact, &to, &runtime, screen)?;
+    let pushed = if args.build {
+        building::run(args, (to, &options), &runtime, environment, screen)?
+    } else {
+        let path = match &args.bundle {
+            Some(path) => path.clone(),
+            None => built(args, &project, environment, screen)?,
+        };
+        let artifact = open(path)?;
+        screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
+        if !args.group.is_empty() {
+            group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), &args.moving)?;
+        }
+        let store = runtime.block_on(publish::open(to, &options)).map_err(publish_failure)?;
+        let published = publish(&artifact, (to, &store), &runtime, screen)?;
+        Pushed { artifact, published, store, build: None }
+    };
     if args.group.is_empty() {
-        let (text, json) = result(&artifact, &to, &published, None);
+        let (text, json) = result(&pushed, to, None);
         return screen.result(&text, &json);
     }
-    let mut done =
-        runtime.block_on(move_groups(args, &candidate(&artifact, &published, args), &to, environment, screen))?;
-    let (text, json) = result(&artifact, &to, &published, Some(&done));
+    let mut done = runtime.block_on(move_groups(args, &pushed, to, environment, screen))?;
+    let (text, json) = result(&pushed, to, Some(&done));
     match done.failure.take() {
         None => screen.result(&text, &json),
         Some(failure) => screen.partial(&text, json).and(Err(failure)),
     }
+}
+
+/// What stands in the store now.
+struct Pushed {
+    artifact: Artifact,
+    published: Published,
+    store: Store,
+    /// What `build` would print, where this command has built it.
+    build: Option<(String, Value)>,
 }
 
 /// What groups should run.
@@ -87,24 +106,28 @@ fn candidate(artifact: &Artifact, published: &Published, args: &PushArgs) -> Can
 
 async fn move_groups(
     args: &PushArgs,
-    ours: &Candidate,
+    pushed: &Pushed,
     to: &StoreUrl,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Done, Failure> {
-    let store = Store::open(to).await?;
+    let (ours, store) = (candidate(&pushed.artifact, &pushed.published, args), &pushed.store);
     let older = if args.moving.allow_older { Older::Allowed } else { Older::Refused };
     let mut steps = Vec::new();
     for group in &args.group {
-        let stands = Place { store: &store, application: &ours.application, group }.read().await?;
+        let stands = Place { store, application: &ours.application, group }.read().await?;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(&store, to, steps, &args.waiting, environment, screen).await
+    group::carry_out(store, to, steps, &args.waiting, environment, screen).await
 }
 
 /// The artifact of the current commit.
-fn built(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
-    let project = Project::open(&args.source)?.accept()?;
+fn built(
+    args: &PushArgs,
+    project: &Project,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<PathBuf, Failure> {
     let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
     let chosen = &identity.chosen;
     screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });
@@ -154,7 +177,12 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     })
 }
 
-fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Screen) -> Result<Published, Failure> {
+fn publish(
+    artifact: &Artifact,
+    (to, store): (&StoreUrl, &Store),
+    runtime: &Runtime,
+    screen: &Screen,
+) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
     screen.tell(&Event::Publishing { url: url.clone(), size });
@@ -163,7 +191,7 @@ fn publish(artifact: &Artifact, to: &StoreUrl, runtime: &Runtime, screen: &Scree
         StoreUrl::Dir(_) | StoreUrl::S3 { .. } => None,
     };
     let stored = |bytes| screen.tell(&Event::Stored(bytes));
-    let published = runtime.block_on(publish::publish(artifact, to, &stored)).map_err(publish_failure)?;
+    let published = runtime.block_on(publish::publish(artifact, to, store, &stored)).map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
     }
@@ -223,7 +251,8 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
 }
 
 /// What is printed. `groups`: what was moved to it.
-fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Option<&Done>) -> (String, Value) {
+fn result(pushed: &Pushed, to: &StoreUrl, groups: Option<&Done>) -> (String, Value) {
+    let Pushed { artifact, published, build, .. } = pushed;
     let manifest = &artifact.manifest;
     let info = published.info();
     let plain = to.object(&publish::key(manifest));
@@ -233,7 +262,8 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         StoreUrl::S3 { bucket, .. } => (Some(bucket.as_str()), Some(plain.key.as_str())),
         StoreUrl::Dir(_) => (None, None),
     };
-    let mut text = format!("revision  {}\n", next.revision);
+    let mut text = build.as_ref().map_or_else(String::new, |(text, _)| format!("{text}\n"));
+    text.push_str(&format!("revision  {}\n", next.revision));
     for (name, value) in [("bucket", bucket), ("key", key), ("eTag", Some(info.etag.as_str()))] {
         if let Some(value) = value {
             text.push_str(&format!("{name:>8}  {value}\n"));
@@ -261,6 +291,9 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "next": {"aws": next.aws, "agent": next.agent},
     });
+    if let Some((_, build)) = build {
+        json["build"] = build.clone();
+    }
     if let Some(done) = groups {
         json["groups"] = done.json();
     }

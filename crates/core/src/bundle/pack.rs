@@ -185,9 +185,10 @@ impl Sources {
         Ok(Sources { list, warnings })
     }
 
-    /// The content digest that the manifest will have, by reading every file, on `threads` threads.
-    pub fn content_digest(&self, threads: usize) -> Result<Sha256, PackError> {
-        content::files(&self.list, threads).map(|files| content_digest(&files))
+    /// The content digest that the manifest will have, by reading every file, on `threads` threads. `stopped`: whether
+    /// nobody wants to know it any more.
+    pub fn content_digest(&self, threads: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Sha256, PackError> {
+        content::files(&self.list, threads, stopped).map(|files| content_digest(&files))
     }
 
     /// More bytes than the archive can have.

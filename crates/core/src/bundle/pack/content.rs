@@ -15,7 +15,11 @@ const GROUP: usize = 16;
 const CHUNK: usize = 256 << 10;
 
 /// Reads every file, and describes it. In the order of the sources.
-pub(super) fn files(sources: &[Source], threads: usize) -> Result<Vec<ManifestFile>, PackError> {
+pub(super) fn files(
+    sources: &[Source],
+    threads: usize,
+    stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<ManifestFile>, PackError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut buffer = Vec::with_capacity(CHUNK);
@@ -26,6 +30,9 @@ pub(super) fn files(sources: &[Source], threads: usize) -> Result<Vec<ManifestFi
             let Some(group) = sources.get(start..end).filter(|group| !group.is_empty()) else {
                 return Ok(described);
             };
+            if stopped() {
+                return Err(PackError::Stopped);
+            }
             for source in group {
                 described.push(describe(source, &mut buffer)?);
             }

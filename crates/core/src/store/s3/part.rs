@@ -14,8 +14,8 @@ use super::pause;
 use super::refusal;
 
 /// How often a part is sent. The SDK sends each of them up to three times by itself, as long as not too many requests fail; with
-/// the pauses between, a network that is away for half a minute ends no upload.
-const TIMES: u32 = 8;
+/// the pauses between, a network that is away for ten seconds ends no upload.
+const TIMES: u32 = 7;
 /// What the SDK reads of a file at a time. Its own default of 4 KiB costs several times the CPU.
 const BUFFER: usize = 64 << 10;
 
