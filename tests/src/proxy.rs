@@ -50,8 +50,7 @@ impl Proxy {
         let sent = Arc::new(AtomicU64::new(0));
         let closed = Arc::new(AtomicBool::new(false));
         let down = Arc::new(AtomicBool::new(false));
-        let proxy =
-            Proxy { url, cuts: cuts.clone(), sent: sent.clone(), closed: closed.clone(), down: down.clone() };
+        let proxy = Proxy { url, cuts: cuts.clone(), sent: sent.clone(), closed: closed.clone(), down: down.clone() };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if closed.load(Ordering::SeqCst) || down.load(Ordering::SeqCst) {

@@ -149,7 +149,11 @@ pub(crate) async fn store_growing(
     let url = to.object(key).to_string();
     let storing = async {
         let put = store.put_growing(key, growing, described, progress).await;
-        put.map_err(|source| PublishError::Store { url: url.clone(), source })
+        let put = put.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+        // Where something stands already, packing goes on, and must be able to be stopped as long as it does. If it fails, it
+        // says so itself.
+        let _ = growing.ends().await;
+        Ok(put)
     };
     unless_stopped(storing, store, &url).await
 }

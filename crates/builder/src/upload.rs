@@ -23,11 +23,7 @@ enum UploadError {
 }
 
 /// What holds. `settings`: what file and environment say.
-pub(crate) fn options(
-    args: &UploadArgs,
-    settings: &S3Upload,
-    environment: &Environment,
-) -> Result<S3Options, Failure> {
+pub(crate) fn options(args: &UploadArgs, settings: &S3Upload, environment: &Environment) -> Result<S3Options, Failure> {
     decide(args, settings, environment).map_err(|error| Failure::new(Exit::Usage, error))
 }
 

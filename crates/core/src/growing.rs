@@ -98,6 +98,11 @@ impl Growing {
     }
 
     /// Waits until it is whole.
+    pub async fn ends(&self) -> Result<(), GivenUp> {
+        self.whole().await.map(|_| ())
+    }
+
+    /// The same, and what is known of it then.
     pub(crate) async fn whole(&self) -> Result<Stage, GivenUp> {
         let mut stage = self.stage.clone();
         stage.wait_for(|stage| stage.size.is_some()).await.map(|stage| stage.clone()).map_err(|_| GivenUp)

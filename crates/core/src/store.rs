@@ -179,7 +179,7 @@ impl Store {
 
     /// Stores a file under a key that must be new while the file is written: what is final is sent at once, and the object
     /// appears only when the file is whole. Nothing is sent when something stands there already. `described`: what is known of
-    /// the file, asked for when the first bytes can go; its SHA-256 is known too late to stand beside the object.
+    /// the file, asked for when the first bytes can go; its SHA-256 stands beside the object if it is known by then.
     ///
     /// Otherwise as [`Store::put_new`]. A folder, and an S3 store that gets at most 16 MiB, wait for the whole file.
     pub async fn put_growing(

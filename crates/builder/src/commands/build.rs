@@ -193,11 +193,7 @@ impl Begun<'_> {
 
     /// Packs, looks whether what was packed is still what was compared with the commit, and gives the archive its name.
     /// `written`: see [`Told`].
-    pub(crate) fn pack(
-        &self,
-        written: &dyn Fn(Written) -> ControlFlow<()>,
-        screen: &Screen,
-    ) -> Result<Built, Failure> {
+    pub(crate) fn pack(&self, written: &dyn Fn(Written) -> ControlFlow<()>, screen: &Screen) -> Result<Built, Failure> {
         let Prepared { survey, identity, options, strictness, .. } = self.prepared;
         screen.tell(&Event::Packing { bytes: survey.plan.bytes() });
         let started = Instant::now();

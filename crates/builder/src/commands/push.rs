@@ -122,12 +122,7 @@ async fn move_groups(
 }
 
 /// The artifact of the current commit.
-fn built(
-    args: &PushArgs,
-    project: &Project,
-    environment: &Environment,
-    screen: &Screen,
-) -> Result<PathBuf, Failure> {
+fn built(args: &PushArgs, project: &Project, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
     let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
     let chosen = &identity.chosen;
     screen.tell(&Event::Named { commit: chosen.commit.clone(), origin: chosen.origin.clone() });

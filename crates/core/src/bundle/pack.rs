@@ -188,7 +188,7 @@ impl Sources {
     /// The content digest that the manifest will have, by reading every file, on `threads` threads. `stopped`: whether
     /// nobody wants to know it any more.
     pub fn content_digest(&self, threads: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Sha256, PackError> {
-        content::files(&self.list, threads, stopped).map(|files| content_digest(&files))
+        content::digest(&self.list, threads, stopped)
     }
 
     /// More bytes than the archive can have.

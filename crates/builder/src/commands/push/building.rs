@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+use longshore_core::bundle::PackError;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::Failure;
 use longshore_core::growing::{GivenUp, Growing};
@@ -91,22 +92,24 @@ fn together(
             grower.whole(*size, artifact.archive_digest);
             Ok(built)
         });
-        // The digest stands beside the object from its first part on, so the files are read before they are packed.
+        // The digest stands beside the object from its first part on, so files are read before they are packed, as long as they
+        // are not packed yet.
         let described = async || {
-            let packed = lock(&digests).packed;
-            let content_digest = match packed {
-                Some(digest) => digest,
-                None => {
-                    let (tell, told) = oneshot::channel();
-                    scope.spawn(|| {
-                        // Nobody waits any more where the upload ended.
-                        match begun.sources.content_digest(prepared.options.threads, &stopped) {
-                            Ok(digest) => drop(tell.send(digest)),
-                            Err(error) => drop(unread.set(error)),
-                        }
-                    });
-                    let hashed = told.await.map_err(|_| GivenUp)?;
-                    lock(&digests).hash(hashed)
+            let (tell, told) = oneshot::channel();
+            scope.spawn(|| {
+                let enough = || stopped() || lock(&digests).packed.is_some();
+                match begun.sources.content_digest(prepared.options.threads, &enough) {
+                    Ok(digest) => drop(tell.send(digest)),
+                    // Packing was faster, or nobody waits any more.
+                    Err(PackError::Stopped) => {}
+                    Err(error) => drop(unread.set(error)),
+                }
+            });
+            let content_digest = tokio::select! {
+                Ok(hashed) = told => lock(&digests).hash(hashed),
+                ended = growing.ends() => {
+                    ended?;
+                    lock(&digests).packed.ok_or(GivenUp)?
                 }
             };
             Ok(Described { content_digest, commit: commit.to_string() })

@@ -86,15 +86,14 @@ impl S3Store {
     ) -> Result<Put, StoreError> {
         let key = &self.whole_key(key)?;
         let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
-        let sha256 = if growing.exceeds(SINGLE_LIMIT).await.map_err(given_up)? {
-            if let Some(info) = self.standing(key).await? {
-                return Ok(Put::Exists(info));
-            }
-            None
-        } else {
-            growing.whole().await.map_err(given_up)?.sha256
-        };
+        if growing.exceeds(SINGLE_LIMIT).await.map_err(given_up)?
+            && let Some(info) = self.standing(key).await?
+        {
+            return Ok(Put::Exists(info));
+        }
         let described = described().await.map_err(given_up)?;
+        // It may be whole by now.
+        let sha256 = growing.stage.borrow().sha256;
         self.put(&Upload { key, growing, sha256, described, progress }).await
     }
 
