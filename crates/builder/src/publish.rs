@@ -110,10 +110,10 @@ pub(crate) fn key_of(application: &ApplicationName, revision_name: &str) -> Stri
     format!("{application}/{revision_name}.zip")
 }
 
-/// Opens the store that something should be published to.
-pub(crate) async fn open(to: &StoreUrl, options: &S3Options) -> Result<Store, PublishError> {
+/// Opens the store that something should be published to. `url`: where to, for messages.
+pub(crate) async fn open(to: &StoreUrl, options: &S3Options, url: &str) -> Result<Store, PublishError> {
     let opened = Store::open_with(to, options).await;
-    opened.map_err(|source| PublishError::Store { url: to.to_string(), source })
+    opened.map_err(|source| PublishError::Store { url: url.to_owned(), source })
 }
 
 /// Publishes an artifact.

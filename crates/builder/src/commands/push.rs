@@ -60,7 +60,8 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
         if !args.group.is_empty() {
             group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), &args.moving)?;
         }
-        let store = runtime.block_on(publish::open(to, &options)).map_err(publish_failure)?;
+        let url = to.object(&publish::key(&artifact.manifest)).to_string();
+        let store = runtime.block_on(publish::open(to, &options, &url)).map_err(publish_failure)?;
         let published = publish(&artifact, (to, &store), &runtime, screen)?;
         Pushed { artifact, published, store, build: None }
     };

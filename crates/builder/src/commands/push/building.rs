@@ -35,7 +35,7 @@ pub(super) fn run(
         group::accept(prepared.options.dirty, prepared.options.commit.as_str(), &args.moving)?;
     }
     // Before any work: without credentials there is nothing to pack for.
-    let store = runtime.block_on(publishing::open(to, options)).map_err(publish_failure)?;
+    let store = runtime.block_on(publishing::open(to, options, &to.to_string())).map_err(publish_failure)?;
     let begun = prepared.begin()?;
     let overlaps = match to {
         // The key of a dirty build names its content, which is known when it is packed.
