@@ -1,6 +1,6 @@
 //! A TCP proxy in front of a server that breaks connections: the bad network between a program and its store.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ pub struct Proxy {
     pub url: String,
     cuts: Arc<AtomicUsize>,
     answered: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
     closed: Arc<AtomicBool>,
     down: Arc<AtomicBool>,
 }
@@ -22,22 +23,43 @@ pub struct Proxy {
 pub struct Cut {
     /// How many connections it breaks; later ones live.
     pub connections: usize,
-    /// How many bytes from the server it lets through first. 0: the request is carried out and its answer is lost.
+    /// How many bytes it lets through first. 0 from the server: the request is carried out and its answer is lost.
     pub after: u64,
+}
+
+impl Cut {
+    /// No connection is broken.
+    pub const NEVER: Cut = Cut { connections: 0, after: 0 };
 }
 
 impl Proxy {
     /// Starts a proxy before the server at `url` (`http://host:port`).
     pub fn start(url: &str, cut: Cut) -> Proxy {
+        Proxy::between(url, cut, Cut::NEVER)
+    }
+
+    /// Starts one that breaks connections after so many bytes from the client.
+    pub fn breaking_uploads(url: &str, cut: Cut) -> Proxy {
+        Proxy::between(url, Cut::NEVER, cut)
+    }
+
+    fn between(url: &str, cut: Cut, upload: Cut) -> Proxy {
         let server = url.strip_prefix("http://").expect("the test server speaks http").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be had");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let cuts = Arc::new(AtomicUsize::new(0));
         let answered = Arc::new(AtomicU64::new(0));
+        let sent = Arc::new(AtomicU64::new(0));
         let closed = Arc::new(AtomicBool::new(false));
         let down = Arc::new(AtomicBool::new(false));
-        let proxy =
-            Proxy { url, cuts: cuts.clone(), answered: answered.clone(), closed: closed.clone(), down: down.clone() };
+        let proxy = Proxy {
+            url,
+            cuts: cuts.clone(),
+            answered: answered.clone(),
+            sent: sent.clone(),
+            closed: closed.clone(),
+            down: down.clone(),
+        };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if closed.load(Ordering::SeqCst) || down.load(Ordering::SeqCst) {
@@ -45,11 +67,9 @@ impl Proxy {
                 }
                 let Ok(server) = TcpStream::connect(&server) else { return };
                 let (cuts, answered, down) = (cuts.clone(), answered.clone(), down.clone());
-                let (mut upstream, mut to_server) = (clone(&client), clone(&server));
-                thread::spawn(move || {
-                    let _ = io::copy(&mut upstream, &mut to_server);
-                    let _ = to_server.shutdown(Shutdown::Write);
-                });
+                let (from_client, to_server) = (clone(&client), clone(&server));
+                let (cuts_of_uploads, sent) = (cuts.clone(), sent.clone());
+                thread::spawn(move || ask(from_client, to_server, upload, &cuts_of_uploads, &sent));
                 thread::spawn(move || answer(server, client, cut, &cuts, &answered, &down));
             }
         });
@@ -71,6 +91,11 @@ impl Proxy {
         self.answered.load(Ordering::SeqCst)
     }
 
+    /// How many bytes clients have sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     /// How many connections it has broken so far.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
@@ -79,6 +104,26 @@ impl Proxy {
 
 fn clone(stream: &TcpStream) -> TcpStream {
     stream.try_clone().expect("a connection can be shared between threads")
+}
+
+/// Passes requests on until they end or are cut.
+fn ask(mut client: TcpStream, mut server: TcpStream, cut: Cut, cuts: &AtomicUsize, sent: &AtomicU64) {
+    let mut buffer = vec![0; 64 << 10];
+    let mut passed = 0;
+    while let Ok(got @ 1..) = client.read(&mut buffer) {
+        passed += got as u64;
+        sent.fetch_add(got as u64, Ordering::SeqCst);
+        let budget = |cuts| (passed > cut.after && cuts < cut.connections).then_some(cuts + 1);
+        if cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, budget).is_ok() {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+        if server.write_all(&buffer[..got]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Write);
 }
 
 /// Passes the answer on until it ends or is cut.

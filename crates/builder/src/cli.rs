@@ -249,7 +249,7 @@ pub(crate) struct ConfigArgs {
 }
 
 /// How S3 keeps what is stored. Without effect in a folder.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Options of S3")]
 pub(crate) struct UploadArgs {
     /// Encryption at rest: AES256, aws:kms or aws:kms:dsse [env: LONGSHORE_UPLOAD_ENCRYPTION] [default: as the bucket says]
@@ -267,6 +267,12 @@ pub(crate) struct UploadArgs {
     /// Metadata; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) metadata: Vec<String>,
+    /// The size of the parts in which more than 16 MiB are sent, 5 to 5120 MiB [env: LONGSHORE_UPLOAD_PART_SIZE] [default: 8]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) part_size: Option<u64>,
+    /// How many parts are under way at a time, 64 at most [env: LONGSHORE_UPLOAD_PARALLEL_PARTS] [default: 4]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) parallel_parts: Option<usize>,
 }
 
 /// The store.
@@ -284,8 +290,8 @@ pub(crate) struct MoveArgs {
     /// Move the group although it stands at a newer commit
     #[arg(long, requires = "group")]
     pub(crate) allow_older: bool,
-    /// Move the group to an artifact of a work tree that differed from its commit
-    #[arg(long, requires = "group")]
+    /// Take an artifact of a work tree that differed from its commit
+    #[arg(long)]
     pub(crate) allow_dirty: bool,
     /// Hosts leave out the scripts of this event, in this deployment; may be given several times
     #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = scriptable, requires = "group")]
@@ -380,6 +386,9 @@ pub(crate) struct PushArgs {
     /// Build the artifact first, as `build` does, and store it while it is packed
     #[arg(long, conflicts_with = "bundle")]
     pub(crate) build: bool,
+    /// With `--build`: refuse on warnings too
+    #[arg(long, requires = "build")]
+    pub(crate) strict: bool,
     #[command(flatten)]
     pub(crate) upload: UploadArgs,
     #[command(flatten)]
@@ -388,6 +397,8 @@ pub(crate) struct PushArgs {
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
     pub(crate) contents: ContentsArgs,
+    #[command(flatten)]
+    pub(crate) lints: LintArgs,
     /// With `--build`: sign the artifact
     #[arg(long, requires = "build")]
     pub(crate) sign: bool,

@@ -87,7 +87,7 @@ pub(crate) fn deploy(
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
-        let found = wanted.find(args, target, screen).await?;
+        let found = wanted.find(args, target, environment, screen).await?;
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check(target, group, &found, screen)?;
         }

@@ -109,8 +109,14 @@ impl WorkTree {
     /// How the work tree differs from its commit, submodules included, in git's order.
     pub(crate) fn changes(&self) -> Result<Vec<Change>, GitError> {
         let arguments = ["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"];
-        let mut changes = parse_status(&self.succeeded("status", &arguments)?);
-        changes.extend(self.hidden_changes()?);
+        // Two processes at once: each walks the whole index.
+        let (status, hidden) = std::thread::scope(|scope| {
+            let hidden = scope.spawn(|| self.hidden_changes());
+            let status = self.succeeded("status", &arguments);
+            (status, hidden.join())
+        });
+        let mut changes = parse_status(&status?);
+        changes.extend(hidden.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         Ok(changes)
     }
 

@@ -80,6 +80,7 @@ mod succession;
 mod survey;
 mod target;
 mod text_file;
+mod upload;
 mod waiting;
 
 use std::process::ExitCode;

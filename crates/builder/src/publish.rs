@@ -9,7 +9,9 @@ use longshore_core::bundle::{
     Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, Manifest, ManifestFile, OpenError,
 };
 use longshore_core::digest::Sha256;
-use longshore_core::store::{Attributes, ObjectInfo, Put, Store, StoreError, StoreUrl};
+use longshore_core::growing::{GivenUp, Growing};
+use longshore_core::ids::ApplicationName;
+use longshore_core::store::{Attributes, Described, ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
 
 use crate::beside::{Beside, BesideError};
 use crate::interrupt::asked_to_stop;
@@ -104,7 +106,18 @@ pub(crate) fn revision_name(commit: &str, dirty: bool, content_digest: &Sha256) 
 /// The key of an artifact in a store: `<application>/<commit>.zip`, or `<application>/<commit>-dirty-<digest>.zip`.
 pub(crate) fn key(manifest: &Manifest) -> String {
     let name = revision_name(manifest.commit.as_str(), manifest.dirty, &manifest.content_digest);
-    format!("{}/{name}.zip", manifest.application)
+    key_of(&manifest.application, &name)
+}
+
+/// The same from its parts.
+pub(crate) fn key_of(application: &ApplicationName, revision_name: &str) -> String {
+    format!("{application}/{revision_name}.zip")
+}
+
+/// Opens the store that something should be published to. `url`: where to, for messages.
+pub(crate) async fn open(to: &StoreUrl, options: &S3Options, url: &str) -> Result<Store, PublishError> {
+    let opened = Store::open_with(to, options).await;
+    opened.map_err(|source| PublishError::Store { url: url.to_owned(), source })
 }
 
 /// Publishes an artifact, and the signature and the provenance that stand beside it. What is not the artifact's own is refused
@@ -112,35 +125,102 @@ pub(crate) fn key(manifest: &Manifest) -> String {
 pub(crate) async fn publish(
     artifact: &Artifact,
     to: &StoreUrl,
+    store: &Store,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Published, PublishError> {
     let key = key(&artifact.manifest);
     let url = to.object(&key).to_string();
-    let failed = |source| PublishError::Store { url: url.clone(), source };
     let attributes = Attributes {
         sha256: artifact.archive_digest,
         content_digest: artifact.manifest.content_digest,
         commit: artifact.manifest.commit.to_string(),
     };
     let beside = Beside::read(artifact)?;
-    let store = Store::open(to).await.map_err(failed)?;
     let publishing = async {
-        let published = match store.put_new(&key, &artifact.path, &attributes, progress).await.map_err(failed)? {
-            Put::Created(info) => Published::New(info),
-            Put::Exists(info) => compare(artifact, to, &store, info).await?,
-        };
-        beside.publish(&store, to, &key, published.info().sha256).await?;
+        let put = store.put_new(&key, &artifact.path, &attributes, progress).await;
+        let put = put.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+        let published = settle(put, artifact, to, store).await?;
+        beside_it(&beside, &published, artifact, to, store).await?;
         Ok(published)
     };
+    unless_stopped(publishing, store, &url).await
+}
+
+/// Stores an archive under `key` while it is packed. What that means is known when it is whole: see [`settle`].
+pub(crate) async fn store_growing(
+    growing: &Growing,
+    described: impl AsyncFn() -> Result<Described, GivenUp>,
+    (to, key): (&StoreUrl, &str),
+    store: &Store,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Put, PublishError> {
+    let url = to.object(key).to_string();
+    let storing = async {
+        let put = store.put_growing(key, growing, described, progress).await;
+        let put = put.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+        // Where something stands already, packing goes on, and must be able to be stopped as long as it does. If it fails, it
+        // says so itself.
+        let _ = growing.ends().await;
+        Ok(put)
+    };
+    unless_stopped(storing, store, &url).await
+}
+
+/// Whether what stands there is ours.
+pub(crate) async fn settle(
+    put: Put,
+    artifact: &Artifact,
+    to: &StoreUrl,
+    store: &Store,
+) -> Result<Published, PublishError> {
+    match put {
+        Put::Created(info) => Ok(Published::New(info)),
+        Put::Exists(info) => compare(artifact, to, store, info).await,
+    }
+}
+
+/// Publishes what stands beside an artifact that is in the store.
+pub(crate) async fn beside_it(
+    beside: &Beside,
+    published: &Published,
+    artifact: &Artifact,
+    to: &StoreUrl,
+    store: &Store,
+) -> Result<(), PublishError> {
+    let key = key(&artifact.manifest);
+    let stored = match published {
+        Published::New(_) => Some(artifact.archive_digest),
+        Published::Already(info) => match info.sha256 {
+            // Stored while it was packed, so the store does not know it; a signature is about these very bytes.
+            None if beside.suffixes().next().is_some() => {
+                let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
+                let object = to.object(&key);
+                let fetched = store.get(&object, &folder.path().join("published.zip"), None, &|_| {}).await;
+                fetched.map_err(|source| PublishError::Store { url: object.to_string(), source })?.sha256
+            }
+            known => known,
+        },
+    };
+    Ok(beside.publish(store, to, &key, stored).await?)
+}
+
+/// Waits for the end of something that stores, or for Ctrl-C.
+pub(crate) async fn unless_stopped<T>(
+    storing: impl Future<Output = Result<T, PublishError>>,
+    store: &Store,
+    url: &str,
+) -> Result<T, PublishError> {
     tokio::select! {
-        published = publishing => published,
+        stored = storing => stored,
         () = asked_to_stop() => {
             // Parts of a large upload would stay in the bucket, invisible and billed. Whoever asks again will not wait.
             tokio::select! {
-                cleaned = store.clean_up() => cleaned.map_err(failed)?,
+                cleaned = store.clean_up() => {
+                    cleaned.map_err(|source| PublishError::Store { url: url.to_owned(), source })?;
+                }
                 () = asked_to_stop() => {}
             }
-            Err(PublishError::Interrupted { url: url.clone() })
+            Err(PublishError::Interrupted { url: url.to_owned() })
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`problem`] | something wrong in a file that a person wrote, and how it is shown |
 //! | [`appspec`] | the parsed appspec |
 //! | [`bundle`] | the artifact: manifest, packing, opening |
+//! | [`growing`] | a file that is read while it is written |
 //! | [`store`] | where artifacts live: S3 or a folder |
 //! | [`proxy`], [`authorities`] | which proxy a connection takes, and whom it trusts beside the host's authorities |
 //! | [`signature`] | who signed an archive: the files of minisign |
@@ -29,6 +30,7 @@ pub mod digest;
 pub mod failure;
 pub mod figures;
 pub mod fsx;
+pub mod growing;
 pub mod host_status;
 pub mod ids;
 pub mod lifecycle;

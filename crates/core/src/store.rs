@@ -8,6 +8,7 @@ mod dir;
 mod error;
 mod s3;
 mod temporary;
+mod upload;
 mod url;
 
 use std::fmt;
@@ -18,11 +19,13 @@ use serde::Serialize;
 
 use crate::artifact::ArtifactKey;
 use crate::digest::Sha256;
+use crate::growing::{GivenUp, Growing};
 use crate::host_status;
 use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
 pub use s3::{Part, S3Store, connect};
+pub use upload::{InvalidUpload, S3Upload, Sending};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.
@@ -56,6 +59,15 @@ pub struct Listed {
 pub struct Attributes {
     /// The SHA-256 of the bytes.
     pub sha256: Sha256,
+    /// The content digest of the bundle.
+    pub content_digest: Sha256,
+    /// The commit, for people who look at the bucket.
+    pub commit: String,
+}
+
+/// What is stored beside the bytes of an artifact that is not whole yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
     /// The content digest of the bundle.
     pub content_digest: Sha256,
     /// The commit, for people who look at the bucket.
@@ -104,21 +116,8 @@ pub struct S3Options {
     pub ca_bundle: Option<PathBuf>,
     /// How what is stored is kept.
     pub upload: S3Upload,
-}
-
-/// How S3 keeps what is stored. Without effect in a folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct S3Upload {
-    /// `AES256`, `aws:kms` or `aws:kms:dsse`: encryption at rest, instead of what the bucket says.
-    pub encryption: Option<String>,
-    /// The id, ARN or alias of the KMS key.
-    pub kms_key: Option<String>,
-    /// For example `STANDARD_IA`.
-    pub storage_class: Option<String>,
-    /// Tags, 10 at most.
-    pub tags: Vec<(String, String)>,
-    /// Metadata (`x-amz-meta-…`) beside ours.
-    pub metadata: Vec<(String, String)>,
+    /// How artifacts are sent.
+    pub sending: Sending,
 }
 
 /// Credentials of AWS. Their secrets are not in the debug output.
@@ -180,7 +179,25 @@ impl Store {
         }
     }
 
-    /// Removes what a dropped [`Store::put_new`] of this store left behind. Does nothing otherwise.
+    /// Stores a file under a key that must be new while the file is written: what is final is sent at once, and the object
+    /// appears only when the file is whole. Nothing is sent when something stands there already. `described`: what is known of
+    /// the file, asked for when the first bytes can go; its SHA-256 stands beside the object if it is known by then.
+    ///
+    /// Otherwise as [`Store::put_new`]. A folder, and an S3 store that gets at most 16 MiB, wait for the whole file.
+    pub async fn put_growing(
+        &self,
+        key: &str,
+        growing: &Growing,
+        described: impl AsyncFn() -> Result<Described, GivenUp>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Put, StoreError> {
+        match self {
+            Store::S3(store) => store.put_growing(key, growing, described, progress).await,
+            Store::Dir(store) => store.put_growing(key, growing, described, progress).await,
+        }
+    }
+
+    /// Removes what a dropped [`Store::put_new`] or [`Store::put_growing`] of this store left behind. Does nothing otherwise.
     pub async fn clean_up(&self) -> Result<(), StoreError> {
         match self {
             Store::S3(store) => store.clean_up().await,

@@ -8,14 +8,18 @@ mod tree;
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use longshore_core::bundle::pack::{Sources, Target, Told};
 use longshore_core::bundle::{MANIFEST_PATH, Manifest, PackError, PackFile, PackOptions, pack};
 use longshore_core::digest::Sha256;
+use longshore_core::growing::Written;
 use tempfile::tempdir;
 use tree::{COMMIT, every_kind, file, noise, options, pack_to, text};
 
@@ -24,6 +28,102 @@ fn bytes_of(files: Vec<PackFile>, options: &PackOptions) -> Vec<u8> {
     let to = dir.path().join("x.zip");
     pack(files, options, &to, &|_| {}).unwrap();
     fs::read(to).unwrap()
+}
+
+/// The bytes that are final at this stage, with those of the hole left out.
+fn final_bytes(archive: &File, written: &Written) -> Vec<u8> {
+    let read = |range: Range<u64>| {
+        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).unwrap()];
+        archive.read_exact_at(&mut bytes, range.start).unwrap();
+        bytes
+    };
+    match &written.hole {
+        Some(hole) if hole.start < written.end => {
+            [read(0..hole.start), read(hole.end.min(written.end)..written.end)].concat()
+        }
+        Some(_) | None => read(0..written.end),
+    }
+}
+
+#[test]
+fn bytes_that_are_told_to_be_final_never_change() {
+    let dir = tempdir().unwrap();
+    let files = vec![
+        file(dir.path(), "a", 0o644, b"a"),
+        file(dir.path(), "deflated", 0o644, &text(9 << 20)),
+        file(dir.path(), "stored", 0o644, &noise(3 << 20)),
+        file(dir.path(), "z", 0o644, &text(300 << 10)),
+    ];
+    let to = dir.path().join("x.zip");
+    let archive = File::options().read(true).write(true).create_new(true).open(&to).unwrap();
+    let stages = RefCell::new(Vec::new());
+    let written = |written: Written| {
+        let bytes = Sha256::of(&final_bytes(&archive, &written));
+        stages.borrow_mut().push((written, bytes));
+        ControlFlow::Continue(())
+    };
+    let sources = Sources::look(files.clone()).unwrap();
+    let told = Told { progress: &|_| (), written: &written };
+    let packed = sources.pack(&options(2), Target { file: &archive, path: &to }, &told).unwrap();
+    let stages = stages.into_inner();
+    for (written, bytes) in &stages {
+        assert_eq!(Sha256::of(&final_bytes(&archive, written)), *bytes, "{written:?}");
+    }
+    let grows_behind_a_hole = stages.windows(2).filter(|two| {
+        let [(one, _), (next, _)] = two else { unreachable!() };
+        one.hole.is_some() && one.hole == next.hole && one.end < next.end
+    });
+    assert!(grows_behind_a_hole.count() >= 2, "a large file does not hold back what follows its header: {stages:?}");
+    assert_eq!(stages.last().unwrap().0.hole, None);
+    assert!(fs::read(&to).unwrap() == bytes_of(files, &options(1)));
+    assert!(packed.size <= sources.most_bytes());
+}
+
+#[test]
+fn the_content_digest_is_known_before_packing() {
+    let dir = tempdir().unwrap();
+    let mut files = every_kind(dir.path(), true);
+    files.push(file(dir.path(), "large", 0o755, &text(3 << 20)));
+    let to = dir.path().join("x.zip");
+    let packed = pack(files.clone(), &options(2), &to, &|_| {}).unwrap();
+    let sources = Sources::look(files).unwrap();
+    for threads in [0, 1, 2, 8] {
+        assert_eq!(sources.content_digest(threads, &|| false).unwrap(), packed.manifest.content_digest, "{threads}");
+    }
+    assert!(packed.size <= sources.most_bytes());
+    assert!(matches!(sources.content_digest(2, &|| true), Err(PackError::Stopped)));
+    fs::write(dir.path().join("large"), "changed").unwrap();
+    let error = sources.content_digest(2, &|| false).unwrap_err();
+    assert!(matches!(&error, PackError::Changed { path } if path.ends_with("large")), "{error}");
+}
+
+#[test]
+fn an_archive_is_never_larger_than_was_said_before() {
+    let dir = tempdir().unwrap();
+    let long = format!("{}/{}", "\"".repeat(200), "ü".repeat(120));
+    let mut files: Vec<PackFile> = (0..300).map(|n| file(dir.path(), &format!("{long}{n}"), 0o644, b"")).collect();
+    // Deflated since its samples deflate, and hardly smaller.
+    let bytes = [text(64 << 10), noise(2 << 20), text(64 << 10)].concat();
+    files.push(file(dir.path(), "hard", 0o644, &bytes));
+    let sources = Sources::look(files.clone()).unwrap();
+    let packed = pack(files, &options(2), &dir.path().join("x.zip"), &|_| {}).unwrap();
+    assert!(packed.size <= sources.most_bytes(), "{} {}", packed.size, sources.most_bytes());
+}
+
+#[test]
+fn packing_can_be_stopped() {
+    let dir = tempdir().unwrap();
+    let files = (0..8).map(|n| file(dir.path(), &format!("f{n}"), 0o644, &noise(2 << 20))).collect();
+    let to = dir.path().join("x.zip");
+    let archive = File::options().read(true).write(true).create_new(true).open(&to).unwrap();
+    let written = |written: Written| match written.end {
+        0..4_000_000 => ControlFlow::Continue(()),
+        4_000_000.. => ControlFlow::Break(()),
+    };
+    let told = Told { progress: &|_| (), written: &written };
+    let stopped = Sources::look(files).unwrap().pack(&options(2), Target { file: &archive, path: &to }, &told);
+    assert!(matches!(stopped, Err(PackError::Stopped)), "{stopped:?}");
+    assert!(archive.metadata().unwrap().len() < 8 << 20);
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::lookup::{self, LookupError};
 use crate::publish::{self, Artifact};
 use crate::target::Target;
+use crate::upload;
 
 /// What the command line asks for. Nothing was asked of a server yet.
 #[derive(Debug)]
@@ -119,10 +120,30 @@ impl Wanted {
     }
 
     /// Finds it, and publishes it where it is not published yet.
-    pub(crate) async fn find(self, args: &DeployArgs, target: &Target, screen: &Screen) -> Result<Found, Failure> {
+    pub(crate) async fn find(
+        self,
+        args: &DeployArgs,
+        target: &Target,
+        environment: &Environment,
+        screen: &Screen,
+    ) -> Result<Found, Failure> {
         let region = target.region.as_deref();
+        let published = async |artifact: &Artifact, to: &StoreUrl| {
+            accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;
+            let options = upload::options_of(&target.project.settings, environment)?;
+            let options = S3Options { region: target.region.clone(), ..options };
+            let object = to.object(&publish::key(&artifact.manifest));
+            let opened = publish::open(to, &options, &object.to_string()).await;
+            let store = opened.map_err(push::publish_failure)?;
+            let published = push::publish(artifact, (to, &store), screen).await?;
+            Ok::<Found, Failure>(Found {
+                object: revision(&object, published.info())?,
+                commit: Some(artifact.manifest.commit.clone()),
+                time: Some(artifact.manifest.time),
+            })
+        };
         let found = match self {
-            Wanted::Bundle(artifact, to) => published(&artifact, &to, args, screen).await?,
+            Wanted::Bundle(artifact, to) => published(&artifact, &to).await?,
             Wanted::Object(object) => of_object(&object, region).await?,
             Wanted::Commit(commit, to) => {
                 let store = open(&to, region).await?;
@@ -135,7 +156,7 @@ impl Wanted {
                     Some(info) => pinned(&url, info)?,
                     None if built.exists() => {
                         let artifact = push::open(built)?;
-                        published(&artifact, &to, args, screen).await?
+                        published(&artifact, &to).await?
                     }
                     None => return Err(nothing(&url, built, &to)),
                 }
@@ -174,23 +195,6 @@ fn bucket(store: &StoreUrl) -> Result<&str, Failure> {
         StoreUrl::Dir(_) => Err(Failure::new(Exit::Usage, ArtifactError::Folder(store.to_string()))
             .hint("name a bucket with `--to s3://bucket/prefix`, or deploy with `--with store`")),
     }
-}
-
-/// Publishes an artifact, or finds that it is published.
-async fn published(artifact: &Artifact, to: &StoreUrl, args: &DeployArgs, screen: &Screen) -> Result<Found, Failure> {
-    let object = to.object(&publish::key(&artifact.manifest));
-    let url = object.to_string();
-    accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;
-    let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
-    screen.tell(&Event::Publishing { url: url.clone(), size });
-    let stored = |bytes| screen.tell(&Event::Stored(bytes));
-    let published = publish::publish(artifact, to, &stored).await.map_err(push::publish_failure)?;
-    screen.tell(&Event::Published { url, already: published.was_there() });
-    Ok(Found {
-        object: revision(&object, published.info())?,
-        commit: Some(artifact.manifest.commit.clone()),
-        time: Some(artifact.manifest.time),
-    })
 }
 
 async fn of_object(object: &ObjectUrl, region: Option<&str>) -> Result<Found, Failure> {

@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, pack};
+use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, Sources, Target, Told};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
+use longshore_core::growing::Written;
 use longshore_core::problem::Problem;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::cli::BuildArgs;
+use crate::cli::{BuildArgs, ContentsArgs, IdentityArgs, LintArgs, PushArgs, SignArgs, SourceArgs};
 use crate::commands::check;
 use crate::display::Screen;
 use crate::environment::Environment;
@@ -22,8 +24,8 @@ use crate::identity::{self, Identity};
 use crate::listing::UNFINISHED;
 use crate::outputs;
 use crate::provenance::{self, Described};
-use crate::publish::revision_name;
-use crate::signing::{self, Signer, Written};
+use crate::publish::{Artifact, revision_name};
+use crate::signing::{self, Signer, Written as Signature};
 use crate::survey::{Lenience, Strictness, Survey};
 
 /// Why nothing was built.
@@ -46,97 +48,194 @@ enum BuildError {
     Warnings(usize),
 }
 
+/// What is asked for, by `build` or by `push --build`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    source: &'a SourceArgs,
+    identity: &'a IdentityArgs,
+    contents: &'a ContentsArgs,
+    lints: &'a LintArgs,
+    /// With which key it is signed, if it is.
+    signing: Option<&'a SignArgs>,
+    provenance: bool,
+    allow_dirty: bool,
+    strictness: Strictness,
+}
+
+impl<'a> From<&'a BuildArgs> for Wanted<'a> {
+    fn from(args: &'a BuildArgs) -> Wanted<'a> {
+        Wanted {
+            source: &args.source,
+            identity: &args.identity,
+            contents: &args.contents,
+            lints: &args.lints,
+            signing: args.sign.then_some(&args.signing),
+            provenance: args.provenance,
+            allow_dirty: args.allow_dirty,
+            strictness: Strictness::of_flag(args.strict),
+        }
+    }
+}
+
+impl<'a> From<&'a PushArgs> for Wanted<'a> {
+    fn from(args: &'a PushArgs) -> Wanted<'a> {
+        Wanted {
+            source: &args.source,
+            identity: &args.identity,
+            contents: &args.contents,
+            lints: &args.lints,
+            signing: args.sign.then_some(&args.signing),
+            provenance: args.provenance,
+            allow_dirty: args.moving.allow_dirty,
+            strictness: Strictness::of_flag(args.strict),
+        }
+    }
+}
+
+/// What was checked and is ready to be packed.
+pub(crate) struct Prepared<'a> {
+    environment: &'a Environment,
+    survey: Survey,
+    /// Application and commit.
+    pub(crate) identity: Identity,
+    changes: Vec<String>,
+    /// How it is packed.
+    pub(crate) options: PackOptions,
+    signer: Option<Signer>,
+    provenance: bool,
+    strictness: Strictness,
+}
+
+/// A build under way: its files were looked at, and there is a place for the archive.
+pub(crate) struct Begun<'a> {
+    prepared: &'a Prepared<'a>,
+    unfinished: Unfinished,
+    /// The archive, which has its name only when all is well: that of a dirty build is known only then.
+    file: fs::File,
+    /// Where it stands meanwhile.
+    pub(crate) temporary: PathBuf,
+    /// The files.
+    pub(crate) sources: Sources,
+}
+
 /// What was built.
-struct Built {
-    path: PathBuf,
-    packed: Packed,
+pub(crate) struct Built {
+    /// What can be published.
+    pub(crate) artifact: Artifact,
+    /// Bytes of the archive.
+    pub(crate) size: u64,
     warnings: Vec<String>,
+    beside: Beside,
+}
+
+/// What is written beside the artifact.
+#[derive(Default)]
+struct Beside {
+    signature: Option<Signature>,
+    provenance: Option<PathBuf>,
 }
 
 /// Builds an artifact.
 pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let lenience = Lenience {
-        allow: &args.lints.allow,
-        secrets: &args.contents.allow_secret,
-        no_shellcheck: args.lints.no_shellcheck,
-    };
-    let survey = Survey::of(&args.source, &args.contents.list, lenience, environment)?
-        .accept(Strictness::of_flag(args.strict))?;
-    screen.problems(&survey.problems);
-    check::tell(&survey, screen);
-    if let Some(warning) = check::without_shellcheck(&survey) {
-        screen.tell(&Event::Warned(warning));
-    }
-    let settings = survey.recipe.settings.application.as_ref();
-    let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
-    let changes = changes(args, &identity, &survey)?;
-    announce(&identity, &changes, screen);
-    // Before the work: a password that is wrong is found at once.
-    let signer = args
-        .sign
-        .then(|| Signer::open(&args.signing, environment, &survey.recipe.settings, &survey.source))
-        .transpose()?;
-    let options = options(&identity, environment, !changes.is_empty())?;
-    let still = || still(&identity, &survey, &changes);
-    let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
-    let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
-    let beside = beside(args, &built, &identity, signer.as_ref(), environment, screen)?;
-    show(&built, &beside, &changes, &survey.problems, environment, screen)
+    let prepared = Prepared::of(args.into(), environment, screen)?;
+    let built = prepared.begin()?.pack(&|_| ControlFlow::Continue(()), screen)?;
+    let (text, json) = built.report(&prepared);
+    outputs::conclude(&built.outputs(), &text, json, environment, screen)
 }
 
-/// What is written beside the artifact.
-struct Beside {
-    signature: Option<Written>,
-    provenance: Option<PathBuf>,
-}
-
-fn beside(
-    args: &BuildArgs,
-    built: &Built,
-    identity: &Identity,
-    signer: Option<&Signer>,
-    environment: &Environment,
-    screen: &Screen,
-) -> Result<Beside, Failure> {
-    let Built { path, packed, .. } = built;
-    let mut beside = Beside { signature: None, provenance: None };
-    if args.provenance {
-        let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-        let origin = identity.origin();
-        let described = Described {
-            artifact: path,
-            manifest: &packed.manifest,
-            archive_digest: packed.archive_digest,
-            origin: origin.as_deref(),
-            command_line: &words,
+impl<'a> Prepared<'a> {
+    /// Checks everything.
+    pub(crate) fn of(wanted: Wanted<'_>, environment: &'a Environment, screen: &Screen) -> Result<Prepared<'a>, Failure> {
+        let lenience = Lenience {
+            allow: &wanted.lints.allow,
+            secrets: &wanted.contents.allow_secret,
+            no_shellcheck: wanted.lints.no_shellcheck,
         };
-        let written = provenance::write(&described, environment)?;
-        screen.tell(&Event::Described(written.clone()));
-        beside.provenance = Some(written);
-    }
-    if let Some(signer) = signer {
-        if let Some(warning) = signer.warning() {
+        let survey =
+            Survey::of(wanted.source, &wanted.contents.list, lenience, environment)?.accept(wanted.strictness)?;
+        screen.problems(&survey.problems);
+        check::tell(&survey, screen);
+        if let Some(warning) = check::without_shellcheck(&survey) {
             screen.tell(&Event::Warned(warning));
         }
-        let written = signing::sign_archive(signer, path, &packed.manifest, packed.archive_digest)?;
-        screen.tell(&Event::Signed { path: written.path.clone(), key_id: written.key_id.to_string() });
-        beside.signature = Some(written);
+        let settings = survey.recipe.settings.application.as_ref();
+        let identity = Identity::of(wanted.identity, environment, &survey.source, settings)?;
+        let changes = identity.changes(&survey.source, &survey.matter())?;
+        if !changes.is_empty() && !wanted.allow_dirty {
+            return Err(identity::dirty(&changes));
+        }
+        announce(&identity, &changes, screen);
+        // Before the work: a password that is wrong is found at once.
+        let settings = &survey.recipe.settings;
+        let signer = wanted.signing.map(|args| Signer::open(args, environment, settings, &survey.source)).transpose()?;
+        let options = options(&identity, environment, !changes.is_empty())?;
+        let Wanted { provenance, strictness, .. } = wanted;
+        Ok(Prepared { environment, survey, identity, changes, options, signer, provenance, strictness })
     }
-    Ok(beside)
+
+    /// Looks at the files, and makes a place for the archive.
+    pub(crate) fn begin(&self) -> Result<Begun<'_>, Failure> {
+        let out = &self.survey.out;
+        let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: out.clone(), source });
+        fs::create_dir_all(out).map_err(out_failed)?;
+        let unfinished = Unfinished::new(out).map_err(out_failed)?;
+        let temporary = unfinished.folder.path().join("bundle.zip");
+        let file = fs::File::options().read(true).write(true).create_new(true).open(&temporary).map_err(out_failed)?;
+        let files = self.survey.plan.files.iter();
+        let files =
+            files.map(|(path, planned)| PackFile { path: path.clone(), from: planned.from.under(&self.survey.source) });
+        let sources = Sources::look(files.collect()).map_err(pack_failed)?;
+        Ok(Begun { prepared: self, unfinished, file, temporary, sources })
+    }
+
+    /// Describes and signs what was packed, as far as that is wanted.
+    fn beside(&self, artifact: &Artifact, screen: &Screen) -> Result<Beside, Failure> {
+        let Artifact { path, archive_digest, manifest } = artifact;
+        let mut beside = Beside::default();
+        if self.provenance {
+            let words: Vec<String> =
+                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            let origin = self.identity.origin();
+            let described = Described {
+                artifact: path,
+                manifest,
+                archive_digest: *archive_digest,
+                origin: origin.as_deref(),
+                command_line: &words,
+            };
+            let written = provenance::write(&described, self.environment)?;
+            screen.tell(&Event::Described(written.clone()));
+            beside.provenance = Some(written);
+        }
+        if let Some(signer) = &self.signer {
+            if let Some(warning) = signer.warning() {
+                screen.tell(&Event::Warned(warning));
+            }
+            let written = signing::sign_archive(signer, path, manifest, *archive_digest)?;
+            screen.tell(&Event::Signed { path: written.path.clone(), key_id: written.key_id.to_string() });
+            beside.signature = Some(written);
+        }
+        Ok(beside)
+    }
+
+    /// Refuses what changed after it was compared with the commit: an editor, another checkout.
+    fn still(&self) -> Result<(), Failure> {
+        let Prepared { survey, identity, changes, .. } = self;
+        if identity.is_at_head()? && identity.changes(&survey.source, &survey.matter())? == *changes {
+            return Ok(());
+        }
+        Err(moved())
+    }
 }
 
-/// The files by which the work tree differs from its commit; a refusal unless they are allowed.
-fn changes(args: &BuildArgs, identity: &Identity, survey: &Survey) -> Result<Vec<String>, Failure> {
-    let changes = identity.changes(&survey.source, &survey.matter())?;
-    if changes.is_empty() || args.allow_dirty { Ok(changes) } else { Err(identity::dirty(&changes)) }
+/// The refusal of what changed while it was packed.
+pub(crate) fn moved() -> Failure {
+    Failure::new(Exit::Failed, BuildError::Moved).hint("run the same command again")
 }
 
-/// Refuses what changed after it was compared with the commit: an editor, another checkout.
-fn still(identity: &Identity, survey: &Survey, changes: &[String]) -> Result<(), Failure> {
-    if identity.is_at_head()? && identity.changes(&survey.source, &survey.matter())? == changes {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Failed, BuildError::Moved).hint("run the same command again"))
+/// Why the files could not be packed.
+pub(crate) fn pack_failed(error: PackError) -> Failure {
+    Failure::new(Exit::Failed, BuildError::Pack(error))
 }
 
 fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
@@ -163,49 +262,51 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
     })
 }
 
-/// Packs beside the final name, because the name of a dirty build is known only afterwards. `still`: whether what was packed
-/// is still what was looked at.
-fn build(
-    survey: &Survey,
-    options: &PackOptions,
-    strictness: Strictness,
-    still: &dyn Fn() -> Result<(), Failure>,
-    screen: &Screen,
-) -> Result<Built, Failure> {
-    let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
-    fs::create_dir_all(&survey.out).map_err(out_failed)?;
-    let unfinished = Unfinished::new(&survey.out).map_err(out_failed)?;
-    let temporary = unfinished.folder.path().join("bundle.zip");
-
-    let plan = &survey.plan;
-    let files = plan.files.iter();
-    let files = files.map(|(path, planned)| PackFile { path: path.clone(), from: planned.from.under(&survey.source) });
-    screen.tell(&Event::Packing { bytes: plan.bytes() });
-    let started = Instant::now();
-    let packed = pack(files.collect(), options, &temporary, &|more| screen.tell(&Event::PackedMore(more)))
-        .map_err(|error| Failure::new(Exit::Failed, BuildError::Pack(error)))?;
-    screen.tell(&Event::Packed {
-        files: packed.manifest.files.len(),
-        bytes: packed.manifest.files.iter().map(|file| file.size).sum(),
-        size: packed.size,
-        took: started.elapsed(),
-    });
-
-    for warning in &packed.warnings {
-        screen.tell(&Event::Warned(warning.clone()));
-    }
-    if strictness == Strictness::Strict && !packed.warnings.is_empty() {
-        return Err(Failure::new(Exit::Invalid, BuildError::Warnings(packed.warnings.len()))
-            .hint("`--strict` makes warnings fail; without it they do not"));
+impl Begun<'_> {
+    /// The archive, once more.
+    pub(crate) fn archive(&self) -> Result<fs::File, Failure> {
+        let path = self.prepared.survey.out.clone();
+        self.file.try_clone().map_err(|source| Failure::new(Exit::Failed, BuildError::Out { path, source }))
     }
 
-    still()?;
-    let path = survey.out.join(artifact_name(&packed));
-    if let Some(earlier) = earlier(&path)? {
-        screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
+    /// Packs, looks whether what was packed is still what was compared with the commit, and gives the archive its name.
+    /// `written`: see [`Told`].
+    pub(crate) fn pack(&self, written: &dyn Fn(Written) -> ControlFlow<()>, screen: &Screen) -> Result<Built, Failure> {
+        let Prepared { survey, identity, options, strictness, .. } = self.prepared;
+        screen.tell(&Event::Packing { bytes: survey.plan.bytes() });
+        let started = Instant::now();
+        let told = Told { progress: &|more| screen.tell(&Event::PackedMore(more)), written };
+        let target = Target { file: &self.file, path: &self.temporary };
+        let packed = self.sources.pack(options, target, &told).map_err(pack_failed)?;
+        screen.tell(&Event::Packed {
+            files: packed.manifest.files.len(),
+            bytes: packed.manifest.files.iter().map(|file| file.size).sum(),
+            size: packed.size,
+            took: started.elapsed(),
+        });
+
+        for warning in &packed.warnings {
+            screen.tell(&Event::Warned(warning.clone()));
+        }
+        if *strictness == Strictness::Strict && !packed.warnings.is_empty() {
+            return Err(Failure::new(Exit::Invalid, BuildError::Warnings(packed.warnings.len()))
+                .hint("`--strict` makes warnings fail; without it they do not"));
+        }
+
+        self.prepared.still()?;
+        let path = survey.out.join(artifact_name(&packed));
+        if let Some(earlier) = earlier(&path)? {
+            screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
+        }
+        let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
+        debug_assert!(self.temporary.starts_with(self.unfinished.folder.path()));
+        fs::rename(&self.temporary, &path).map_err(out_failed)?;
+        let Packed { size, archive_digest, manifest, warnings } = packed;
+        let warnings = [identity.chosen.warnings.clone(), warnings].concat();
+        let artifact = Artifact { path, archive_digest, manifest };
+        let beside = self.prepared.beside(&artifact, screen)?;
+        Ok(Built { artifact, size, warnings, beside })
     }
-    fs::rename(&temporary, &path).map_err(out_failed)?;
-    Ok(Built { path, warnings: packed.warnings.clone(), packed })
 }
 
 /// A folder of this build alone, gone when it is dropped.
@@ -260,63 +361,65 @@ fn earlier(path: &Path) -> Result<Option<Sha256>, Failure> {
     }
 }
 
-fn show(
-    built: &Built,
-    beside: &Beside,
-    changes: &[String],
-    problems: &[Problem],
-    environment: &Environment,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let Built { path, packed, warnings } = built;
-    let manifest = &packed.manifest;
-    let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
-    // Below the current folder a short path is the one to type next.
-    let shown = std::env::current_dir().ok().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
-    let below = |path: &Path| shown.with_file_name(path.file_name().unwrap_or_default()).display().to_string();
-    let mut text = format!(
-        "   artifact  {}\napplication  {}\n     commit  {}{}\n      files  {} ({})\n       size  {}\n    content  \
-         sha256:{}\n    archive  sha256:{}\n",
-        shown.display(),
-        manifest.application,
-        manifest.commit,
-        if manifest.dirty { " (dirty)" } else { "" },
-        manifest.files.len(),
-        size(bytes),
-        size(packed.size),
-        manifest.content_digest,
-        packed.archive_digest,
-    );
-    if let Some(Written { path, key_id }) = &beside.signature {
-        text.push_str(&format!("  signature  {} (key {key_id})\n", below(path)));
+impl Built {
+    /// For people and for programs.
+    pub(crate) fn report(&self, prepared: &Prepared<'_>) -> (String, Value) {
+        let Built { artifact: Artifact { path, archive_digest, manifest }, size: packed, warnings, beside } = self;
+        let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
+        // Below the current folder a short path is the one to type next.
+        let shown = std::env::current_dir().ok().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
+        let below = |path: &Path| shown.with_file_name(path.file_name().unwrap_or_default()).display().to_string();
+        let mut text = format!(
+            "   artifact  {}\napplication  {}\n     commit  {}{}\n      files  {} ({})\n       size  {}\n    content  \
+             sha256:{}\n    archive  sha256:{}\n",
+            shown.display(),
+            manifest.application,
+            manifest.commit,
+            if manifest.dirty { " (dirty)" } else { "" },
+            manifest.files.len(),
+            size(bytes),
+            size(*packed),
+            manifest.content_digest,
+            archive_digest,
+        );
+        if let Some(Signature { path, key_id }) = &beside.signature {
+            text.push_str(&format!("  signature  {} (key {key_id})\n", below(path)));
+        }
+        if let Some(path) = &beside.provenance {
+            text.push_str(&format!(" provenance  {}\n", below(path)));
+        }
+        let signature =
+            beside.signature.as_ref().map(|made| json!({"file": made.path, "key_id": made.key_id.to_string()}));
+        let problems: Vec<_> = prepared.survey.problems.iter().map(Problem::to_json).collect();
+        let json = json!({
+            "artifact": path,
+            "application": manifest.application,
+            "commit": manifest.commit,
+            "dirty": manifest.dirty,
+            "changes": prepared.changes,
+            "time": manifest.time,
+            "files": manifest.files.len(),
+            "bytes": bytes,
+            "size": packed,
+            "content_digest": manifest.content_digest,
+            "archive_digest": archive_digest,
+            "signature": signature,
+            "provenance": beside.provenance,
+            "warnings": warnings,
+            "problems": problems,
+        });
+        (text, json)
     }
-    if let Some(path) = &beside.provenance {
-        text.push_str(&format!(" provenance  {}\n", below(path)));
+
+    /// What later steps of a CI job learn.
+    fn outputs(&self) -> [(&'static str, String); 5] {
+        let Artifact { path, archive_digest, manifest } = &self.artifact;
+        [
+            ("artifact", path.display().to_string()),
+            ("application", manifest.application.to_string()),
+            ("commit", manifest.commit.to_string()),
+            ("content_digest", manifest.content_digest.to_string()),
+            ("archive_digest", archive_digest.to_string()),
+        ]
     }
-    let problems: Vec<_> = problems.iter().map(Problem::to_json).collect();
-    let json = json!({
-        "artifact": path,
-        "application": manifest.application,
-        "commit": manifest.commit,
-        "dirty": manifest.dirty,
-        "changes": changes,
-        "time": manifest.time,
-        "files": manifest.files.len(),
-        "bytes": bytes,
-        "size": packed.size,
-        "content_digest": manifest.content_digest,
-        "archive_digest": packed.archive_digest,
-        "signature": beside.signature.as_ref().map(|made| json!({"file": made.path, "key_id": made.key_id.to_string()})),
-        "provenance": beside.provenance,
-        "warnings": warnings,
-        "problems": problems,
-    });
-    let outputs = [
-        ("artifact", path.display().to_string()),
-        ("application", manifest.application.to_string()),
-        ("commit", manifest.commit.to_string()),
-        ("content_digest", manifest.content_digest.to_string()),
-        ("archive_digest", packed.archive_digest.to_string()),
-    ];
-    outputs::conclude(&outputs, &text, json, environment, screen)
 }

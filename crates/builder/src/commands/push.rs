@@ -1,5 +1,7 @@
 //! `longshore push`.
 
+mod building;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::group::{self, Done, Patience, Step};
 use crate::beside::Beside;
-use crate::cli::{IdentityArgs, PushArgs, SourceArgs};
+use crate::cli::PushArgs;
 use crate::commit::Chosen;
 use crate::display::Screen;
 use crate::environment::Environment;
@@ -26,6 +28,7 @@ use crate::publish::{self, Artifact, PublishError, Published};
 use crate::signing;
 use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
+use crate::upload;
 
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
@@ -46,31 +49,34 @@ enum PushError {
 
 /// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment, &args.source, &args.group)?;
-    let path = match &args.bundle {
-        Some(path) => path.clone(),
-        None => built(&args.source, &args.identity, environment, screen)?,
-    };
-    let artifact = open(path)?;
-    screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
-    if !args.group.is_empty() {
-        group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.moving.allow_dirty)?;
-    }
+    let to = &group::store_url(&args.store, environment, &args.source, &args.group)?;
+    let project = Project::open(&args.source, environment)?.accept()?;
+    let options = upload::options(&args.upload, &project.settings, environment)?;
     let runtime = group::runtime()?;
-    let published = runtime.block_on(publish(&artifact, &to, screen))?;
+    let pushed = if args.build {
+        building::run(args, (to, &options), &runtime, environment, screen)?
+    } else {
+        let path = match &args.bundle {
+            Some(path) => path.clone(),
+            None => built(args, &project, environment, screen)?,
+        };
+        let artifact = open(path)?;
+        screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
+        if !args.group.is_empty() {
+            group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.moving.allow_dirty)?;
+        }
+        let url = to.object(&publish::key(&artifact.manifest)).to_string();
+        let store = runtime.block_on(publish::open(to, &options, &url)).map_err(publish_failure)?;
+        let published = runtime.block_on(publish(&artifact, (to, &store), screen))?;
+        Pushed { artifact, published, store, build: None }
+    };
+    let outputs = outputs_of(&pushed.artifact, to, &pushed.published);
     if args.group.is_empty() {
-        let (text, json) = result(&artifact, &to, &published, None);
-        return outputs::conclude(&outputs_of(&artifact, &to, &published), &text, json, environment, screen);
+        let (text, json) = result(&pushed, to, None);
+        return outputs::conclude(&outputs, &text, json, environment, screen);
     }
-    let mut done = runtime.block_on(move_groups(
-        args,
-        &candidate(&artifact, &published, args.moving.stop()),
-        &to,
-        environment,
-        screen,
-    ))?;
-    let (text, json) = result(&artifact, &to, &published, Some(&done));
-    let outputs = outputs_of(&artifact, &to, &published);
+    let mut done = runtime.block_on(move_groups(args, &pushed, to, environment, screen))?;
+    let (text, json) = result(&pushed, to, Some(&done));
     match done.failure.take() {
         None => outputs::conclude(&outputs, &text, json, environment, screen),
         Some(failure) => {
@@ -100,6 +106,15 @@ fn outputs_of(artifact: &Artifact, to: &StoreUrl, published: &Published) -> Vec<
     outputs
 }
 
+/// What stands in the store now.
+struct Pushed {
+    artifact: Artifact,
+    published: Published,
+    store: Store,
+    /// What `build` would print, where this command has built it.
+    build: Option<(String, Value)>,
+}
+
 /// What groups should run.
 pub(crate) fn candidate(artifact: &Artifact, published: &Published, stop: Stop) -> Candidate {
     let (manifest, info) = (&artifact.manifest, published.info());
@@ -121,32 +136,26 @@ pub(crate) fn candidate(artifact: &Artifact, published: &Published, stop: Stop) 
 
 async fn move_groups(
     args: &PushArgs,
-    ours: &Candidate,
+    pushed: &Pushed,
     to: &StoreUrl,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Done, Failure> {
-    let store = Store::open(to).await?;
+    let (ours, store) = (candidate(&pushed.artifact, &pushed.published, args.moving.stop()), &pushed.store);
     let older = if args.moving.allow_older { Older::Allowed } else { Older::Refused };
     let mut steps = Vec::new();
     for group in &args.group {
-        let stands = Place { store: &store, application: &ours.application, group }.read().await?;
+        let stands = Place { store, application: &ours.application, group }.read().await?;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(&store, to, steps, &Patience::from(&args.waiting), environment, screen).await
+    group::carry_out(store, to, steps, &Patience::from(&args.waiting), environment, screen).await
 }
 
 /// The artifact of the current commit.
-fn built(
-    source: &SourceArgs,
-    identity: &IdentityArgs,
-    environment: &Environment,
-    screen: &Screen,
-) -> Result<PathBuf, Failure> {
-    let project = Project::open(source, environment)?.accept()?;
-    let identity = Identity::of(identity, environment, &project.source, project.settings.application.as_ref())?;
+fn built(args: &PushArgs, project: &Project, environment: &Environment, screen: &Screen) -> Result<PathBuf, Failure> {
+    let identity = Identity::of(&args.identity, environment, &project.source, project.settings.application.as_ref())?;
     tell(&identity.chosen, screen);
-    built_of(&project, &identity)
+    built_of(project, &identity)
 }
 
 /// Tells which commit was chosen.
@@ -204,8 +213,12 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     })
 }
 
-/// Publishes an artifact, and tells so.
-pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen) -> Result<Published, Failure> {
+/// Publishes an artifact and what stands beside it, and tells so.
+pub(crate) async fn publish(
+    artifact: &Artifact,
+    (to, store): (&StoreUrl, &Store),
+    screen: &Screen,
+) -> Result<Published, Failure> {
     let url = to.object(&publish::key(&artifact.manifest)).to_string();
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
     let beside = Beside::read(artifact).map_err(|error| publish_failure(error.into()))?;
@@ -218,7 +231,7 @@ pub(crate) async fn publish(artifact: &Artifact, to: &StoreUrl, screen: &Screen)
         StoreUrl::Dir(_) | StoreUrl::S3 { .. } => None,
     };
     let stored = |bytes| screen.tell(&Event::Stored(bytes));
-    let published = publish::publish(artifact, to, &stored).await.map_err(publish_failure)?;
+    let published = publish::publish(artifact, to, store, &stored).await.map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
     }
@@ -283,7 +296,8 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
 }
 
 /// What is printed. `groups`: what was moved to it.
-fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Option<&Done>) -> (String, Value) {
+fn result(pushed: &Pushed, to: &StoreUrl, groups: Option<&Done>) -> (String, Value) {
+    let Pushed { artifact, published, build, .. } = pushed;
     let manifest = &artifact.manifest;
     let info = published.info();
     let plain = to.object(&publish::key(manifest));
@@ -293,7 +307,8 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         StoreUrl::S3 { bucket, .. } => (Some(bucket.as_str()), Some(plain.key.as_str())),
         StoreUrl::Dir(_) => (None, None),
     };
-    let mut text = format!("revision  {}\n", next.revision);
+    let mut text = build.as_ref().map_or_else(String::new, |(text, _)| format!("{text}\n"));
+    text.push_str(&format!("revision  {}\n", next.revision));
     for (name, value) in [("bucket", bucket), ("key", key), ("eTag", Some(info.etag.as_str()))] {
         if let Some(value) = value {
             text.push_str(&format!("{name:>8}  {value}\n"));
@@ -326,6 +341,9 @@ fn result(artifact: &Artifact, to: &StoreUrl, published: &Published, groups: Opt
         "provenance": provenance,
         "next": {"aws": next.aws, "agent": next.agent},
     });
+    if let Some((_, build)) = build {
+        json["build"] = build.clone();
+    }
     if let Some(done) = groups {
         json["groups"] = done.json();
     }

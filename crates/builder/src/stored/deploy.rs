@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::store::{ObjectUrl, Store, StoreUrl};
+use longshore_core::store::{ObjectUrl, S3Options, Store, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::cli::DeployArgs;
@@ -17,6 +17,7 @@ use crate::lookup;
 use crate::pointing::Place;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
+use crate::upload;
 
 /// Why an object cannot be deployed.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,8 @@ pub(super) async fn deploy(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Deployed, Failure> {
-    let store = Store::open(to).await?;
+    let options = upload::options_of(&target.project.settings, environment)?;
+    let store = Store::open_with(to, &S3Options { region: target.region.clone(), ..options }).await?;
     let (ours, published) = artifact(args, target, &store, to, environment, screen).await?;
     group::accept(ours.dirty, &to.object(&ours.revision.key).to_string(), args.allow_dirty)?;
     let group = target.group.clone();
@@ -80,7 +82,7 @@ async fn artifact(
 ) -> Result<(Candidate, bool), Failure> {
     let application = &target.application;
     if let Some(path) = &args.bundle {
-        return published(path, args, target, to, screen).await;
+        return published(path, args, target, (to, store), screen).await;
     }
     if let Some(object) = &args.revision {
         let key = relative(object, to)?;
@@ -98,14 +100,14 @@ async fn artifact(
         screen.tell(&Event::Published { url: to.object(&key).to_string(), already: true });
         return Ok((lookup::candidate(store, to, &key, Some(application)).await?, false));
     }
-    published(&push::built_of(project, &identity)?, args, target, to, screen).await
+    published(&push::built_of(project, &identity)?, args, target, (to, store), screen).await
 }
 
 async fn published(
     path: &Path,
     args: &DeployArgs,
     target: &Target,
-    to: &StoreUrl,
+    (to, store): (&StoreUrl, &Store),
     screen: &Screen,
 ) -> Result<(Candidate, bool), Failure> {
     let artifact = push::open(path.to_owned())?;
@@ -116,7 +118,7 @@ async fn published(
         return Err(lookup::LookupError::OtherApplication { url, found, wanted }.into());
     }
     group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.allow_dirty)?;
-    let published = push::publish(&artifact, to, screen).await?;
+    let published = push::publish(&artifact, (to, store), screen).await?;
     Ok((push::candidate(&artifact, &published, Stop::default()), !published.was_there()))
 }
 

@@ -2,12 +2,14 @@
 //! else: not on time stamps, owners, umask, locale, time zone, order, folder or threads. Does not choose the files.
 
 mod compress;
+mod content;
 mod pipeline;
 mod source;
 mod zip_header;
 mod zip_writer;
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use self::compress::{COMPRESSOR, Place};
@@ -19,6 +21,7 @@ use super::manifest::{FORMAT, Tool};
 use super::{BundlePath, MANIFEST_PATH, Manifest, ManifestFile, ManifestImage, content_digest, dos_time};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
+use crate::growing::Written;
 use crate::ids::{ApplicationName, CommitHash};
 
 /// One file or link to pack.
@@ -121,6 +124,9 @@ pub enum PackError {
         /// The file or link above it.
         file: BundlePath,
     },
+    /// Whoever was told how far it is wanted no more.
+    #[error("packing was stopped")]
+    Stopped,
     /// A path that belongs to the manifest.
     #[error("`{path}` cannot be packed: Longshore writes its manifest there")]
     ManifestPath {
@@ -139,32 +145,94 @@ pub fn pack(
     to: &Path,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Packed, PackError> {
-    let (sources, warnings) = source::look(files)?;
+    let sources = Sources::look(files)?;
     let write_failed = |source| PackError::Write { path: to.to_owned(), source };
     let temporary = Temporary::create(to).map_err(write_failed)?;
-    let mut archive = Archive::new(&temporary.file, to, options.time);
-    pipeline::run(&sources, options.threads, |piece| archive.piece(piece, &sources, progress))?;
-    drop(sources);
-    let files = std::mem::take(&mut archive.files);
-    let manifest = Manifest {
-        format: FORMAT,
-        tool: Tool {
-            name: "longshore".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            compressor: COMPRESSOR.to_owned(),
-        },
-        application: options.application.clone(),
-        commit: options.commit.clone(),
-        dirty: options.dirty,
-        time: dos_time::representable(options.time),
-        content_digest: content_digest(&files),
-        images: options.images.clone(),
-        files,
-    };
-    archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;
-    let (archive_digest, size) = archive.zip.finish(options.commit.as_str()).map_err(write_failed)?;
+    let told = Told { progress, written: &|_| ControlFlow::Continue(()) };
+    let packed = sources.pack(options, Target { file: &temporary.file, path: to }, &told)?;
     temporary.rename(to).map_err(write_failed)?;
-    Ok(Packed { size, archive_digest, manifest, warnings })
+    Ok(packed)
+}
+
+/// Files that were looked at. Packing refuses one that has changed since.
+#[derive(Debug)]
+pub struct Sources {
+    list: Vec<Source>,
+    warnings: Vec<String>,
+}
+
+/// Where an archive is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// An empty file, open for reading and writing.
+    pub file: &'a File,
+    /// Its path, for messages.
+    pub path: &'a Path,
+}
+
+/// Who is told how packing goes on, on the calling thread.
+pub struct Told<'a> {
+    /// How many more bytes of the files were packed.
+    pub progress: &'a dyn Fn(u64),
+    /// How much of the archive is final. A break stops the packing.
+    pub written: &'a dyn Fn(Written) -> ControlFlow<()>,
+}
+
+impl Sources {
+    /// Looks at every file, without reading more of it than tells how to keep it.
+    pub fn look(files: Vec<PackFile>) -> Result<Sources, PackError> {
+        let (list, warnings) = source::look(files)?;
+        Ok(Sources { list, warnings })
+    }
+
+    /// The content digest that the manifest will have, by reading every file, on `threads` threads. `stopped`: whether
+    /// nobody wants to know it any more.
+    pub fn content_digest(&self, threads: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Sha256, PackError> {
+        content::digest(&self.list, threads, stopped)
+    }
+
+    /// More bytes than the archive can have.
+    pub fn most_bytes(&self) -> u64 {
+        // Deflate adds a few bytes for each block at worst. A path stands in both headers and in the manifest, which may be
+        // stored in up to three times as many bytes where it is escaped.
+        let entry = |source: &Source| {
+            let size = pipeline::size(source);
+            size + size / 1024 + 8 * source.path.as_str().len() as u64 + 4096
+        };
+        self.list.iter().map(entry).sum::<u64>() + (1 << 20)
+    }
+
+    /// Packs the files. After a failure the archive is worth nothing.
+    pub fn pack(&self, options: &PackOptions, to: Target<'_>, told: &Told<'_>) -> Result<Packed, PackError> {
+        let mut archive = Archive::new(to, options.time);
+        pipeline::run(&self.list, options.threads, |piece| {
+            archive.piece(piece, &self.list, told.progress)?;
+            match (told.written)(archive.zip.written()) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(PackError::Stopped),
+            }
+        })?;
+        let files = std::mem::take(&mut archive.files);
+        let manifest = Manifest {
+            format: FORMAT,
+            tool: Tool {
+                name: "longshore".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                compressor: COMPRESSOR.to_owned(),
+            },
+            application: options.application.clone(),
+            commit: options.commit.clone(),
+            dirty: options.dirty,
+            time: dos_time::representable(options.time),
+            content_digest: content_digest(&files),
+            images: options.images.clone(),
+            files,
+        };
+        archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;
+        let write_failed = |source| PackError::Write { path: to.path.to_owned(), source };
+        let (archive_digest, size) = archive.zip.finish(options.commit.as_str()).map_err(write_failed)?;
+        Ok(Packed { size, archive_digest, manifest, warnings: self.warnings.clone() })
+    }
 }
 
 /// The zip with what the manifest will say of it.
@@ -185,8 +253,8 @@ struct OpenFile {
 }
 
 impl<'a> Archive<'a> {
-    fn new(file: &'a File, to: &'a Path, time: i64) -> Self {
-        Archive { zip: ZipWriter::new(file), to, time, files: Vec::new(), open: None }
+    fn new(to: Target<'a>, time: i64) -> Self {
+        Archive { zip: ZipWriter::new(to.file), to: to.path, time, files: Vec::new(), open: None }
     }
 
     fn piece(&mut self, piece: &Piece, sources: &[Source], progress: &dyn Fn(u64)) -> Result<(), PackError> {

@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::temporary::Temporary;
-use super::{Attributes, Changed, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
+use super::{
+    Attributes, Changed, Described, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url,
+};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
+use crate::growing::{GivenUp, Growing, Stage};
 
 /// Held by whoever replaces an object of the same folder.
 const LOCK: &str = ".longshore.lock";
@@ -69,6 +72,23 @@ impl DirStore {
             // It stood there a moment ago and was removed since.
             None => Err(StoreError::Contested { place: place.display().to_string() }),
         }
+    }
+
+    /// See [`super::Store::put_growing`].
+    pub(super) async fn put_growing(
+        &self,
+        key: &str,
+        growing: &Growing,
+        described: impl AsyncFn() -> Result<Described, GivenUp>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Put, StoreError> {
+        let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
+        let Stage { sha256: Some(sha256), .. } = growing.whole().await.map_err(given_up)? else {
+            return Err(given_up(GivenUp));
+        };
+        let Described { content_digest, commit } = described().await.map_err(given_up)?;
+        let attributes = Attributes { sha256, content_digest, commit };
+        self.put_new(key, &growing.held(), &attributes, progress).await
     }
 
     /// See [`super::Store::replace_if`].

@@ -10,6 +10,8 @@ use crate::digest::Sha256;
 use crate::failure::{Exit, Failure};
 use crate::proxy::InvalidProxy;
 
+use super::upload::InvalidUpload;
+
 /// Why a store refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -46,6 +48,12 @@ pub enum StoreError {
         /// The server's words.
         source: Cause,
     },
+    /// What should be stored cannot be kept or sent like that.
+    #[error(transparent)]
+    Upload(#[from] InvalidUpload),
+    /// Whoever wrote the file gave up.
+    #[error("`{0}` was not written wholly")]
+    GivenUp(PathBuf),
     /// The proxy is none.
     #[error(transparent)]
     Proxy(#[from] InvalidProxy),
@@ -204,6 +212,7 @@ impl StoreError {
         match self {
             StoreError::InvalidKey { .. }
             | StoreError::OtherStore { .. }
+            | StoreError::Upload(_)
             | StoreError::Proxy(_)
             | StoreError::Authorities(_) => Exit::Usage,
             StoreError::NotFound(_) | StoreError::NoBucket { .. } => Exit::NotFound,
@@ -219,7 +228,7 @@ impl StoreError {
             StoreError::OtherEtag { .. } | StoreError::OtherDigest { .. } | StoreError::TooLarge { .. } => {
                 Exit::BadBundle
             }
-            StoreError::File { .. } => Exit::Failed,
+            StoreError::File { .. } | StoreError::GivenUp(_) => Exit::Failed,
         }
     }
 
@@ -276,6 +285,8 @@ impl StoreError {
             }
             StoreError::InvalidKey { .. }
             | StoreError::OtherStore { .. }
+            | StoreError::Upload(_)
+            | StoreError::GivenUp(_)
             | StoreError::NotFound(_)
             | StoreError::Refused { .. }
             | StoreError::OtherEtag { .. }

@@ -2,6 +2,9 @@
 
 mod connection;
 mod download;
+mod keeping;
+mod part;
+mod parts;
 mod refusal;
 mod service;
 mod upload;
@@ -25,9 +28,10 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, StoreError, Verb};
+use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Verb};
 use crate::chance;
 use connection::Way;
+use keeping::Keeping;
 use refusal::{Asked, Refusal};
 
 pub use service::connect;
@@ -47,6 +51,8 @@ pub struct S3Store {
     region: String,
     /// The URL of the server where one is set, for messages.
     endpoint: Option<String>,
+    keeping: Keeping,
+    sending: Sending,
     /// The bucket answered as existing.
     bucket_seen: AtomicBool,
     /// Multipart uploads that nobody has completed or aborted yet.
@@ -56,6 +62,7 @@ pub struct S3Store {
 impl S3Store {
     /// Finds out settings and credentials; asks the bucket nothing.
     pub(super) async fn open(bucket: &str, prefix: &str, options: &S3Options) -> Result<S3Store, StoreError> {
+        let (keeping, sending) = (Keeping::of(&options.upload)?, options.sending.check()?);
         if options.keys.is_none()
             && let Some(profile) = missing_profile().await
         {
@@ -91,6 +98,8 @@ impl S3Store {
             prefix: prefix.to_owned(),
             region: sdk.region().map(ToString::to_string).unwrap_or_default(),
             endpoint,
+            keeping,
+            sending,
             bucket_seen: AtomicBool::new(false),
             unfinished: Mutex::default(),
         })
@@ -199,7 +208,7 @@ impl S3Store {
                 Some(etag) => request.if_match(quoted(etag)),
                 None => request.if_none_match("*"),
             };
-            let request = request.body(ByteStream::from(contents.to_vec()));
+            let request = self.keeping.encrypt(request).body(ByteStream::from(contents.to_vec()));
             let error = match request.customize().config_override(small().retry_config(once.clone())).send().await {
                 Ok(output) => return Ok(Some(unquoted(output.e_tag()))),
                 Err(error) => error,

@@ -15,7 +15,7 @@ use crate::digest::Sha256;
 /// Bytes that may be read and not written yet.
 const IN_FLIGHT: u64 = 16 << 20;
 /// More threads than this would need more memory than they are worth.
-const MOST_THREADS: usize = 8;
+pub(super) const MOST_THREADS: usize = 8;
 /// Small files go through the threads in groups: a lock for each would cost more than their compression.
 const GROUP_FILES: usize = 64;
 /// Room for whatever deflate makes of a block, and for a block and what precedes it.
@@ -170,7 +170,8 @@ fn jobs(sources: &[Source]) -> Vec<Job> {
     jobs
 }
 
-fn size(source: &Source) -> u64 {
+/// Bytes of a file, or of the target of a link.
+pub(super) fn size(source: &Source) -> u64 {
     match &source.kind {
         SourceKind::File(file) => file.size,
         SourceKind::Link(target) => target.len() as u64,

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::zip_header::{self, Header, Width};
 use crate::digest::{Hasher, Sha256};
+use crate::growing::Written;
 
 const BUFFER: usize = 256 << 10;
 
@@ -18,8 +20,8 @@ pub(super) struct ZipWriter<'a> {
     written: u64,
     /// The digest of all that was written, up to the entry that is open.
     hasher: Hasher,
-    /// Whether an entry is open: its header is not known yet, so nothing from there on is hashed.
-    open: bool,
+    /// The header of the entry that is open: it is not known yet, so nothing from there on is hashed.
+    open: Option<Range<u64>>,
     directory: Vec<u8>,
     count: u64,
 }
@@ -40,7 +42,7 @@ impl<'a> ZipWriter<'a> {
             buffer: Vec::with_capacity(BUFFER),
             written: 0,
             hasher: Hasher::default(),
-            open: false,
+            open: None,
             directory: Vec::new(),
             count: 0,
         }
@@ -49,6 +51,11 @@ impl<'a> ZipWriter<'a> {
     /// Where the next byte goes.
     pub(super) fn position(&self) -> u64 {
         self.written + self.buffer.len() as u64
+    }
+
+    /// How much of the file is final.
+    pub(super) fn written(&self) -> Written {
+        Written { end: self.written, hole: self.open.clone() }
     }
 
     /// Writes one entry whose bytes are at hand.
@@ -64,9 +71,11 @@ impl<'a> ZipWriter<'a> {
     pub(super) fn begin(&mut self, header: &Header<'_>, width: Width) -> io::Result<OpenEntry> {
         self.flush()?;
         let offset = self.position();
-        self.open = true;
-        self.put(&zip_header::local(header, width))?;
-        Ok(OpenEntry { offset, width, data: self.position() })
+        let local = zip_header::local(header, width);
+        let data = offset + local.len() as u64;
+        self.open = Some(offset..data);
+        self.put(&local)?;
+        Ok(OpenEntry { offset, width, data })
     }
 
     /// Adds bytes to the open entry.
@@ -80,7 +89,7 @@ impl<'a> ZipWriter<'a> {
         let local = zip_header::local(header, entry.width);
         debug_assert_eq!(local.len() as u64, entry.data - entry.offset);
         self.file.write_all_at(&local, entry.offset)?;
-        self.open = false;
+        self.open = None;
         let mut at = entry.offset;
         let mut buffer = vec![0; BUFFER];
         while at < self.written {
@@ -130,7 +139,7 @@ impl<'a> ZipWriter<'a> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.written)?;
         self.written += bytes.len() as u64;
-        if !self.open {
+        if self.open.is_none() {
             self.hasher.update(bytes);
         }
         Ok(())

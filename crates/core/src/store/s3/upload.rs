@@ -1,40 +1,31 @@
 //! Storing a file under a new key.
 //!
-//! Up to [`SINGLE_LIMIT`] in one request; beyond that in parts, a few at a time. A multipart upload that does not end is
-//! invisible but billed. So each one stands in `unfinished` until it is completed or aborted: a failure aborts it here,
-//! and after a dropped future [`S3Store::clean_up`] does. What even that cannot reach is left to a lifecycle rule of the
-//! bucket: power cuts, SIGKILL, and the moment in which the server has begun an upload but has not told its id yet.
+//! Up to [`SINGLE_LIMIT`] in one request; beyond that in parts, a few at a time, and from a file that is still written as soon
+//! as a part of it is final. A multipart upload that does not end is invisible but billed. So each one stands in `unfinished`
+//! until it is completed or aborted: a failure aborts it here, and after a dropped future [`S3Store::clean_up`] does. What even
+//! that cannot reach is left to a lifecycle rule of the bucket: power cuts, SIGKILL, and the moment in which the server has begun
+//! an upload but has not told its id yet.
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::upload_part::UploadPartError;
-use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use tokio::task::JoinSet;
 
-use super::super::{Attributes, ObjectInfo, Put, StoreError, Verb};
-use super::refusal::{self, Refusal};
+use super::super::{Attributes, Described, ObjectInfo, Put, StoreError, Verb};
+use super::part::{self, Part};
+use super::parts::Parts;
+use super::refusal::Refusal;
 use super::{META_COMMIT, META_CONTENT_DIGEST, META_SHA256, S3Store, pause, small, unquoted, version};
 use crate::digest::{Hasher, Sha256};
+use crate::growing::{GivenUp, Growing};
 
 /// The largest file that goes into one request.
 const SINGLE_LIMIT: u64 = 16 << 20;
-/// The size of a part, unless there would be too many of them.
-const PART: u64 = 8 << 20;
-/// The most parts that S3 takes.
-const PARTS_LIMIT: u64 = 10_000;
-/// Parts that are on their way at the same time.
-const IN_FLIGHT: usize = 4;
 /// How often a write is tried that meets another writer.
 const ROUNDS: u32 = 4;
-/// What the SDK reads of a file at a time. Its own default of 4 KiB costs several times the CPU.
-const BUFFER: usize = 64 << 10;
 
 /// A multipart upload that is neither completed nor aborted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +37,11 @@ pub(super) struct Unfinished {
 /// What is stored where.
 struct Upload<'a> {
     key: &'a str,
-    /// For messages.
-    file: &'a Path,
-    /// The way to the open file: it stays the same one when another gets its name meanwhile, and the SDK can open it anew
-    /// for each part and each repetition.
-    held: &'a Path,
-    size: u64,
-    attributes: &'a Attributes,
+    growing: &'a Growing,
+    /// What the bytes must be, where that is known before they are sent.
+    sha256: Option<Sha256>,
+    described: Described,
     progress: &'a (dyn Fn(u64) + Sync),
-}
-
-/// A part that arrived.
-struct Part {
-    length: u64,
-    done: CompletedPart,
 }
 
 /// How one attempt ended.
@@ -83,31 +65,65 @@ impl S3Store {
         let key = &self.whole_key(key)?;
         let open = File::open(file).map_err(cannot_read(file))?;
         let size = open.metadata().map_err(cannot_read(file))?.len();
-        let held = &PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
-        let upload = Upload { key, file, held, size, attributes, progress };
+        let growing = &Growing::finished(open, file, size);
+        let Attributes { sha256, content_digest, commit } = attributes.clone();
+        if size > SINGLE_LIMIT
+            && let Some(info) = self.standing(key).await?
+        {
+            return Ok(Put::Exists(info));
+        }
+        let described = Described { content_digest, commit };
+        self.put(&Upload { key, growing, sha256: Some(sha256), described, progress }).await
+    }
+
+    /// See [`super::super::Store::put_growing`].
+    pub(in super::super) async fn put_growing(
+        &self,
+        key: &str,
+        growing: &Growing,
+        described: impl AsyncFn() -> Result<Described, GivenUp>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Put, StoreError> {
+        let key = &self.whole_key(key)?;
+        let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
+        if growing.exceeds(SINGLE_LIMIT).await.map_err(given_up)?
+            && let Some(info) = self.standing(key).await?
+        {
+            return Ok(Put::Exists(info));
+        }
+        let described = described().await.map_err(given_up)?;
+        // It may be whole by now.
+        let sha256 = growing.stage.borrow().sha256;
+        self.put(&Upload { key, growing, sha256, described, progress }).await
+    }
+
+    /// What stands at a key. The condition of a large upload is checked at the very end: nobody should send gigabytes to learn
+    /// what can be known before.
+    async fn standing(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        match self.head_whole(key, None).await {
+            // Who may write need not be allowed to read.
+            Err(StoreError::Denied { .. }) => Ok(None),
+            result => result,
+        }
+    }
+
+    async fn put(&self, upload: &Upload<'_>) -> Result<Put, StoreError> {
         for round in 1..=ROUNDS {
-            if size > SINGLE_LIMIT {
-                // The condition is checked at the very end: do not send gigabytes to learn what can be known now.
-                match self.head_whole(key, None).await {
-                    Ok(Some(info)) => return Ok(Put::Exists(info)),
-                    // Who may write need not be allowed to read.
-                    Ok(None) | Err(StoreError::Denied { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            let attempt =
-                if size > SINGLE_LIMIT { self.in_parts(&upload).await? } else { self.at_once(&upload).await? };
-            match attempt {
+            let large = upload.growing.exceeds(SINGLE_LIMIT).await.map_err(upload.given_up())?;
+            let attempt = if large { self.in_parts(upload).await? } else { self.at_once(upload).await? };
+            let info = match attempt {
                 Attempt::Created(info) => return Ok(Put::Created(info)),
-                Attempt::Taken => match self.head_whole(key, None).await? {
-                    Some(info) => return Ok(Put::Exists(info)),
-                    // Removed since: the key is free again.
-                    None => pause(round).await,
-                },
-                Attempt::Conflict => pause(round).await,
+                Attempt::Taken => self.head_whole(upload.key, None).await?,
+                Attempt::Conflict if large => self.standing(upload.key).await?,
+                Attempt::Conflict => None,
+            };
+            match info {
+                Some(info) => return Ok(Put::Exists(info)),
+                // Removed since, or nobody has won yet: the key may be free.
+                None => pause(round).await,
             }
         }
-        Err(StoreError::Contested { place: self.show(key) })
+        Err(StoreError::Contested { place: self.show(upload.key) })
     }
 
     /// See [`super::super::Store::clean_up`].
@@ -121,22 +137,17 @@ impl S3Store {
     }
 
     async fn at_once(&self, upload: &Upload<'_>) -> Result<Attempt, StoreError> {
-        let (found, _) = File::open(upload.held).and_then(Sha256::of_reader).map_err(cannot_read(upload.file))?;
+        let path = &upload.growing.path;
+        let held = upload.growing.held();
+        let (found, size) = File::open(&held).and_then(Sha256::of_reader).map_err(cannot_read(path))?;
         check_digest(upload, found)?;
-        let body = body(upload, 0, upload.size).await?;
-        let request = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(upload.key)
-            .if_none_match("*")
-            .checksum_sha256(base64::engine::general_purpose::STANDARD.encode(found.as_bytes()))
-            .set_metadata(Some(metadata(upload.attributes)))
-            .body(body);
-        match request.send().await {
+        let request = self.client.put_object().bucket(&self.bucket).key(upload.key).if_none_match("*");
+        let request = request.checksum_sha256(base64::engine::general_purpose::STANDARD.encode(found.as_bytes()));
+        let request = self.keeping.put(request, metadata(upload));
+        match request.body(part::body(&held, &(0..size)).await.map_err(cannot_read(path))?).send().await {
             Ok(output) => {
-                (upload.progress)(upload.size);
-                Ok(Attempt::Created(upload.info(output.e_tag(), output.version_id())))
+                (upload.progress)(size);
+                Ok(Attempt::Created(upload.info(size, output.e_tag(), output.version_id())))
             }
             Err(error) => match self.asked(Verb::Write, upload.key).refusal(&error) {
                 Refusal::Precondition => Ok(Attempt::Taken),
@@ -156,8 +167,8 @@ impl S3Store {
             .bucket(&self.bucket)
             .key(upload.key)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .set_metadata(Some(metadata(upload.attributes)));
+            .checksum_type(ChecksumType::FullObject);
+        let request = self.keeping.create(request, metadata(upload));
         let created = request.customize().config_override(small()).send().await;
         let created = created.map_err(|error| asked.unexpected(asked.refusal(&error)))?;
         let unfinished =
@@ -165,8 +176,8 @@ impl S3Store {
         self.unfinished().push(unfinished.clone());
 
         let attempt = async {
-            let parts = self.send_parts(upload, &unfinished.id).await?;
-            self.complete(upload, &unfinished.id, parts).await
+            let (size, parts) = self.send_parts(upload, &unfinished.id).await?;
+            self.complete(upload, size, &unfinished.id, parts).await
         };
         let attempt = attempt.await;
         if matches!(attempt, Ok(Attempt::Created(_))) {
@@ -180,61 +191,88 @@ impl S3Store {
         attempt
     }
 
-    /// Sends all parts and checks on the way that the file is the one that is meant.
-    async fn send_parts(&self, upload: &Upload<'_>, id: &str) -> Result<Vec<CompletedPart>, StoreError> {
+    /// Sends all parts. The size of the file, and what completes the upload.
+    async fn send_parts(&self, upload: &Upload<'_>, id: &str) -> Result<(u64, Vec<CompletedPart>), StoreError> {
         let mut running = JoinSet::new();
         let sent = self.keep_sending(upload, id, &mut running).await;
         // After a failure no part may arrive behind the abort.
         running.shutdown().await;
-        let mut parts = sent?;
+        let (size, mut parts) = sent?;
         parts.sort_by_key(CompletedPart::part_number);
-        Ok(parts)
+        Ok((size, parts))
     }
 
     async fn keep_sending(
         &self,
         upload: &Upload<'_>,
         id: &str,
-        running: &mut JoinSet<Result<Part, SdkError<UploadPartError, HttpResponse>>>,
-    ) -> Result<Vec<CompletedPart>, StoreError> {
-        let part_size = part_size(upload.size);
-        let mut file = File::open(upload.held).map_err(cannot_read(upload.file))?;
-        let mut hasher = Hasher::default();
-        let mut parts = Vec::new();
-        let (mut offset, mut sent) = (0, 0);
-        let mut number = 0;
-        while offset < upload.size || !running.is_empty() {
-            if offset < upload.size && running.len() < IN_FLIGHT {
-                let length = part_size.min(upload.size - offset);
-                number += 1;
-                hash(&mut hasher, &mut file, length).map_err(cannot_read(upload.file))?;
-                let body = body(upload, offset, length).await?;
-                let request = self.client.upload_part().bucket(&self.bucket).key(upload.key).upload_id(id);
-                let request = request.part_number(number).checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).body(body);
-                running.spawn(async move {
-                    let output = request.send().await?;
-                    let done = CompletedPart::builder()
-                        .part_number(number)
-                        .set_e_tag(output.e_tag)
-                        .set_checksum_crc64_nvme(output.checksum_crc64_nvme)
-                        .build();
-                    Ok(Part { length, done })
-                });
-                offset += length;
-            } else if let Some(part) = running.join_next().await {
-                let part = part.expect("a part neither panics nor is cancelled while the set lives");
-                let asked = self.asked(Verb::Write, upload.key);
-                let part = part.map_err(|error| asked.unexpected(asked.refusal(&error)))?;
-                sent += part.length;
-                parts.push(part.done);
-                (upload.progress)(sent);
+        running: &mut JoinSet<Result<(u64, CompletedPart), part::Failed>>,
+    ) -> Result<(u64, Vec<CompletedPart>), StoreError> {
+        let Growing { path, most, stage, .. } = upload.growing;
+        let held = upload.growing.held();
+        let mut stage = stage.clone();
+        let mut parts = Parts::new(self.sending.part_size, *most);
+        let mut check = upload.sha256.map(|_| Check::open(&held)).transpose().map_err(cannot_read(path))?;
+        let (mut done, mut sent) = (Vec::new(), 0);
+        loop {
+            let now = stage.borrow_and_update().clone();
+            let room = running.len() < self.sending.parallel_parts;
+            if let Some(range) = room.then(|| parts.take(&now)).flatten() {
+                if let Some(check) = &mut check {
+                    check.add(range.end - range.start).map_err(cannot_read(path))?;
+                }
+                let part = Part {
+                    client: self.client.clone(),
+                    bucket: self.bucket.clone(),
+                    key: upload.key.to_owned(),
+                    id: id.to_owned(),
+                    number: parts.number(&range),
+                    held: held.clone(),
+                    range,
+                };
+                running.spawn(part.send());
+                continue;
+            }
+            if let Some(size) = now.size
+                && running.is_empty()
+            {
+                if let Some(check) = check {
+                    check_digest(upload, check.hasher.finish())?;
+                }
+                return Ok((size, done));
+            }
+            tokio::select! {
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    let ended = ended.expect("a part neither panics nor is cancelled while the set lives");
+                    let (length, part) = ended.map_err(|failed| self.part_failed(upload, failed))?;
+                    sent += length;
+                    done.push(part);
+                    (upload.progress)(sent);
+                }
+                changed = stage.changed(), if now.size.is_none() => {
+                    changed.map_err(|_| upload.given_up()(GivenUp))?;
+                }
             }
         }
-        check_digest(upload, hasher.finish())?;
-        Ok(parts)
     }
 
-    async fn complete(&self, upload: &Upload<'_>, id: &str, parts: Vec<CompletedPart>) -> Result<Attempt, StoreError> {
+    fn part_failed(&self, upload: &Upload<'_>, failed: part::Failed) -> StoreError {
+        match failed {
+            part::Failed::Read(source) => cannot_read(&upload.growing.path)(source),
+            part::Failed::Send(error) => {
+                let asked = self.asked(Verb::Write, upload.key);
+                asked.unexpected(asked.refusal(&error))
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        upload: &Upload<'_>,
+        size: u64,
+        id: &str,
+        parts: Vec<CompletedPart>,
+    ) -> Result<Attempt, StoreError> {
         let request = self
             .client
             .complete_multipart_upload()
@@ -242,11 +280,11 @@ impl S3Store {
             .key(upload.key)
             .upload_id(id)
             .checksum_type(ChecksumType::FullObject)
-            .mpu_object_size(i64::try_from(upload.size).unwrap_or(i64::MAX))
+            .mpu_object_size(i64::try_from(size).unwrap_or(i64::MAX))
             .if_none_match("*")
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
         match request.send().await {
-            Ok(output) => Ok(Attempt::Created(upload.info(output.e_tag(), output.version_id()))),
+            Ok(output) => Ok(Attempt::Created(upload.info(size, output.e_tag(), output.version_id()))),
             Err(error) => match self.asked(Verb::Write, upload.key).refusal(&error) {
                 // No upload: the first request was carried out and only its answer was lost.
                 Refusal::Precondition | Refusal::NoUpload => Ok(Attempt::Taken),
@@ -287,83 +325,66 @@ impl S3Store {
 }
 
 impl Upload<'_> {
-    fn info(&self, etag: Option<&str>, id: Option<&str>) -> ObjectInfo {
+    fn info(&self, size: u64, etag: Option<&str>, id: Option<&str>) -> ObjectInfo {
         ObjectInfo {
-            size: self.size,
+            size,
             etag: unquoted(etag),
             version: version(id),
-            sha256: Some(self.attributes.sha256),
-            content_digest: Some(self.attributes.content_digest),
+            sha256: self.sha256,
+            content_digest: Some(self.described.content_digest),
         }
+    }
+
+    fn given_up(&self) -> impl Fn(GivenUp) -> StoreError {
+        |_| StoreError::GivenUp(self.growing.path.clone())
     }
 }
 
-/// A piece of a file as the body of a request. The SDK can read it again when it repeats the request.
-async fn body(upload: &Upload<'_>, offset: u64, length: u64) -> Result<ByteStream, StoreError> {
-    let body =
-        ByteStream::read_from().path(upload.held).offset(offset).length(Length::Exact(length)).buffer_size(BUFFER);
-    body.build().await.map_err(|error| cannot_read(upload.file)(std::io::Error::other(refusal::deepest(&error))))
-}
-
-/// The size of the parts of a file: [`PART`], or whole MiB so that there are not too many.
-fn part_size(size: u64) -> u64 {
-    size.div_ceil(PARTS_LIMIT).next_multiple_of(1 << 20).max(PART)
-}
-
-fn metadata(attributes: &Attributes) -> std::collections::HashMap<String, String> {
-    [
-        (META_SHA256, attributes.sha256.to_string()),
-        (META_CONTENT_DIGEST, attributes.content_digest.to_string()),
-        (META_COMMIT, attributes.commit.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+fn metadata(upload: &Upload<'_>) -> std::collections::HashMap<String, String> {
+    let Described { content_digest, commit } = &upload.described;
+    let known = [(META_CONTENT_DIGEST, content_digest.to_string()), (META_COMMIT, commit.clone())];
+    let sha256 = upload.sha256.map(|sha256| (META_SHA256, sha256.to_string()));
+    known.into_iter().chain(sha256).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn check_digest(upload: &Upload<'_>, found: Sha256) -> Result<(), StoreError> {
-    let expected = upload.attributes.sha256;
-    if found == expected {
-        return Ok(());
+    match upload.sha256 {
+        Some(expected) if expected != found => {
+            Err(StoreError::OtherDigest { place: upload.growing.path.display().to_string(), expected, found })
+        }
+        Some(_) | None => Ok(()),
     }
-    Err(StoreError::OtherDigest { place: upload.file.display().to_string(), expected, found })
 }
 
-/// Adds the next `length` bytes of the file. What is read here is in memory when the part is sent.
-fn hash(hasher: &mut Hasher, file: &mut File, length: u64) -> std::io::Result<()> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut rest = length;
-    while rest > 0 {
-        let most = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
-        let got = file.read(&mut buffer[..most])?;
-        if got == 0 {
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file became shorter"));
-        }
-        hasher.update(&buffer[..got]);
-        rest -= got as u64;
+/// Hashes a file on the way, part after part. What is read here is in memory when the part is sent.
+struct Check {
+    file: File,
+    hasher: Hasher,
+    buffer: Vec<u8>,
+}
+
+impl Check {
+    fn open(held: &Path) -> std::io::Result<Check> {
+        Ok(Check { file: File::open(held)?, hasher: Hasher::default(), buffer: vec![0; 256 << 10] })
     }
-    Ok(())
+
+    /// Adds the next `length` bytes.
+    fn add(&mut self, length: u64) -> std::io::Result<()> {
+        let mut rest = length;
+        while rest > 0 {
+            let most = usize::try_from(rest).unwrap_or(usize::MAX).min(self.buffer.len());
+            let got = self.file.read(&mut self.buffer[..most])?;
+            if got == 0 {
+                return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file became shorter"));
+            }
+            self.hasher.update(&self.buffer[..got]);
+            rest -= got as u64;
+        }
+        Ok(())
+    }
 }
 
 fn cannot_read(file: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = file.to_owned();
     move |source| StoreError::File { verb: Verb::Read, path, source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_grow_so_that_there_are_never_more_than_ten_thousand() {
-        for (size, expected) in [
-            (17 << 20, 8 << 20),
-            (PART * PARTS_LIMIT, 8 << 20),
-            (PART * PARTS_LIMIT + 1, 9 << 20),
-            (5 << 40, 525 << 20),
-        ] {
-            let part = part_size(size);
-            assert_eq!(part, expected, "{size}");
-            assert!(size.div_ceil(part) <= PARTS_LIMIT, "{size}");
-        }
-    }
 }
