@@ -11,6 +11,12 @@ use longshore_core::yaml::{self, Node, Value};
 use crate::listing::Listing;
 use crate::plan::BuildPlan;
 
+pub(crate) mod images;
+
+/// Everything that was read of compose files: the groups, and the texts that theirs are made of.
+#[derive(Debug, Default)]
+pub(crate) struct Compose {}
+
 /// A compose file as it was read.
 #[derive(Debug)]
 pub(crate) struct ComposeFile {

@@ -47,6 +47,8 @@ pub(crate) struct Survey {
     pub(crate) recipe: Recipe,
     /// The files of the bundle.
     pub(crate) plan: BuildPlan,
+    /// The compose files of the groups; [`compose::images::images`] says what they run.
+    pub(crate) compose: compose::Compose,
     /// Files that are not packed but decide what is.
     pub(crate) deciding: BTreeSet<BundlePath>,
     /// Everything that is wrong.
@@ -128,7 +130,7 @@ impl Survey {
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
-        Ok(Survey { source, out, recipe, plan, deciding, problems })
+        Ok(Survey { source, out, recipe, plan, compose: compose::Compose::default(), deciding, problems })
     }
 
     /// Refuses errors, and with [`Strictness::Strict`] warnings too.
