@@ -76,6 +76,12 @@ impl Screen {
             | Event::CreatedStore(_)
             | Event::Wrote(_)
             | Event::Kept(_) => {}
+            Event::BuildingImage { .. }
+            | Event::PushingImage { .. }
+            | Event::ServiceSaid { .. }
+            | Event::AskingForImages { .. }
+            | Event::PinnedImage { .. }
+            | Event::ImageMoved(_) => {}
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));

@@ -8,6 +8,7 @@ use longshore_core::ids::{ApplicationName, CommitHash, DeploymentId, GroupName};
 
 use crate::commit::Origin;
 use crate::fleet::Standing;
+use crate::images::moved::MovedImage;
 use crate::pointing::Moved;
 
 /// One thing that happened.
@@ -128,6 +129,41 @@ pub(crate) enum Event {
         /// Seconds since it wrote last, if it is not silent: it will write again.
         lives: Option<u64>,
     },
+    /// An image of a service is being built.
+    BuildingImage {
+        /// The service.
+        service: String,
+        /// The image.
+        image: String,
+    },
+    /// It is being pushed.
+    PushingImage {
+        /// The service.
+        service: String,
+        /// The image.
+        image: String,
+    },
+    /// A line of what builds or pushes it.
+    ServiceSaid {
+        /// The service.
+        service: String,
+        /// The line.
+        line: String,
+    },
+    /// Registries are asked for the digests of images.
+    AskingForImages {
+        /// How many.
+        images: usize,
+    },
+    /// An image has a digest.
+    PinnedImage {
+        /// The image, by its whole name.
+        image: String,
+        /// The digest.
+        digest: String,
+    },
+    /// An image of what is deployed is not known to be what it was when the artifact was built.
+    ImageMoved(Box<MovedImage>),
 }
 
 /// A host and how far it is.

@@ -54,7 +54,8 @@ impl Daemon {
 
     /// The digest of an image, of which the daemon asks the registry.
     pub(crate) async fn digest(&self, image: &Reference, login: &Login) -> Result<ImageDigest, DaemonError> {
-        let asked = self.docker.inspect_registry_image(&name(image), credentials(image, login));
+        let name = name(image);
+        let asked = self.docker.inspect_registry_image(&name, credentials(image, login));
         let answer = tokio::time::timeout(ANSWER, asked).await.map_err(|_| DaemonError::TooLong)?;
         let answer = answer.map_err(|error| DaemonError::Asked(words(&error)))?;
         answer.descriptor.digest.and_then(|digest| digest.parse().ok()).ok_or(DaemonError::NoDigest)
@@ -63,7 +64,10 @@ impl Daemon {
     /// Whether this machine has the image without any registry being known to have it: built here, and never pushed.
     pub(crate) async fn is_only_here(&self, image: &Reference) -> bool {
         match tokio::time::timeout(ANSWER, self.docker.inspect_image(&name(image))).await {
-            Ok(Ok(found)) => found.repo_digests.unwrap_or_default().is_empty(),
+            Ok(Ok(found)) => {
+                let mut digests = found.repo_digests.unwrap_or_default().into_iter();
+                !digests.any(|digest| digest.parse().is_ok_and(|digest: Reference| is_same_place(&digest, image)))
+            }
             Ok(Err(_)) | Err(_) => false,
         }
     }
@@ -73,6 +77,10 @@ impl Daemon {
 fn name(image: &Reference) -> String {
     let separator = if image.digest.is_some() { '@' } else { ':' };
     format!("{}/{}{separator}{}", image.registry, image.repository, image.wanted())
+}
+
+fn is_same_place(one: &Reference, other: &Reference) -> bool {
+    one.registry == other.registry && one.repository == other.repository
 }
 
 fn credentials(image: &Reference, login: &Login) -> Option<DockerCredentials> {

@@ -21,7 +21,7 @@ use super::credentials::{Login, Secret};
 use super::reference::{ImageDigest, Reference};
 use crate::environment::Environment;
 
-pub(crate) use error::RegistryError;
+pub(crate) use error::{RegistryError, login_command};
 use error::{AskedAs, Asking};
 
 /// The variable with the registries that are asked without encryption, separated by commas.

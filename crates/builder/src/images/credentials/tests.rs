@@ -70,7 +70,7 @@ fn without_a_configuration_we_are_nobody() {
 fn a_configuration_that_is_wrong_is_named_and_none_of_it_shown() {
     let error = keychain("{\"auths\": {\"a.io\": \"s3cret\"}}", &[]).unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(source, "no JSON as Docker writes it, at line 1, column 28");
+    assert_eq!(source, "no JSON as Docker writes it, at line 1, column 27");
     assert!(error.to_string().ends_with("/config.json` is not right"), "{error}");
     for auth in ["!", "/w==", "bm8gY29sb24="] {
         let keychain = keychain(&format!("{{\"auths\": {{\"a.io\": {{\"auth\": \"{auth}\"}}}}}}"), &[]).unwrap();

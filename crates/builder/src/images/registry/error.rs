@@ -159,7 +159,7 @@ impl RegistryError {
 }
 
 /// The command with which Docker learns who we are.
-fn login_command(registry: &str) -> String {
+pub(crate) fn login_command(registry: &str) -> String {
     let ecr = registry.split_once(".dkr.ecr").or_else(|| registry.split_once(".dkr-ecr"));
     let region = ecr.and_then(|(_, rest)| rest.trim_start_matches("-fips").strip_prefix('.')?.split('.').next());
     match (registry, region) {
