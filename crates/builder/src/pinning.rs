@@ -31,12 +31,20 @@ pub(crate) struct Generated {
 /// Why nothing is pinned.
 #[derive(Debug, thiserror::Error)]
 enum PinError {
+    /// Compose files leave open what is run.
+    #[error("it is not known which images the groups run")]
+    Unknown,
     /// Some images have no digest.
     #[error("{} cannot be pinned", plural(*.0, "image"))]
     Images(usize),
     /// A lock file has no room.
     #[error("{} would be written over {}", plural(*.0, "lock file"), if *.0 == 1 { "another file" } else { "other files" })]
     Locks(usize),
+}
+
+/// The refusal of compose files that leave open what is run.
+pub(crate) fn unknown(problems: Vec<Problem>) -> Failure {
+    Failure::new(Exit::Invalid, PinError::Unknown).with_problems(problems)
 }
 
 /// The digest of every image, sorted by group and service. Each image is asked for once; those without a digest are told all

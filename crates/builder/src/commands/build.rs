@@ -1,26 +1,33 @@
 //! `longshore build`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use longshore_core::bundle::ManifestImage;
 use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, pack};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
-use longshore_core::problem::Problem;
+use longshore_core::ids::GroupName;
+use longshore_core::problem::{Problem, has_errors};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cli::BuildArgs;
-use crate::commands::check;
+use crate::commands::{check, group};
+use crate::compose;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::{self, Identity};
+use crate::images::Resolver;
 use crate::listing::UNFINISHED;
+use crate::pinning::{self, Generated};
 use crate::publish::revision_name;
+use crate::pushing;
 use crate::survey::{Strictness, Survey};
 
 /// Why nothing was built.
@@ -59,9 +66,10 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
     let identity = Identity::of(&args.identity, environment, &survey.source, settings)?;
     let changes = changes(args, &identity, &survey)?;
     announce(&identity, &changes, screen);
-    let options = options(&identity, environment, !changes.is_empty())?;
+    let (images, generated) = images(args, &survey, &identity, &changes, environment, screen)?;
+    let options = PackOptions { images, ..options(&identity, environment, !changes.is_empty())? };
     let still = || still(&identity, &survey, &changes);
-    let built = build(&survey, &options, Strictness::of_flag(args.strict), &still, screen)?;
+    let built = build(&survey, &generated, &options, Strictness::of_flag(args.strict), &still, screen)?;
     let built = Built { warnings: [identity.chosen.warnings.clone(), built.warnings].concat(), ..built };
     show(&built, &changes, &survey.problems, screen)
 }
@@ -92,6 +100,38 @@ fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
     }
 }
 
+/// Builds and pushes the images, and pins them, as far as wanted: what the manifest lists, and the lock files.
+fn images(
+    args: &BuildArgs,
+    survey: &Survey,
+    identity: &Identity,
+    changes: &[String],
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(Vec<ManifestImage>, Vec<Generated>), Failure> {
+    let (commit, contents) = (&identity.chosen.commit, &args.contents);
+    if contents.push_images {
+        if !changes.is_empty() {
+            return Err(pushing::dirty());
+        }
+        pushing::push(&pushing::builds(&survey.compose, commit), commit, &survey.source, &|event| screen.tell(event))?;
+    }
+    if !contents.pin_images {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (images, problems) = compose::images::images(&survey.compose, commit);
+    if has_errors(&problems) {
+        return Err(pinning::unknown(problems));
+    }
+    screen.problems(&problems);
+    let images = group::runtime()?.block_on(async {
+        let resolver = Resolver::open(environment).await?;
+        pinning::pin(&images, &resolver, &|event| screen.tell(event)).await
+    })?;
+    let locks = if contents.lock_images { pinning::locks(&images, &survey.source)? } else { Vec::new() };
+    Ok((images, locks))
+}
+
 fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Result<PackOptions, Failure> {
     Ok(PackOptions {
         application: identity.application.clone(),
@@ -108,6 +148,7 @@ fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Resul
 /// is still what was looked at.
 fn build(
     survey: &Survey,
+    generated: &[Generated],
     options: &PackOptions,
     strictness: Strictness,
     still: &dyn Fn() -> Result<(), Failure>,
@@ -121,9 +162,15 @@ fn build(
     let plan = &survey.plan;
     let files = plan.files.iter();
     let files = files.map(|(path, planned)| PackFile { path: path.clone(), from: planned.from.under(&survey.source) });
+    let mut files: Vec<PackFile> = files.collect();
+    for (index, file) in generated.iter().enumerate() {
+        let from = unfinished.folder.path().join(format!("generated-{index}"));
+        fs::write(&from, &file.text).map_err(out_failed)?;
+        files.push(PackFile { path: file.path.clone(), from });
+    }
     screen.tell(&Event::Packing { bytes: plan.bytes() });
     let started = Instant::now();
-    let packed = pack(files.collect(), options, &temporary, &|more| screen.tell(&Event::PackedMore(more)))
+    let packed = pack(files, options, &temporary, &|more| screen.tell(&Event::PackedMore(more)))
         .map_err(|error| Failure::new(Exit::Failed, BuildError::Pack(error)))?;
     screen.tell(&Event::Packed {
         files: packed.manifest.files.len(),
@@ -209,7 +256,7 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
     let shown = std::env::current_dir().ok().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
     let text = format!(
         "   artifact  {}\napplication  {}\n     commit  {}{}\n      files  {} ({})\n       size  {}\n    content  \
-         sha256:{}\n    archive  sha256:{}\n",
+         sha256:{}\n    archive  sha256:{}\n{}",
         shown.display(),
         manifest.application,
         manifest.commit,
@@ -219,6 +266,7 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         size(packed.size),
         manifest.content_digest,
         packed.archive_digest,
+        images_row(&manifest.images),
     );
     let problems: Vec<_> = problems.iter().map(Problem::to_json).collect();
     let json = json!({
@@ -233,8 +281,19 @@ fn show(built: &Built, changes: &[String], problems: &[Problem], screen: &Screen
         "size": packed.size,
         "content_digest": manifest.content_digest,
         "archive_digest": packed.archive_digest,
+        "images": manifest.images,
         "warnings": warnings,
         "problems": problems,
     });
     screen.result(&text, &json)
+}
+
+/// How many images are pinned, and for how many groups; nothing where nobody asked.
+fn images_row(images: &[ManifestImage]) -> String {
+    if images.is_empty() {
+        return String::new();
+    }
+    let distinct: BTreeSet<&str> = images.iter().map(|image| image.image.as_str()).collect();
+    let groups: BTreeSet<&GroupName> = images.iter().map(|image| &image.group).collect();
+    format!("     images  {} of {}, pinned\n", distinct.len(), plural(groups.len(), "group"))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use longshore_core::appspec::{self, AppSpec, Hook, Parsed};
-use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH};
+use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Format, MANIFEST_PATH, ManifestImage};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::problem::{Problem, SourceFile, visible};
@@ -78,9 +78,29 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
             text.push_str(&appspec_text(appspec));
         }
     }
+    text.push_str(&images_text(bundle.manifest.as_ref().map(|manifest| manifest.images.as_slice()).unwrap_or_default()));
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
         let _ = writeln!(text, "  {}", visible(&entry_text(entry)));
+    }
+    text
+}
+
+/// Each group's services, and the image that each runs.
+fn images_text(images: &[ManifestImage]) -> String {
+    let mut text = String::new();
+    for (index, image) in images.iter().enumerate() {
+        if index == 0 {
+            text.push_str("\nimages\n");
+        }
+        let ManifestImage { group, service, image, digest } = image;
+        let digest = match digest {
+            // A name that holds its digest says it once.
+            Some(digest) if image.ends_with(digest.as_str()) => String::new(),
+            Some(digest) => format!(" = {digest}"),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "  {}", visible(&format!("{group}: {service} {image}{digest}")));
     }
     text
 }
@@ -156,6 +176,7 @@ fn json(bundle: &Bundle, found: Option<&Found>) -> Value {
             "commit": manifest.commit,
             "dirty": manifest.dirty,
             "time": manifest.time,
+            "images": manifest.images,
         })
     });
     json!({
