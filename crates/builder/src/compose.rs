@@ -1,330 +1,212 @@
-//! Pure: which files a compose file needs beside it, and which of them the bundle lacks (LS3xx). Not a validator of compose
-//! files: what Docker alone decides is left to Docker.
+//! Compose files: what each group of hosts will run, and what is wrong with it. Pure; files come from whoever asks. Not a validator
+//! of compose files: what Docker alone decides is left to Docker.
 
-use std::collections::BTreeSet;
+mod env_file;
+pub(crate) mod images;
+mod interpolate;
+mod lint;
+mod load;
+mod merge;
+mod model;
+mod ports;
+pub(crate) mod references;
+mod tree;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use longshore_core::bundle::BundlePath;
-use longshore_core::problem::{Problem, SourceFile, Span};
-use longshore_core::yaml::{self, Node, Value};
+use longshore_core::ids::GroupName;
+use longshore_core::problem::{Problem, SourceFile};
 
-use crate::listing::Listing;
-use crate::plan::BuildPlan;
+use crate::plan::is_compose_file;
+use crate::settings::{Origin, SETTINGS_FILE, Settings};
 
-pub(crate) mod images;
+use model::Model;
 
 /// Everything that was read of compose files: the groups, and the texts that theirs are made of.
 #[derive(Debug, Default)]
-pub(crate) struct Compose {}
-
-/// A compose file as it was read.
-#[derive(Debug)]
-pub(crate) struct ComposeFile {
-    /// The file.
-    pub(crate) source: Arc<SourceFile>,
-    /// Every file it refers to.
-    pub(crate) references: Vec<Reference>,
-    /// Services that name an image here.
-    pub(crate) with_image: BTreeSet<String>,
+pub(crate) struct Compose {
+    /// The groups, by name.
+    pub(crate) groups: Vec<ComposeGroup>,
+    /// Every file that was asked for; `None`: it does not exist.
+    files: BTreeMap<BundlePath, Option<Arc<SourceFile>>>,
+    /// Those of them that are compose files.
+    documents: BTreeMap<BundlePath, Arc<SourceFile>>,
 }
 
-/// One file or folder that a compose file refers to.
+/// What the hosts of a group run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reference {
-    /// What for.
-    pub(crate) role: Role,
-    /// The path as written.
-    pub(crate) path: String,
-    /// Where it stands.
-    pub(crate) span: Span,
-    /// The place in the document, for example `services.web.env_file[0]`.
-    pub(crate) place: String,
+pub(crate) struct ComposeGroup {
+    /// Its name.
+    pub(crate) name: GroupName,
+    /// The compose files, later ones on top.
+    pub(crate) files: Vec<BundlePath>,
+    /// What its hosts have as `.env`, later ones on top.
+    pub(crate) env_files: Vec<BundlePath>,
+    /// The active profiles.
+    pub(crate) profiles: Vec<String>,
+    /// How many copies of a service run on one host at most.
+    pub(crate) copies: u32,
+    /// Who says which files these are.
+    named_by: NamedBy,
 }
 
-/// What a compose file wants a file for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// `env_file`.
-    EnvFile,
-    /// `build` of a service: the context.
-    Context {
-        /// The service.
-        service: String,
-    },
-    /// The Dockerfile of a `build`, joined to its context.
-    Dockerfile {
-        /// The service.
-        service: String,
-    },
-    /// `configs.….file`.
-    Config,
-    /// `secrets.….file`.
-    Secret,
-    /// The host's side of a bind mount.
-    Mount,
-    /// `extends.file`.
-    Extends,
-    /// `include`.
-    Include,
+/// Who says which compose files belong to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamedBy {
+    /// `longshore.toml`, or the environment.
+    Settings,
+    /// The name of the file.
+    FileName,
 }
 
-/// Where a path of a compose file leads.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// Somewhere on the host, or only Docker can tell: absolute, `~`, a variable, a URL.
-    Host,
-    /// The folder of the compose file itself.
-    Top,
-    /// Below it.
-    Below(BundlePath),
-    /// Above it.
-    Above,
+/// Reads a file of the source folder; `None`: it does not exist.
+pub(crate) type Read<'a> = dyn Fn(&BundlePath) -> Option<Arc<SourceFile>> + 'a;
+
+/// What the bundle and its appspec bring to a host.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    /// The files of the bundle.
+    pub(crate) packed: BTreeSet<BundlePath>,
+    /// Where the appspec installs files, absolute.
+    pub(crate) installed: Vec<String>,
 }
 
-/// Reads a compose file. A file that is no YAML mapping is a problem and has no references.
-pub(crate) fn read(source: &Arc<SourceFile>) -> (ComposeFile, Vec<Problem>) {
-    let mut reader = Reader { references: Vec::new(), with_image: BTreeSet::new() };
-    let mut problems = Vec::new();
-    match yaml::parse(source) {
-        Ok(Some(root)) => match &root.value {
-            Value::Map(_) => reader.top(&root),
-            Value::Scalar(_) | Value::List(_) => {
-                let message = "a compose file is a mapping with `services`";
-                problems.push(Problem::error("LS301", source, Some(root.span.clone()), message));
-            }
-        },
-        Ok(None) => problems.push(Problem::warning("LS301", source, None, "is empty")),
-        Err(problem) => problems.push(problem),
-    }
-    let file = ComposeFile { source: Arc::clone(source), references: reader.references, with_image: reader.with_image };
-    (file, problems)
-}
-
-/// The paths below the source folder that compose files refer to.
-pub(crate) fn paths(files: &[ComposeFile]) -> BTreeSet<BundlePath> {
-    let references = files.iter().flat_map(|file| &file.references);
-    references
-        .filter_map(|reference| match place(&reference.path) {
-            Place::Below(path) => Some(path),
-            Place::Host | Place::Top | Place::Above => None,
-        })
-        .collect()
-}
-
-/// What compose files refer to and the bundle lacks. `on_disk`: which of [`paths`] exist in the source folder.
-pub(crate) fn lint(
-    files: &[ComposeFile],
-    plan: &BuildPlan,
-    listing: &Listing,
-    on_disk: &BTreeSet<BundlePath>,
-) -> Vec<Problem> {
-    // A service may be built in one file and have its image in another, which are read on top of each other.
-    let with_image: BTreeSet<&str> = files.iter().flat_map(|file| &file.with_image).map(String::as_str).collect();
-    let mut problems = Vec::new();
-    for file in files {
-        for reference in &file.references {
-            if let Role::Context { service } | Role::Dockerfile { service } = &reference.role
-                && with_image.contains(service.as_str())
-            {
+impl Compose {
+    /// Reads the compose files of every group and reports what is wrong with them. `packed`: the files of the bundle.
+    pub(crate) fn read(settings: &Settings, brought: &Brought, read: &Read<'_>) -> (Compose, Vec<Problem>) {
+        let files = RefCell::new(BTreeMap::new());
+        let read = |path: &BundlePath| -> Option<Arc<SourceFile>> {
+            let known: Option<Option<Arc<SourceFile>>> = files.borrow().get(path).cloned();
+            known.unwrap_or_else(|| {
+                let found = read(path);
+                files.borrow_mut().insert(path.clone(), found.clone());
+                found
+            })
+        };
+        let mut problems = Vec::new();
+        let mut groups = Vec::new();
+        let mut documents = BTreeMap::new();
+        for group in groups_of(settings, brought) {
+            problems.extend(missing(&group, settings, &read));
+            let model = Model::of(&group, load::NO_COMMIT, &read);
+            // A file that only changes services of another one is for no group by itself.
+            if group.named_by == NamedBy::FileName && model.is_overlay() {
                 continue;
             }
-            problems.extend(lint_one(file, reference, plan, listing, on_disk));
+            problems.extend(model.problems.iter().cloned());
+            problems.extend(lint::group(&group, &model, brought, &read));
+            documents.extend(model.documents);
+            groups.push(group);
+        }
+        (Compose { groups, files: files.into_inner(), documents }, once(problems))
+    }
+
+    /// What was read of a file.
+    fn file(&self, path: &BundlePath) -> Option<Arc<SourceFile>> {
+        self.files.get(path).cloned().flatten()
+    }
+
+    /// Every compose file of a group, those that are included and extended too.
+    pub(crate) fn documents(&self) -> &BTreeMap<BundlePath, Arc<SourceFile>> {
+        &self.documents
+    }
+}
+
+/// Groups that share files share their problems.
+fn once(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        if !kept.contains(&problem) {
+            kept.push(problem);
+        }
+    }
+    kept
+}
+
+/// The groups of `longshore.toml`. A group that names no compose file has the one that is named after it; without groups there each
+/// compose file is a group of its own.
+fn groups_of(settings: &Settings, brought: &Brought) -> Vec<ComposeGroup> {
+    let by_name: BTreeMap<GroupName, &BundlePath> =
+        brought.packed.iter().filter_map(|path| Some((group_of_file(path)?, path))).rev().collect();
+    let of_file = |(name, file): (GroupName, &BundlePath)| ComposeGroup {
+        name,
+        files: vec![file.clone()],
+        env_files: packed_env(std::slice::from_ref(file), brought),
+        profiles: Vec::new(),
+        copies: 1,
+        named_by: NamedBy::FileName,
+    };
+    if settings.groups.is_empty() {
+        return by_name.into_iter().map(of_file).collect();
+    }
+    let of_settings = |name: &GroupName| {
+        let group = settings.group(name);
+        let named_by = if group.compose.is_empty() { NamedBy::FileName } else { NamedBy::Settings };
+        let files = match named_by {
+            NamedBy::Settings => group.compose,
+            NamedBy::FileName => vec![(*by_name.get(name)?).clone()],
+        };
+        let copies = group.copies.unwrap_or(1);
+        let env_files = if group.env_files.is_empty() { packed_env(&files, brought) } else { group.env_files };
+        let profiles = group.profiles;
+        Some(ComposeGroup { name: name.clone(), files, env_files, profiles, copies, named_by })
+    };
+    settings.groups.keys().filter_map(of_settings).collect()
+}
+
+/// Compose reads `.env` beside the first file by itself; the hosts have the one that is packed.
+fn packed_env(files: &[BundlePath], brought: &Brought) -> Vec<BundlePath> {
+    let folder = files.first().and_then(BundlePath::parent);
+    let path = folder.map_or(".env".to_owned(), |folder| format!("{folder}/.env")).parse().ok();
+    path.filter(|path| brought.packed.contains(path)).into_iter().collect()
+}
+
+/// The group whose compose file has this name: `docker-compose.dev.yml` is that of `dev`, `docker-compose.yml` that of `prod`. What
+/// compose puts on top of others is of no group.
+fn group_of_file(path: &BundlePath) -> Option<GroupName> {
+    if !is_compose_file(path) {
+        return None;
+    }
+    let stem = path.as_str().strip_suffix(".yml").or_else(|| path.as_str().strip_suffix(".yaml"))?;
+    let rest = stem.strip_prefix("docker-compose").or_else(|| stem.strip_prefix("compose"))?;
+    match rest.strip_prefix('.') {
+        _ if rest.is_empty() => "prod".parse().ok(),
+        Some(name) if name != "override" && name != "lock" && !name.ends_with(".lock") => name.parse().ok(),
+        Some(_) | None => None,
+    }
+}
+
+/// Files that a group names and that do not exist.
+fn missing(group: &ComposeGroup, settings: &Settings, read: &Read<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let ways = [
+        (&group.files, "compose", "`docker compose` fails without it"),
+        (&group.env_files, "env_files", "the variables in it have no value"),
+    ];
+    for (files, key, consequence) in ways {
+        for file in files.iter().filter(|file| read(file).is_none()) {
+            let path = format!("groups.{}.{key}", group.name);
+            let text = SETTINGS_FILE.parse().ok().and_then(|path| read(&path));
+            let source = text.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
+            let span = match settings.origins.get(&path) {
+                Some(Origin::Line(line)) => line_span(&source.text, *line),
+                Some(Origin::Variable(_)) | None => None,
+            };
+            let message = format!("`{file}` does not exist; {consequence}");
+            let problem = Problem::error("LS312", &source, span, message).at_path(path);
+            problems.push(problem.with_fix("create it, or correct the name; paths start at the source folder"));
         }
     }
     problems
 }
 
-fn lint_one(
-    file: &ComposeFile,
-    reference: &Reference,
-    plan: &BuildPlan,
-    listing: &Listing,
-    on_disk: &BTreeSet<BundlePath>,
-) -> Option<Problem> {
-    let (code, what, consequence) = reference.role.words();
-    let written = &reference.path;
-    let warn = |message: String, fix: String| {
-        let problem = Problem::warning(code, &file.source, Some(reference.span.clone()), message);
-        Some(problem.at_path(&reference.place).with_fix(fix))
-    };
-    match place(written) {
-        Place::Host | Place::Top => None,
-        Place::Above => warn(
-            format!("{what} `{written}` lies outside of the bundle; {consequence}"),
-            "move it below the folder of the compose file, or write where it is on the host as an absolute path"
-                .to_owned(),
-        ),
-        Place::Below(path) if plan.holds(&path) => None,
-        Place::Below(path) => match listing.rule_about(&path) {
-            Some(rule) => warn(
-                format!("{what} `{written}` is not in the bundle, because {rule}; {consequence}"),
-                format!("{}; or put it beside the compose file on the host", rule.way_out()),
-            ),
-            None if on_disk.contains(&path) => warn(
-                format!("{what} `{written}` is not in the bundle, because nothing names it; {consequence}"),
-                format!("add `include = [\"/{path}\"]` to `[build]` in longshore.toml"),
-            ),
-            None => warn(
-                format!("{what} `{written}` does not exist here; {consequence}"),
-                "create it, or put it beside the compose file on the host".to_owned(),
-            ),
-        },
-    }
-}
-
-impl Role {
-    /// Code, noun, and what Docker does without the file.
-    fn words(&self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Role::EnvFile => ("LS302", "env file", "`docker compose up` fails without it"),
-            Role::Context { .. } => ("LS303", "build context", "the service has no image, so the host cannot start it"),
-            Role::Dockerfile { .. } => ("LS303", "Dockerfile", "the service has no image, so the host cannot start it"),
-            Role::Config => ("LS304", "config file", "`docker compose up` fails without it"),
-            Role::Secret => ("LS304", "secret file", "`docker compose up` fails without it"),
-            Role::Mount => ("LS305", "mount source", "Docker puts an empty folder in its place"),
-            Role::Extends => ("LS306", "extended file", "`docker compose` fails without it"),
-            Role::Include => ("LS306", "included file", "`docker compose` fails without it"),
-        }
-    }
-}
-
-fn place(path: &str) -> Place {
-    if path.is_empty() || path.starts_with(['/', '~']) || path.contains('$') || path.contains("://") {
-        return Place::Host;
-    }
-    // `git@host:repository` and `host.com/repository.git` as a build context.
-    if path.starts_with("git@") || path.starts_with("github.com/") || path.contains(".git#") {
-        return Place::Host;
-    }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                if parts.pop().is_none() {
-                    return Place::Above;
-                }
-            }
-            name => parts.push(name),
-        }
-    }
-    if parts.is_empty() {
-        return Place::Top;
-    }
-    // What cannot stand in a bundle cannot be missed in it.
-    parts.join("/").parse().map_or(Place::Host, Place::Below)
-}
-
-struct Reader {
-    references: Vec<Reference>,
-    with_image: BTreeSet<String>,
-}
-
-impl Reader {
-    fn top(&mut self, root: &Node) {
-        for (name, service) in entries(root.get("services")) {
-            self.service(name, service);
-        }
-        for (section, role) in [("configs", Role::Config), ("secrets", Role::Secret)] {
-            for (name, config) in entries(root.get(section)) {
-                self.refer(role.clone(), config.get("file"), format!("{section}.{name}.file"));
-            }
-        }
-        for (index, item) in items(root.get("include")).enumerate() {
-            self.refer(Role::Include, Some(item), format!("include[{index}]"));
-            for (key, role) in [("path", Role::Include), ("env_file", Role::EnvFile)] {
-                self.refer_all(&role, item.get(key), &format!("include[{index}].{key}"));
-            }
-        }
-    }
-
-    fn service(&mut self, name: &str, service: &Node) {
-        let at = format!("services.{name}");
-        if service.get("image").is_some() {
-            self.with_image.insert(name.to_owned());
-        }
-        self.env_files(service.get("env_file"), &at);
-        self.build(name, service.get("build"), &at);
-        if let Some(extends) = service.get("extends") {
-            self.refer(Role::Extends, extends.get("file"), format!("{at}.extends.file"));
-        }
-        for (index, volume) in items(service.get("volumes")).enumerate() {
-            self.volume(volume, format!("{at}.volumes[{index}]"));
-        }
-    }
-
-    fn env_files(&mut self, node: Option<&Node>, at: &str) {
-        let Some(node) = node else { return };
-        self.refer(Role::EnvFile, Some(node), format!("{at}.env_file"));
-        for (index, item) in items(Some(node)).enumerate() {
-            let place = format!("{at}.env_file[{index}]");
-            let optional = item.get("required").and_then(Node::text).is_some_and(|required| required == "false");
-            if !optional {
-                self.refer(Role::EnvFile, Some(item), place.clone());
-                self.refer(Role::EnvFile, item.get("path"), format!("{place}.path"));
-            }
-        }
-    }
-
-    fn build(&mut self, service: &str, node: Option<&Node>, at: &str) {
-        let Some(node) = node else { return };
-        let service = service.to_owned();
-        let short = node.text();
-        let context_node = if short.is_some() { Some(node) } else { node.get("context") };
-        let place_of_context = if short.is_some() { format!("{at}.build") } else { format!("{at}.build.context") };
-        self.refer(Role::Context { service: service.clone() }, context_node, place_of_context);
-        if node.get("dockerfile_inline").is_some() {
-            return;
-        }
-        let context = context_node.and_then(Node::text).unwrap_or(".");
-        if place(context) == Place::Host {
-            return;
-        }
-        let dockerfile = node.get("dockerfile");
-        let name = dockerfile.and_then(Node::text).unwrap_or("Dockerfile");
-        let path = if name.starts_with('/') { name.to_owned() } else { format!("{context}/{name}") };
-        let span = dockerfile.unwrap_or(node).span.clone();
-        // One missing context is one problem, not two.
-        if !matches!(place(context), Place::Below(_)) || dockerfile.is_some() {
-            let place = format!("{at}.build.dockerfile");
-            self.references.push(Reference { role: Role::Dockerfile { service }, path, span, place });
-        }
-    }
-
-    /// `./x:/y[:ro]`, or a mapping with `type: bind`. Anything else is a volume of Docker's.
-    fn volume(&mut self, node: &Node, place: String) {
-        if let Some(short) = node.text() {
-            let host = short.split(':').next().unwrap_or_default();
-            if short.contains(':') && host.starts_with('.') {
-                let (path, span) = (host.to_owned(), node.span.clone());
-                self.references.push(Reference { role: Role::Mount, path, span, place });
-            }
-        } else if node.get("type").and_then(Node::text) == Some("bind") {
-            self.refer(Role::Mount, node.get("source"), format!("{place}.source"));
-        }
-    }
-
-    fn refer_all(&mut self, role: &Role, node: Option<&Node>, place: &str) {
-        self.refer(role.clone(), node, place.to_owned());
-        for (index, item) in items(node).enumerate() {
-            self.refer(role.clone(), Some(item), format!("{place}[{index}]"));
-        }
-    }
-
-    /// A reference, if the node is a text.
-    fn refer(&mut self, role: Role, node: Option<&Node>, place: String) {
-        if let Some((node, path)) = node.and_then(|node| Some((node, node.text()?))) {
-            self.references.push(Reference { role, path: path.to_owned(), span: node.span.clone(), place });
-        }
-    }
-}
-
-fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
-    node.map(Node::entries).unwrap_or_default().iter().filter_map(|(key, value)| Some((key.text()?, value)))
-}
-
-fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
-    node.and_then(Node::as_list).unwrap_or_default().iter()
+fn line_span(text: &str, line: usize) -> Option<std::ops::Range<usize>> {
+    let start = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum::<usize>();
+    let end = text.get(start..)?.find('\n').map_or(text.len(), |end| start + end);
+    (start < end).then_some(start..end)
 }
 
 #[cfg(test)]

@@ -172,8 +172,9 @@ impl Planner<'_> {
     }
 
     fn compose_files(&mut self) {
-        let files: Vec<BundlePath> =
-            self.listing.entries.keys().filter(|path| is_compose_file(path)).cloned().collect();
+        let by_name = self.listing.entries.keys().filter(|path| is_compose_file(path));
+        let of_groups = self.recipe.settings.groups.values().flat_map(|group| &group.compose);
+        let files: Vec<BundlePath> = by_name.chain(of_groups).cloned().collect();
         for path in files {
             self.add(&path);
         }

@@ -68,7 +68,9 @@ impl Recipe {
             Some(parent) => near(&parent),
             None => false,
         });
+        let composed = self.settings.groups.values().flat_map(|group| &group.compose);
         scripts
+            || composed.filter_map(BundlePath::parent).any(|parent| near(&parent))
             || self.appspec.files.iter().any(|mapping| match &mapping.source {
                 Source::Whole => true,
                 Source::Path(path) => near(path),

@@ -1,6 +1,7 @@
 //! Reads a source folder and joins recipe, listing, plan and lints into one answer. Writes nothing.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +13,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
 use crate::cli::SourceArgs;
-use crate::compose;
+use crate::compose::{Brought, Compose, references};
 use crate::lint;
 use crate::listing::{Kind, Listing, Reach};
 use crate::plan::{self, BuildPlan, is_compose_file};
@@ -47,8 +48,8 @@ pub(crate) struct Survey {
     pub(crate) recipe: Recipe,
     /// The files of the bundle.
     pub(crate) plan: BuildPlan,
-    /// The compose files of the groups; [`compose::images::images`] says what they run.
-    pub(crate) compose: compose::Compose,
+    /// The compose files of the groups; [`crate::compose::images::images`] says what they run.
+    pub(crate) compose: Compose,
     /// Files that are not packed but decide what is.
     pub(crate) deciding: BTreeSet<BundlePath>,
     /// Everything that is wrong.
@@ -124,13 +125,14 @@ impl Survey {
         let (plan, missing) = plan::plan(&recipe, &listing);
         problems.extend(missing);
         problems.extend(lint_scripts(&source, &recipe, &plan)?);
-        problems.extend(lint_compose(&source, &plan, &listing)?);
+        let (compose, wrong) = survey_compose(&source, &recipe, &plan, &listing)?;
+        problems.extend(wrong);
         problems.extend(lint_bundle(&source, &plan)?);
         problems.extend(lint_submodules(&source, &recipe, &listing)?);
 
         let mut deciding = listing.ignore_files;
         deciding.extend([SETTINGS_FILE.parse().expect("the name of the settings file is a valid path")]);
-        Ok(Survey { source, out, recipe, plan, compose: compose::Compose::default(), deciding, problems })
+        Ok(Survey { source, out, recipe, plan, compose, deciding, problems })
     }
 
     /// Refuses errors, and with [`Strictness::Strict`] warnings too.
@@ -302,18 +304,46 @@ fn lint_scripts(source: &Path, recipe: &Recipe, plan: &BuildPlan) -> Result<Vec<
     Ok(problems)
 }
 
-fn lint_compose(source: &Path, plan: &BuildPlan, listing: &Listing) -> Result<Vec<Problem>, Failure> {
+fn survey_compose(
+    source: &Path,
+    recipe: &Recipe,
+    plan: &BuildPlan,
+    listing: &Listing,
+) -> Result<(Compose, Vec<Problem>), Failure> {
+    let brought = Brought {
+        packed: plan.files.keys().cloned().collect(),
+        installed: recipe.appspec.files.iter().map(|mapping| mapping.destination.clone()).collect(),
+    };
+    let failed = RefCell::new(None);
+    let read = |path: &BundlePath| {
+        // In the bundle a file may have another name than here.
+        let from = plan.files.get(path).map_or(path, |planned| &planned.from);
+        read_text(source, from.as_str()).unwrap_or_else(|failure| {
+            failed.borrow_mut().get_or_insert(failure);
+            None
+        })
+    };
+    let (compose, wrong) = Compose::read(&recipe.settings, &brought, &read);
+    let mut texts: BTreeMap<BundlePath, Arc<SourceFile>> = compose.documents().clone();
+    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
+        if let Some(text) = read(path) {
+            texts.insert(path.clone(), text);
+        }
+    }
+    if let Some(failure) = failed.into_inner() {
+        return Err(failure);
+    }
     let mut problems = Vec::new();
     let mut files = Vec::new();
-    for path in plan.files.keys().filter(|path| is_compose_file(path)) {
-        let Some(text) = read_text(source, path.as_str())? else { continue };
-        let (file, wrong) = compose::read(&text);
+    for text in texts.values() {
+        let (file, wrong) = references::read(text);
         problems.extend(wrong);
         files.push(file);
     }
-    let on_disk = compose::paths(&files).into_iter().filter(|path| path.under(source).exists()).collect();
-    problems.extend(compose::lint(&files, plan, listing, &on_disk));
-    Ok(problems)
+    let on_disk = references::paths(&files).into_iter().filter(|path| path.under(source).exists()).collect();
+    problems.extend(references::lint(&files, plan, listing, &on_disk));
+    problems.extend(wrong);
+    Ok((compose, problems))
 }
 
 fn lint_bundle(source: &Path, plan: &BuildPlan) -> Result<Vec<Problem>, Failure> {

@@ -8,6 +8,7 @@ mod indent;
 mod node;
 mod psych;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -69,6 +70,7 @@ pub fn read(source: &Arc<SourceFile>) -> Reading {
 struct Open {
     start: usize,
     anchor: usize,
+    tag: Option<String>,
     kind: OpenKind,
 }
 
@@ -156,11 +158,11 @@ impl<'s> Builder<'s> {
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
                 let scalar = Scalar { text, plain, tag: tag.map(|tag| tag_text(&tag)) };
                 self.count(&span)?;
-                self.finish(Node { span, value: Value::Scalar(scalar) }, anchor)
+                self.finish(Node { span, value: Value::Scalar(scalar), tag: None }, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => self.start(span, anchor, OpenKind::List(Vec::new())),
-            Event::MappingStart(_, anchor, _) => {
-                self.start(span, anchor, OpenKind::Map { entries: Vec::new(), key: None })
+            Event::SequenceStart(_, anchor, tag) => self.start(span, anchor, tag, OpenKind::List(Vec::new())),
+            Event::MappingStart(_, anchor, tag) => {
+                self.start(span, anchor, tag, OpenKind::Map { entries: Vec::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&span),
             Event::Alias(anchor) => self.alias(anchor, span),
@@ -168,17 +170,18 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn start(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Step {
+    fn start(&mut self, span: Span, anchor: usize, tag: Option<Cow<'_, Tag>>, kind: OpenKind) -> Step {
         self.count(&span)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(Box::new(self.too_deep(span)));
         }
-        self.open.push(Open { start: span.start, anchor, kind });
+        let tag = tag.map(|tag| tag_text(&tag));
+        self.open.push(Open { start: span.start, anchor, tag, kind });
         Ok(())
     }
 
     fn end(&mut self, span: &Span) -> Step {
-        let Some(Open { start, anchor, kind }) = self.open.pop() else { return Ok(()) };
+        let Some(Open { start, anchor, tag, kind }) = self.open.pop() else { return Ok(()) };
         let (value, last) = match kind {
             OpenKind::List(items) => {
                 let last = items.last().map(|item| item.span.end);
@@ -192,7 +195,7 @@ impl<'s> Builder<'s> {
         // The end of a block collection is found where the next thing begins; what belongs to it ends with its last
         // child. A bracket is part of the value.
         let end = if span.is_empty() { last.unwrap_or(start) } else { span.end };
-        self.finish(Node { span: start..end.max(start), value }, anchor)
+        self.finish(Node { span: start..end.max(start), value, tag }, anchor)
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Step {
@@ -200,7 +203,8 @@ impl<'s> Builder<'s> {
             let message = "this alias stands inside the value that it repeats";
             return Err(Box::new(Problem::error(SYNTAX, self.source, Some(span), message)));
         };
-        let (node, cost) = (Node { span: span.clone(), value: target.node.value.clone() }, target.cost);
+        let (value, tag) = (target.node.value.clone(), target.node.tag.clone());
+        let (node, cost) = (Node { span: span.clone(), value, tag }, target.cost);
         if self.open.len() + cost.depth > MAX_DEPTH {
             return Err(Box::new(self.too_deep(span)));
         }

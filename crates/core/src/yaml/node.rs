@@ -10,6 +10,8 @@ pub struct Node {
     pub span: Span,
     /// The value.
     pub value: Value,
+    /// The explicit tag of a list or mapping, such as `!override`; a scalar has its own.
+    pub tag: Option<String>,
 }
 
 /// What a node holds. Scalars keep their text; what `yes` or `0644` means is for the reader of that key to say.

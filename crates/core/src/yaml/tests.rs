@@ -13,15 +13,16 @@ fn node(text: &str) -> Node {
 
 /// The tree in short: `{a: [1, "x"]}`, texts with quotes where they had some, tags in front.
 fn short(node: &Node) -> String {
+    let tag = node.tag.as_ref().map_or(String::new(), |tag| format!("{tag} "));
     match &node.value {
         Value::Scalar(scalar) => {
             let tag = scalar.tag.as_ref().map_or(String::new(), |tag| format!("{tag} "));
             if scalar.plain { format!("{tag}{}", scalar.text) } else { format!("{tag}{:?}", scalar.text) }
         }
-        Value::List(items) => format!("[{}]", items.iter().map(short).collect::<Vec<_>>().join(", ")),
+        Value::List(items) => format!("{tag}[{}]", items.iter().map(short).collect::<Vec<_>>().join(", ")),
         Value::Map(entries) => {
             let entry = |(key, value): &(Node, Node)| format!("{}: {}", short(key), short(value));
-            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+            format!("{tag}{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -51,6 +52,7 @@ fn a_file_becomes_a_tree() {
         ("a: 1\nb:\n  - x\n  - 'y'\nc: {d: \"e\"}\n", r#"{a: 1, b: [x, "y"], c: {d: "e"}}"#),
         ("a:\nb: ~\nc: null\n", "{a: , b: ~, c: null}"),
         ("a: !!str 5\nb: !reset 1\n", "{a: !!str 5, b: !reset 1}"),
+        ("a: !reset []\nb: !override\n  c: 1\n", "{a: !reset [], b: !override {c: 1}}"),
         ("a: |\n  x\n  y\n", r#"{a: "x\ny\n"}"#),
         ("text\n", "text"),
         ("\u{feff}a: 1\r\nb: 2\r\n", "{a: 1, b: 2}"),
