@@ -40,9 +40,13 @@ impl Project {
         project.write("longshore.toml", &format!("application = \"{}\"\n", project.name));
         project.write(".gitignore", "dist\n");
         project.write("page", "old\n");
-        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nARG COMMIT_HASH\nENV COMMIT=$COMMIT_HASH\n\
-                          COPY page /page\nCMD [\"/bin/busybox\", \"cat\", \"/page\"]\n";
-        project.write("Dockerfile", dockerfile);
+        // The first layer is this project's alone: another test may remove those that are shared.
+        let dockerfile = format!(
+            "FROM scratch\nENV PROJECT={}\nCOPY busybox /bin/busybox\nARG COMMIT_HASH\nENV COMMIT=$COMMIT_HASH\n\
+             COPY page /page\nCMD [\"/bin/busybox\", \"cat\", \"/page\"]\n",
+            project.name
+        );
+        project.write("Dockerfile", &dockerfile);
         project.write(
             "docker-compose.yml",
             &format!(
@@ -92,7 +96,9 @@ impl Project {
     fn push(&self, page: &str, tag: &str) {
         self.write("page", page);
         let image = self.image(tag);
-        succeed(Command::new("docker").args(["build", "--quiet", "--tag", &image, "."]).current_dir(self.folder.path()));
+        succeed(
+            Command::new("docker").args(["build", "--quiet", "--tag", &image, "."]).current_dir(self.folder.path()),
+        );
         succeed(Command::new("docker").args(["push", "--quiet", &image]));
     }
 
@@ -150,7 +156,10 @@ fn what_was_built_runs_although_its_tag_leads_elsewhere_by_then() {
 
     // The same images give the same bytes.
     let again = project.build(&["--pin-images", "--lock-images"]);
-    assert_eq!((&again["archive_digest"], &again["content_digest"]), (&built["archive_digest"], &built["content_digest"]));
+    assert_eq!(
+        (&again["archive_digest"], &again["content_digest"]),
+        (&built["archive_digest"], &built["content_digest"])
+    );
 
     // The tag moves, and the host has nothing yet.
     project.push("new\n", "stable");
@@ -164,7 +173,8 @@ fn what_was_built_runs_although_its_tag_leads_elsewhere_by_then() {
             succeed(hook.env("LONGSHORE_COMMIT", &commit));
         }
         let filter = format!("label=com.docker.compose.project={}-prod", project.name);
-        let script = format!("docker ps -aq --filter '{filter}' | xargs -n 1 sh -c 'docker wait $0 >&2; docker logs $0'");
+        let script =
+            format!("docker ps -aq --filter '{filter}' | xargs -n 1 sh -c 'docker wait $0 >&2; docker logs $0'");
         String::from_utf8(succeed(Command::new("sh").args(["-c", &script])).stdout).unwrap()
     };
     assert_eq!(page_of(host.path()), "old\n");
@@ -212,7 +222,11 @@ fn an_image_that_was_built_here_and_never_pushed_is_told_apart_from_one_that_nob
     let project = Project::new(&services().registry());
     project.write(
         "docker-compose.yml",
-        &format!("services:\n  here:\n    image: {}\n  gone:\n    image: {}\n", project.image("here"), project.image("gone")),
+        &format!(
+            "services:\n  here:\n    image: {}\n  gone:\n    image: {}\n",
+            project.image("here"),
+            project.image("gone")
+        ),
     );
     project.commit();
     let image = project.image("here");
@@ -250,7 +264,10 @@ impl Guarded {
     fn start() -> Guarded {
         let folder = tempfile::tempdir().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let script = format!("import crypt; print('ann:' + crypt.crypt({:?}, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))", Guarded::PASSWORD);
+        let script = format!(
+            "import crypt; print('ann:' + crypt.crypt({:?}, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))",
+            Guarded::PASSWORD
+        );
         let users = succeed(Command::new("/usr/bin/python3").args(["-W", "ignore", "-c", &script]));
         fs::write(folder.path().join("users"), users.stdout).unwrap();
         let config = format!(
@@ -282,7 +299,8 @@ impl Guarded {
     /// A folder as `docker login` leaves it.
     fn logged_in(&self, password: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("import base64; print(base64.b64encode({:?}.encode()).decode())", format!("ann:{password}"));
+        let script =
+            format!("import base64; print(base64.b64encode({:?}.encode()).decode())", format!("ann:{password}"));
         let auth = succeed(Command::new("/usr/bin/python3").args(["-c", &script])).stdout;
         let auth = String::from_utf8(auth).unwrap();
         let config = json!({"auths": {&self.host: {"auth": auth.trim()}}}).to_string();

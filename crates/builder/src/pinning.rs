@@ -10,7 +10,7 @@ use longshore_core::bundle::{BundlePath, ManifestImage};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::plural;
 use longshore_core::ids::GroupName;
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::{Problem, Severity, SourceFile};
 
 use crate::compose::images::ServiceImage;
 use crate::event::Event;
@@ -42,9 +42,19 @@ enum PinError {
     Locks(usize),
 }
 
-/// The refusal of compose files that leave open what is run.
-pub(crate) fn unknown(problems: Vec<Problem>) -> Failure {
-    Failure::new(Exit::Invalid, PinError::Unknown).with_problems(problems)
+/// What the compose reader says of an image whose name has a variable without a value.
+const WITHOUT_VALUE: &str = "LS315";
+
+/// Refuses images that only the host would know. `problems`: what keeps images from being known; the rest of it is no matter of
+/// pinning, and was told when the files were read.
+pub(crate) fn known(problems: Vec<Problem>) -> Result<(), Failure> {
+    let open = problems.into_iter().filter(|problem| problem.code == WITHOUT_VALUE);
+    let open: Vec<Problem> =
+        open.map(|problem| Problem { severity: Severity::Error, code: "LS355", ..problem }).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Invalid, PinError::Unknown).with_problems(open))
 }
 
 /// The digest of every image, sorted by group and service. Each image is asked for once; those without a digest are told all

@@ -7,12 +7,12 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 use std::{fs, io};
 
-use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::{CommitHash, GroupName};
 use tempfile::TempDir;
 
+use crate::compose::builds::GroupBuilds;
 use crate::event::Event;
 use crate::program::{Lines, Program, ProgramError, Stopping};
 
@@ -20,21 +20,6 @@ use crate::program::{Lines, Program, ProgramError, Stopping};
 const COMMIT_VARIABLE: &str = "COMMIT_HASH";
 /// How long compose may take to say whether it is there.
 const HELLO: Duration = Duration::from_secs(30);
-
-/// What is built for one group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GroupBuilds {
-    /// The group.
-    pub(crate) group: GroupName,
-    /// Its compose files, below the source folder, later ones on top.
-    pub(crate) files: Vec<BundlePath>,
-    /// What its hosts have as `.env`, later ones on top.
-    pub(crate) env_files: Vec<BundlePath>,
-    /// The active profiles.
-    pub(crate) profiles: Vec<String>,
-    /// Its services that are built: name and image, variables filled in.
-    pub(crate) services: Vec<(String, String)>,
-}
 
 /// One image on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +37,7 @@ enum PushImagesError {
     NoCompose,
     /// Compose could not be run to its end.
     #[error("cannot {verb} the image of service `{service}` of group `{group}`")]
-    Run {
-        verb: &'static str,
-        service: String,
-        group: GroupName,
-        source: ProgramError,
-    },
+    Run { verb: &'static str, service: String, group: GroupName, source: ProgramError },
     /// Compose failed.
     #[error("cannot {verb} the image of service `{service}` of group `{group}`: `{command}` ended with {status}")]
     Failed { verb: &'static str, service: String, group: GroupName, command: String, status: ExitStatus },
@@ -87,7 +67,9 @@ pub(crate) fn push(
     let steps = steps(groups);
     if steps.is_empty() {
         let failure = Failure::new(Exit::NotFound, PushImagesError::Nothing);
-        return Err(failure.hint("give the service an `image` with a tag of `${COMMIT_HASH}`, or leave `--push-images` out"));
+        return Err(
+            failure.hint("give the service an `image` with a tag of `${COMMIT_HASH}`, or leave `--push-images` out")
+        );
     }
     let compose = Compose::find()?;
     for verb in ["build", "push"] {
@@ -131,7 +113,8 @@ impl Compose {
             }
         }
         let failure = Failure::new(Exit::NotFound, PushImagesError::NoCompose);
-        Err(failure.hint("install docker-compose-plugin (Docker), docker-compose-v2 (Ubuntu) or docker-compose (Debian)"))
+        Err(failure
+            .hint("install docker-compose-plugin (Docker), docker-compose-v2 (Ubuntu) or docker-compose (Debian)"))
     }
 
     fn run(
@@ -157,7 +140,10 @@ impl Compose {
         let ended = program.run(&mut |stream, piece| lines[stream as usize].more(piece).into_iter().for_each(say));
         lines.iter_mut().filter_map(Lines::rest).for_each(say);
         let status = ended.map_err(|source| {
-            Failure::new(Exit::Failed, PushImagesError::Run { verb, service: service.clone(), group: group.clone(), source })
+            Failure::new(
+                Exit::Failed,
+                PushImagesError::Run { verb, service: service.clone(), group: group.clone(), source },
+            )
         })?;
         if status.success() {
             return Ok(());
@@ -242,7 +228,10 @@ mod tests {
 
     #[test]
     fn an_image_that_several_groups_run_is_built_once_with_the_files_of_the_first() {
-        let groups = [builds("dev", &[("web", "shop:1"), ("job", "job:1")]), builds("prod", &[("web", "shop:1"), ("db", "db:1")])];
+        let groups = [
+            builds("dev", &[("web", "shop:1"), ("job", "job:1")]),
+            builds("prod", &[("web", "shop:1"), ("db", "db:1")]),
+        ];
         let lines: Vec<String> = steps(&groups)
             .iter()
             .map(|step| words(&["docker", "compose"], step, Some(Path::new("/x/.env")), "build").join(" "))

@@ -12,7 +12,7 @@ use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::ids::GroupName;
-use longshore_core::problem::{Problem, has_errors};
+use longshore_core::problem::Problem;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -114,16 +114,14 @@ fn images(
         if !changes.is_empty() {
             return Err(pushing::dirty());
         }
-        pushing::push(&pushing::builds(&survey.compose, commit), commit, &survey.source, &|event| screen.tell(event))?;
+        let builds = compose::builds::builds(&survey.compose, commit);
+        pushing::push(&builds, commit, &survey.source, &|event| screen.tell(event))?;
     }
     if !contents.pin_images {
         return Ok((Vec::new(), Vec::new()));
     }
     let (images, problems) = compose::images::images(&survey.compose, commit);
-    if has_errors(&problems) {
-        return Err(pinning::unknown(problems));
-    }
-    screen.problems(&problems);
+    pinning::known(problems)?;
     let images = group::runtime()?.block_on(async {
         let resolver = Resolver::open(environment).await?;
         pinning::pin(&images, &resolver, &|event| screen.tell(event)).await

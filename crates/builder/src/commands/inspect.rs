@@ -78,7 +78,9 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
             text.push_str(&appspec_text(appspec));
         }
     }
-    text.push_str(&images_text(bundle.manifest.as_ref().map(|manifest| manifest.images.as_slice()).unwrap_or_default()));
+    text.push_str(&images_text(
+        bundle.manifest.as_ref().map(|manifest| manifest.images.as_slice()).unwrap_or_default(),
+    ));
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
         let _ = writeln!(text, "  {}", visible(&entry_text(entry)));

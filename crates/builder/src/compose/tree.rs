@@ -122,7 +122,6 @@ impl Tree {
         self.text() == Some("true")
     }
 
-
     /// The same place with another value.
     pub(crate) fn with(&self, value: Value) -> Tree {
         Tree { place: self.place.clone(), tag: self.tag.clone(), value }

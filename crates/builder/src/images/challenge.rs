@@ -109,14 +109,21 @@ mod tests {
             (&["Basic realm=\"x\""], vec![Challenge::Basic]),
             (&["basic"], vec![Challenge::Basic]),
             (
-                &["Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:a/b:pull\""],
+                &[
+                    "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:a/b:pull\"",
+                ],
                 vec![hub.clone()],
             ),
             (
-                &["BEARER Scope = \"repository:a/b:pull\" ,\tREALM=https://auth.docker.io/token, service=registry.docker.io"],
+                &[
+                    "BEARER Scope = \"repository:a/b:pull\" ,\tREALM=https://auth.docker.io/token, service=registry.docker.io",
+                ],
                 vec![hub.clone()],
             ),
-            (&["Bearer realm=\"https://x/?a=b,c\",scope=\"a:b:pull,push\""], vec![bearer("https://x/?a=b,c", None, Some("a:b:pull,push"))]),
+            (
+                &["Bearer realm=\"https://x/?a=b,c\",scope=\"a:b:pull,push\""],
+                vec![bearer("https://x/?a=b,c", None, Some("a:b:pull,push"))],
+            ),
             (&["Bearer realm=\"a\\\"b\\\\c\""], vec![bearer("a\"b\\c", None, None)]),
             (&["Bearer realm=\"open"], vec![bearer("open", None, None)]),
             (&["Bearer service=\"no realm\""], vec![]),

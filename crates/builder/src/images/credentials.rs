@@ -238,7 +238,8 @@ impl Config {
         let Some((key, auth)) = exact.or_else(|| self.auths.iter().find(|(key, _)| names(key, registry))) else {
             return Ok(None);
         };
-        let secret = auth.secret().map_err(|()| CredentialsError::Auth { key: key.clone(), origin: origin.to_owned() })?;
+        let secret =
+            auth.secret().map_err(|()| CredentialsError::Auth { key: key.clone(), origin: origin.to_owned() })?;
         Ok(secret.map(|secret| (secret, format!("`auths` of {origin}"))))
     }
 }

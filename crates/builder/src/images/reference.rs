@@ -183,9 +183,9 @@ fn check_repository(repository: &str) -> Result<(), String> {
     match repository.split('/').find(|part| !is_component(part)) {
         None => Ok(()),
         Some("") => Err("a part of the name is empty".to_owned()),
-        Some(part) => Err(format!(
-            "`{part}` must be letters and digits, with `.`, `_`, `__` or `-` between them, and is not"
-        )),
+        Some(part) => {
+            Err(format!("`{part}` must be letters and digits, with `.`, `_`, `__` or `-` between them, and is not"))
+        }
     }
 }
 

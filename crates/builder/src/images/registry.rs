@@ -21,8 +21,8 @@ use super::credentials::{Login, Secret};
 use super::reference::{ImageDigest, Reference};
 use crate::environment::Environment;
 
-pub(crate) use error::{RegistryError, login_command};
 use error::{AskedAs, Asking};
+pub(crate) use error::{RegistryError, login_command};
 
 /// The variable with the registries that are asked without encryption, separated by commas.
 pub(crate) const INSECURE_VARIABLE: &str = "LONGSHORE_INSECURE_REGISTRIES";

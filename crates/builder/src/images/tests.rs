@@ -63,7 +63,10 @@ fn an_image_that_nobody_has_does_not_keep_others_from_their_digest() {
     });
     let images = ["gone:1", "here:1"].map(|image| format!("{}/{image}", server.host));
     let (found, _) = digests(&images, &environment());
-    assert!(matches!(found[&images[0]], Err(Unresolved { error: RegistryError::NotFound { .. }, only_here: false, .. })));
+    assert!(matches!(
+        found[&images[0]],
+        Err(Unresolved { error: RegistryError::NotFound { .. }, only_here: false, .. })
+    ));
     assert_eq!(found[&images[1]].as_ref().unwrap().as_str(), digest_of("here"));
 }
 
@@ -101,8 +104,10 @@ mod moved {
                 json!({"group": group, "service": service, "image": image, "digest": digest})
             })
             .collect();
-        let files: Vec<_> =
-            files.iter().map(|path| json!({"path": path, "kind": "file", "mode": "0644", "sha256": "0".repeat(64), "size": 0})).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|path| json!({"path": path, "kind": "file", "mode": "0644", "sha256": "0".repeat(64), "size": 0}))
+            .collect();
         serde_json::from_value(json!({
             "format": 1, "tool": {"name": "longshore", "version": "1", "compressor": "x"}, "application": "shop",
             "commit": "a".repeat(40), "time": 0, "content_digest": "0".repeat(64), "images": images, "files": files,
@@ -132,8 +137,10 @@ mod moved {
             ("prod", "web", &name("moved:1"), &old),
             ("prod", "worker", &name("moved:1"), &old),
         ];
-        let images: Vec<_> =
-            images.iter().map(|(group, service, image, digest)| (*group, *service, image.as_str(), digest.as_str())).collect();
+        let images: Vec<_> = images
+            .iter()
+            .map(|(group, service, image, digest)| (*group, *service, image.as_str(), digest.as_str()))
+            .collect();
         let expected = |locked| {
             let why = format!(
                 "`{}` has no `gone:1`; it was asked without credentials: Docker's configuration has none for it",
@@ -150,10 +157,9 @@ mod moved {
                 },
             )
         };
-        for (files, locked) in [
-            (vec!["appspec.yml", "docker-compose.dev.lock.yml"], false),
-            (vec!["docker-compose.prod.lock.yml"], true),
-        ] {
+        for (files, locked) in
+            [(vec!["appspec.yml", "docker-compose.dev.lock.yml"], false), (vec!["docker-compose.prod.lock.yml"], true)]
+        {
             assert_eq!(found(&manifest(&images, &files), &environment()), expected(locked));
         }
         let asked: BTreeSet<String> = server.asked().into_iter().map(|request| request.line).collect();

@@ -47,7 +47,10 @@ fn what_docker_login_wrote_is_found_under_every_spelling_of_the_registry() {
 
 #[test]
 fn the_variable_of_ci_systems_comes_before_the_file() {
-    let (ann, bob) = (r#"{"auths": {"a.io": {"username": "ann"}}}"#, r#"{"auths": {"a.io": {"username": "bob"}, "b.io": {"username": "bob"}}}"#);
+    let (ann, bob) = (
+        r#"{"auths": {"a.io": {"username": "ann"}}}"#,
+        r#"{"auths": {"a.io": {"username": "bob"}, "b.io": {"username": "bob"}}}"#,
+    );
     let keychain = keychain(bob, &[("DOCKER_AUTH_CONFIG", ann)]).unwrap();
     assert_eq!(keychain.login("a.io").secret, password("ann", ""));
     assert_eq!(keychain.login("a.io").origin, "`auths` of `DOCKER_AUTH_CONFIG`");
@@ -123,11 +126,15 @@ fn a_helper_is_asked_as_docker_asks_it() {
         ),
         (
             "chatty",
-            Err("the credential helper `[dir]/docker-credential-chatty` of `config.json` gave no answer that Docker would understand"),
+            Err(
+                "the credential helper `[dir]/docker-credential-chatty` of `config.json` gave no answer that Docker would understand",
+            ),
         ),
         (
             "missing",
-            Err("the credential helper of `config.json` cannot be asked: cannot start `[dir]/docker-credential-missing`: No such file or directory (os error 2)"),
+            Err(
+                "the credential helper of `config.json` cannot be asked: cannot start `[dir]/docker-credential-missing`: No such file or directory (os error 2)",
+            ),
         ),
     ] {
         assert_eq!(helpers.ask(name, server("docker.io")), expected.map_err(str::to_owned), "{name}");

@@ -70,10 +70,7 @@ fn what_names_no_image_is_refused_with_the_reason() {
         ("host:99999/a", format!("`host:99999` {host}")),
         ("-h.io/a", format!("`-h.io` {host}")),
         ("[zz:]/a", format!("`[zz:]` {host}")),
-        (
-            "a@sha256:1",
-            "`sha256:1` is no digest: `sha256:` and 64 digits of 0-9a-f, or `sha512:` and 128".to_owned(),
-        ),
+        ("a@sha256:1", "`sha256:1` is no digest: `sha256:` and 64 digits of 0-9a-f, or `sha512:` and 128".to_owned()),
         (&id, "an id of an image on one machine means nothing on another".to_owned()),
         (&long, "the name has 256 characters, and 255 is the most".to_owned()),
     ] {
@@ -90,8 +87,24 @@ fn next(state: &mut u64) -> usize {
 
 #[test]
 fn whatever_is_read_is_read_again_from_its_canonical_name() {
-    const PIECES: [&str; 16] =
-        ["a", "B", "0", ".", "-", "_", "__", ":", "/", "@", "localhost", "docker.io/", ":5000/", "sha256:", DIGEST, "ä"];
+    const PIECES: [&str; 16] = [
+        "a",
+        "B",
+        "0",
+        ".",
+        "-",
+        "_",
+        "__",
+        ":",
+        "/",
+        "@",
+        "localhost",
+        "docker.io/",
+        ":5000/",
+        "sha256:",
+        DIGEST,
+        "ä",
+    ];
     let (mut state, mut read) = (7, 0);
     for _ in 0..200_000 {
         let length = 1 + next(&mut state) % 6;

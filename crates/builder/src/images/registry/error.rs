@@ -142,9 +142,9 @@ impl RegistryError {
                 ),
                 AskedAs::Found(_) => "push it first (`longshore build --push-images`)".to_owned(),
             }),
-            RegistryError::Network { .. } => {
-                Some("a proxy is taken from `HTTPS_PROXY`, less `NO_PROXY`; authorities from `SSL_CERT_FILE`".to_owned())
-            }
+            RegistryError::Network { .. } => Some(
+                "a proxy is taken from `HTTPS_PROXY`, less `NO_PROXY`; authorities from `SSL_CERT_FILE`".to_owned(),
+            ),
             RegistryError::TooMany { .. } => {
                 Some("wait, or log in: registries let those they know ask more often".to_owned())
             }
@@ -266,7 +266,9 @@ mod tests {
         let fips = "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com";
         let dual = "123456789012.dkr-ecr.eu-west-1.on.aws";
         let aws = |region: &str, registry: &str| {
-            format!("`aws ecr get-login-password --region {region} | docker login --username AWS --password-stdin {registry}`")
+            format!(
+                "`aws ecr get-login-password --region {region} | docker login --username AWS --password-stdin {registry}`"
+            )
         };
         for (registry, command) in [
             ("docker.io", "`docker login`".to_owned()),

@@ -47,7 +47,9 @@ fn with_tokens(accepts: fn(&Request) -> bool) -> Server {
             "Bearer t0ken" => found(),
             _ => Response::new("401 Unauthorized", "").with(
                 "WWW-Authenticate",
-                format!("Bearer realm=\"http://{host}/token?x=y\",service=\"the registry\",scope=\"repository:me/app:pull\""),
+                format!(
+                    "Bearer realm=\"http://{host}/token?x=y\",service=\"the registry\",scope=\"repository:me/app:pull\""
+                ),
             ),
         }
     })
@@ -68,10 +70,11 @@ fn a_token_is_fetched_as_whoever_we_are() {
         let server = with_tokens(|_| true);
         assert_eq!(ask(&server, "me/app:1", secret).unwrap().as_str(), DIGEST);
         let manifest = "HEAD /v2/me/app/manifests/1";
-        let expected: Vec<String> = [Some(manifest.to_owned()), token_request, Some(format!("{manifest} Bearer t0ken"))]
-            .into_iter()
-            .flatten()
-            .collect();
+        let expected: Vec<String> =
+            [Some(manifest.to_owned()), token_request, Some(format!("{manifest} Bearer t0ken"))]
+                .into_iter()
+                .flatten()
+                .collect();
         assert_eq!(shown(&server), expected);
     }
 }
@@ -83,7 +86,10 @@ fn lists_of_platforms_are_asked_for_first() {
         other => Response::new("406 Not Acceptable", other),
     });
     assert_eq!(ask(&server, "app", None).unwrap().as_str(), DIGEST);
-    assert!(MANIFESTS.starts_with("application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list"));
+    assert!(
+        MANIFESTS
+            .starts_with("application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list")
+    );
 }
 
 #[test]
