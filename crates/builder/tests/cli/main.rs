@@ -10,5 +10,6 @@ mod group;
 mod init;
 mod inspect;
 mod output;
+mod pinning;
 mod push;
 mod sandbox;
