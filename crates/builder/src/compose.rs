@@ -91,7 +91,7 @@ impl Compose {
         let mut groups = Vec::new();
         let mut documents = BTreeMap::new();
         for group in groups_of(settings, brought) {
-            problems.extend(missing(&group, settings, &read));
+            problems.extend(missing(&group, settings, brought, &read));
             let model = Model::of(&group, load::NO_COMMIT, &read);
             // A file that only changes services of another one is for no group by itself.
             if group.named_by == NamedBy::FileName && model.is_overlay() {
@@ -131,7 +131,7 @@ fn once(problems: Vec<Problem>) -> Vec<Problem> {
 /// compose file is a group of its own.
 fn groups_of(settings: &Settings, brought: &Brought) -> Vec<ComposeGroup> {
     let by_name: BTreeMap<GroupName, &BundlePath> =
-        brought.packed.iter().filter_map(|path| Some((group_of_file(path)?, path))).rev().collect();
+        brought.packed.iter().filter_map(|path| Some((group_of_file(path)?, path))).collect();
     let of_file = |(name, file): (GroupName, &BundlePath)| ComposeGroup {
         name,
         files: vec![file.clone()],
@@ -180,26 +180,35 @@ fn group_of_file(path: &BundlePath) -> Option<GroupName> {
     }
 }
 
-/// Files that a group names and that do not exist.
-fn missing(group: &ComposeGroup, settings: &Settings, read: &Read<'_>) -> Vec<Problem> {
+/// Files that a group names and its hosts would not have.
+fn missing(group: &ComposeGroup, settings: &Settings, brought: &Brought, read: &Read<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let ways = [
-        (&group.files, "compose", "`docker compose` fails without it"),
-        (&group.env_files, "env_files", "the variables in it have no value"),
-    ];
-    for (files, key, consequence) in ways {
-        for file in files.iter().filter(|file| read(file).is_none()) {
-            let path = format!("groups.{}.{key}", group.name);
-            let text = SETTINGS_FILE.parse().ok().and_then(|path| read(&path));
-            let source = text.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
-            let span = match settings.origins.get(&path) {
-                Some(Origin::Line(line)) => line_span(&source.text, *line),
-                Some(Origin::Variable(_)) | None => None,
-            };
-            let message = format!("`{file}` does not exist; {consequence}");
-            let problem = Problem::error("LS312", &source, span, message).at_path(path);
-            problems.push(problem.with_fix("create it, or correct the name; paths start at the source folder"));
-        }
+    let named =
+        group.files.iter().map(|file| (file, "compose")).chain(group.env_files.iter().map(|file| (file, "env_files")));
+    for (file, key) in named {
+        let (message, fix) = match (read(file), key) {
+            (None, "compose") => (
+                format!("`{file}` does not exist; `docker compose` fails without it"),
+                "create it, or correct the name; paths start at the source folder",
+            ),
+            (None, _) => (
+                format!("`{file}` does not exist, so the variables in it have no value"),
+                "create it, or correct the name; paths start at the source folder",
+            ),
+            (Some(_), "compose") if !brought.packed.contains(file) => (
+                format!("`{file}` is not in the bundle, and `docker compose` fails without it"),
+                "remove the rule of `.longshoreignore` or `build.exclude` that keeps it out",
+            ),
+            (Some(_), _) => continue,
+        };
+        let path = format!("groups.{}.{key}", group.name);
+        let text = SETTINGS_FILE.parse().ok().and_then(|path| read(&path));
+        let source = text.unwrap_or_else(|| SourceFile::new(SETTINGS_FILE, ""));
+        let span = match settings.origins.get(&path) {
+            Some(Origin::Line(line)) => line_span(&source.text, *line),
+            Some(Origin::Variable(_)) | None => None,
+        };
+        problems.push(Problem::error("LS312", &source, span, message).at_path(path).with_fix(fix));
     }
     problems
 }

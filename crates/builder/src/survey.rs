@@ -323,7 +323,7 @@ fn survey_compose(
             None
         })
     };
-    let (compose, wrong) = Compose::read(&recipe.settings, &brought, &read);
+    let (compose, mut wrong) = Compose::read(&recipe.settings, &brought, &read);
     let mut texts: BTreeMap<BundlePath, Arc<SourceFile>> = compose.documents().clone();
     for path in plan.files.keys().filter(|path| is_compose_file(path)) {
         if let Some(text) = read(path) {
@@ -342,6 +342,9 @@ fn survey_compose(
     }
     let on_disk = references::paths(&files).into_iter().filter(|path| path.under(source).exists()).collect();
     problems.extend(references::lint(&files, plan, listing, &on_disk));
+    // A context that the bundle lacks says already that hosts cannot build the service.
+    let is_told = |at: &str| problems.iter().any(|told| told.code == "LS303" && told.path.starts_with(at));
+    wrong.retain(|problem| problem.code != "LS314" || !is_told(&format!("{}.build", problem.path)));
     problems.extend(wrong);
     Ok((compose, problems))
 }

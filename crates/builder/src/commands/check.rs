@@ -3,9 +3,10 @@
 use longshore_core::failure::Failure;
 use longshore_core::figures::plural;
 use longshore_core::problem::Problem;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{CheckArgs, IdentityArgs};
+use crate::compose::images::{ServiceImage, images};
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
@@ -17,7 +18,7 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
     let survey = Survey::of(&args.source)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     screen.tell(&checked(&survey));
-    let warnings = of_commit(&survey, environment);
+    let (identity, warnings) = of_commit(&survey, environment);
     for warning in &warnings {
         screen.tell(&Event::Warned(warning.clone()));
     }
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
             "appspec": survey.recipe.appspec_path,
             "bytes": survey.plan.bytes(),
             "files": files,
+            "images": identity.map_or_else(Vec::new, |identity| images_to_json(&survey, &identity)),
             "problems": problems,
             "warnings": warnings,
         }),
@@ -37,12 +39,14 @@ pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) 
 
 /// Why `build` would refuse to name the artifact. No problem of any file, and work in progress is checked too: so it fails
 /// nothing, not even with `--strict`.
-fn of_commit(survey: &Survey, environment: &Environment) -> Vec<String> {
+fn of_commit(survey: &Survey, environment: &Environment) -> (Option<Identity>, Vec<String>) {
     let settings = survey.recipe.settings.application.as_ref();
     let none = IdentityArgs { application: None, commit: None };
     let identity = match Identity::of(&none, environment, &survey.source, settings) {
         Ok(identity) => identity,
-        Err(failure) => return vec![format!("`build` would not know whose artifact it is: {}", failure.error)],
+        Err(failure) => {
+            return (None, vec![format!("`build` would not know whose artifact it is: {}", failure.error)]);
+        }
     };
     let mut warnings = identity.chosen.warnings.clone();
     match identity.changes(&survey.source, &survey.matter()) {
@@ -53,7 +57,14 @@ fn of_commit(survey: &Survey, environment: &Environment) -> Vec<String> {
         }
         Err(failure) => warnings.push(failure.error.to_string()),
     }
-    warnings
+    (Some(identity), warnings)
+}
+
+/// What each group would run.
+fn images_to_json(survey: &Survey, identity: &Identity) -> Vec<Value> {
+    let (images, _) = images(&survey.compose, &identity.chosen.commit);
+    let json = |image: &ServiceImage| json!({"group": image.group, "service": image.service, "image": image.image});
+    images.iter().map(json).collect()
 }
 
 /// What a survey found, as an event.

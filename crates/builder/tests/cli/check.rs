@@ -48,10 +48,29 @@ fn check_as_json_lists_the_files() {
         "appspec": "appspec.yml",
         "bytes": 420_246,
         "files": ["app/big.txt", "app/index.html", "appspec.yml", "docker-compose.yml", "scripts/install.sh"],
+        "images": [],
         "problems": [],
         "warnings": [],
     });
     assert_eq!(json, expected);
+}
+
+#[test]
+fn check_as_json_says_what_each_group_would_run() {
+    let sandbox = Sandbox::shop();
+    sandbox.write("docker-compose.yml", "services:\n  web:\n    image: ${REGISTRY:-r.example}/shop:${COMMIT_HASH:?}\n");
+    sandbox.write(
+        "docker-compose.dev.yml",
+        "services:\n  web:\n    image: shop:${DEPLOYMENT_GROUP_NAME}-${TAG}\n  db:\n    image: db:17\n",
+    );
+    sandbox.commit();
+    let json = sandbox.run(&["check", "--output", "json"]).ok().json();
+    let head = sandbox.git(&["rev-parse", "HEAD"]);
+    let expected = serde_json::json!([
+        {"group": "dev", "service": "db", "image": "db:17"},
+        {"group": "prod", "service": "web", "image": format!("r.example/shop:{}", head.trim())},
+    ]);
+    assert_eq!(json["images"], expected);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Sandbox {
         self.program("scripts/install.sh", "#!/bin/sh\nset -e\necho installed\n");
         self.write("app/index.html", "<h1>Shop</h1>\n");
         self.write("app/big.txt", &"all work and no play\n".repeat(20_000));
-        self.write("docker-compose.yml", "services:\n  web:\n    image: shop\n");
+        self.write("docker-compose.yml", "services: {}\n# nothing runs here\n");
         self.write("longshore.toml", "application = \"shop\"\n");
         self.write("README.md", "not packed\n");
     }

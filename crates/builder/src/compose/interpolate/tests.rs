@@ -74,7 +74,7 @@ fn a_text_is_filled_in_as_a_whole() {
         ("${A:x}", "${A:x} malformed:${A:x}"),
         ("${A!}", "${A!} malformed:${A!}"),
         ("$", "$ malformed:$"),
-        ("5$ and $A", "5$ and a malformed:$ and $A"),
+        ("5$ and $A", "5$ and a malformed:$"),
     ];
     for (text, expected) in table {
         assert_eq!(short(text), expected, "{text}");

@@ -1,5 +1,7 @@
 //! Pure: secrets that would travel with the bundle: in `environment`, and in env files that are packed. No value is ever shown.
 
+use std::ops::Range;
+
 use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile};
 
@@ -13,9 +15,11 @@ use super::at;
 
 const FIX: &str = "take it from the host: `${NAME:?}`, or an `env_file` by its full path there; and change the secret, it is in the history";
 
+/// Secrets in `environment`.
 pub(super) fn lint(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for entry in service.tree.get("environment").map(Tree::entries).unwrap_or_default() {
+    let environment = service.tree.get("environment").map(Tree::entries).unwrap_or_default();
+    for entry in environment {
         let Some(text) = entry.value.as_text() else { continue };
         // What comes from a variable is not in the file.
         if text.varies {
@@ -26,32 +30,39 @@ pub(super) fn lint(service: &Service) -> Vec<Problem> {
                 "the value of `{}` looks like {what}, and everyone who can read the artifact could read it",
                 entry.key
             );
-            let problem =
-                masked(entry).warning("LS326", message).at_path(at(service, &format!("environment.{}", entry.key)));
+            let problem = masked(entry, environment)
+                .warning("LS326", message)
+                .at_path(at(service, &format!("environment.{}", entry.key)));
             problems.push(problem.with_fix(FIX));
         }
     }
     problems
 }
 
-/// The place of a name, in a copy of its file that has `*` where the value stands: its line will be shown.
-fn masked(entry: &Entry) -> Place {
+/// The place of a name, in a copy of its file that has `*` where the values stand: its line will be shown.
+fn masked(entry: &Entry, environment: &[Entry]) -> Place {
     let Place { source, span } = &entry.place;
-    let value = &entry.value.place.span;
-    let from = if value == span {
-        let written = source.text.get(span.clone()).unwrap_or_default();
-        span.start + written.find('=').map_or(0, |equals| equals + 1)
-    } else {
-        value.start
-    };
+    let here = environment.iter().filter(|other| other.place.source == *source);
+    let values: Vec<Range<usize>> = here.map(value_span).collect();
     let hide = |(at, c): (usize, char)| {
-        let hidden = (from..value.end).contains(&at) && c != '\n';
+        let hidden = c != '\n' && values.iter().any(|value| value.contains(&at));
         if hidden { "*".repeat(c.len_utf8()) } else { c.to_string() }
     };
     let text: String = source.text.char_indices().map(hide).collect();
     Place { source: SourceFile::new(source.name.as_str(), text), span: span.clone() }
 }
 
+/// Where the value stands: behind the `=` of `NAME=value`, or on its own.
+fn value_span(entry: &Entry) -> Range<usize> {
+    let Place { source, span } = &entry.value.place;
+    if entry.place.span != *span {
+        return span.clone();
+    }
+    let written = source.text.get(span.clone()).unwrap_or_default();
+    span.start + written.find('=').map_or(0, |equals| equals + 1)..span.end
+}
+
+/// Secrets in the `env_file`s that are packed.
 pub(super) fn lint_env_files(service: &Service, brought: &Brought, read: &Read<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for item in service.tree.get("env_file").map(Tree::items).unwrap_or_default() {
