@@ -25,9 +25,7 @@ fn project(compose: &str, docker_compose: &str) -> Sandbox {
 
 /// A service with what the lints want of one.
 fn service(name: &str, image: &str, more: &str) -> String {
-    format!(
-        "  {name}:\n    image: {image}\n    restart: always\n    healthcheck: {{test: [CMD, \"true\"]}}\n{more}"
-    )
+    format!("  {name}:\n    image: {image}\n    restart: always\n    healthcheck: {{test: [CMD, \"true\"]}}\n{more}")
 }
 
 fn built(image: &str) -> String {
@@ -62,10 +60,7 @@ fn an_image_that_is_named_by_its_digest_is_taken_as_it_is_and_locked() {
 
 #[test]
 fn everything_that_cannot_be_pinned_is_told_at_once() {
-    let services = [
-        service("bad", "Registry.example.com/Shop:1", ""),
-        service("worse", "shop:", ""),
-    ];
+    let services = [service("bad", "Registry.example.com/Shop:1", ""), service("worse", "shop:", "")];
     let sandbox = project(&format!("services:\n{}", services.concat()), "exit 1");
     let failure = sandbox.run(&["build", "--pin-images", "--output", "json"]).exits(3).json();
     let told: Vec<String> = failure["problems"]
@@ -105,7 +100,10 @@ fn an_image_that_only_the_host_knows_cannot_be_pinned() {
     let ran = sandbox.run(&["build", "--pin-images"]).exits(3);
     assert!(ran.stderr.contains("\nerror[LS355]: services.web.image: "), "{}", ran.stderr);
     assert!(ran.stderr.ends_with("\nerror: it is not known which images the groups run\n"), "{}", ran.stderr);
-    sandbox.write("docker-compose.yml", &format!("services:\n{}", service("web", &format!("\"${{R:-r.io}}/shop@{DIGEST}\""), "")));
+    sandbox.write(
+        "docker-compose.yml",
+        &format!("services:\n{}", service("web", &format!("\"${{R:-r.io}}/shop@{DIGEST}\""), "")),
+    );
     sandbox.commit();
     let images = sandbox.run(&["build", "--pin-images", "--output", "json"]).ok().json()["images"].clone();
     assert_eq!(images[0]["image"], format!("r.io/shop@{DIGEST}"));
