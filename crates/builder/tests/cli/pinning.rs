@@ -60,7 +60,7 @@ fn an_image_that_is_named_by_its_digest_is_taken_as_it_is_and_locked() {
 
 #[test]
 fn everything_that_cannot_be_pinned_is_told_at_once() {
-    let services = [service("bad", "Registry.example.com/Shop:1", ""), service("worse", "shop:", "")];
+    let services = [service("bad", "Registry.example.com/Shop:1", ""), service("worse", "\"shop:\"", "")];
     let sandbox = project(&format!("services:\n{}", services.concat()), "exit 1");
     let failure = sandbox.run(&["build", "--pin-images", "--output", "json"]).exits(3).json();
     let told: Vec<String> = failure["problems"]
@@ -117,9 +117,8 @@ fn a_lock_file_of_the_work_tree_is_in_the_way() {
     let ran = sandbox.run(&["build", "--pin-images", "--lock-images"]).exits(3);
     let expected = "\
 error[LS354]: stands where `--lock-images` writes the images of group `prod`
- --> docker-compose.prod.lock.yml
-  |
-  = help: remove it, or leave `--lock-images` out: hosts then run with this one
+--> docker-compose.prod.lock.yml
+ = help: remove it, or leave `--lock-images` out: hosts then run with this one
 
 error: 1 lock file would be written over another file
 ";
