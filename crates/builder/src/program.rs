@@ -90,17 +90,18 @@ impl Program {
     pub(crate) fn run(mut self, tell: &mut dyn FnMut(Stream, &[u8])) -> Result<ExitStatus, ProgramError> {
         let program = self.command.get_program().to_string_lossy().into_owned();
         let follow = |source| ProgramError::Follow { program: program.clone(), source };
-        let signals = match self.stopping {
-            Stopping::Ours => Some(Signals::hold().map_err(|error| follow(error.into()))?),
-            Stopping::Shared => None,
-        };
-        if signals.is_some() {
+        if self.stopping == Stopping::Ours {
             self.command.process_group(0);
         }
         let stdin = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = self.command.spawn();
         let mut child = started.map_err(|source| ProgramError::Start { program: program.clone(), source })?;
+        // Not before: the child would inherit what is blocked, and not hear TERM.
+        let signals = match self.stopping {
+            Stopping::Ours => Some(Signals::hold().map_err(|error| follow(error.into()))?),
+            Stopping::Shared => None,
+        };
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read what it is told says why by its exit code.
             let _ = stdin.write_all(&self.input);
