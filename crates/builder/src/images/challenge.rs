@@ -18,7 +18,7 @@ pub(crate) enum Challenge {
 
 /// The ways that the header's values name and we know. A value may name several, with commas between them and within them.
 pub(crate) fn challenges<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
-    values.flat_map(parse).filter_map(known).collect()
+    values.flat_map(parse).filter_map(|raw| known(&raw)).collect()
 }
 
 /// A scheme and its parameters, names in small letters.
@@ -27,7 +27,7 @@ struct Raw {
     parameters: Vec<(String, String)>,
 }
 
-fn known(raw: Raw) -> Option<Challenge> {
+fn known(raw: &Raw) -> Option<Challenge> {
     let get = |name: &str| {
         let found = raw.parameters.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
