@@ -44,13 +44,17 @@ group_compose_file() {
     printf '%s\n' "$file"
 }
 
-# Runs compose on the project: the plugin, or docker-compose 1.x or 2.x where there is no plugin.
+# Runs compose on the project: the plugin, or docker-compose 1.x or 2.x where there is no plugin. Where the bundle was built
+# with `--lock-images`, the group's lock file makes it run the images of that day, wherever their tags lead by now.
 compose() {
     compose_file=$(group_compose_file) || return
+    lock_file=docker-compose.$DEPLOYMENT_GROUP_NAME.lock.yml
+    [ -f "$lock_file" ] || lock_file=
+    set -- --project-name "$project" --file "$compose_file" ${lock_file:+--file "$lock_file"} "$@"
     if docker compose version >/dev/null 2>&1; then
-        docker compose --project-name "$project" --file "$compose_file" "$@"
+        docker compose "$@"
     elif command -v docker-compose >/dev/null; then
-        docker-compose --project-name "$project" --file "$compose_file" "$@"
+        docker-compose "$@"
     else
         fail "neither \`docker compose\` nor \`docker-compose\` is installed" \
             'install docker-compose-plugin (Docker), docker-compose-v2 (Ubuntu) or docker-compose (Debian)'

@@ -151,7 +151,15 @@ impl<'a> Request<'a> {
             (Cause::Restore { .. } | Cause::Rollback { .. }, Revision::Local(_)) => SignaturePolicy::none(),
             (Cause::Asked | Cause::Restore { .. } | Cause::Rollback { .. }, _) => &policy.signatures,
         };
-        Request { revision, content_digest: *content_digest, signatures, limits: &policy.limits, stop, access, earlier: &[] }
+        Request {
+            revision,
+            content_digest: *content_digest,
+            signatures,
+            limits: &policy.limits,
+            stop,
+            access,
+            earlier: &[],
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Compose files: what each group of hosts will run, and what is wrong with it. Pure; files come from whoever asks. Not a validator
 //! of compose files: what Docker alone decides is left to Docker.
 
+pub(crate) mod builds;
 mod env_file;
 pub(crate) mod images;
 mod interpolate;

@@ -102,6 +102,12 @@ impl Screen {
             | Event::StillFollowing { .. }
             | Event::ServiceLost { .. }
             | Event::ServiceBack => {}
+            Event::BuildingImage { .. }
+            | Event::PushingImage { .. }
+            | Event::ServiceSaid { .. }
+            | Event::AskingForImages { .. }
+            | Event::PinnedImage { .. }
+            | Event::ImageMoved(_) => {}
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));

@@ -11,6 +11,7 @@ use crate::codedeploy::deployment::{Deployment, Target, TargetEvent};
 use crate::commit::Origin;
 use crate::ending::Known;
 use crate::fleet::Standing;
+use crate::images::moved::MovedImage;
 use crate::pointing::Moved;
 
 /// One thing that happened.
@@ -233,6 +234,41 @@ pub(crate) enum Event {
     Described(PathBuf),
     /// What stands beside an artifact is in the store.
     PublishedBeside(String),
+    /// An image of a service is being built.
+    BuildingImage {
+        /// The service.
+        service: String,
+        /// The image.
+        image: String,
+    },
+    /// It is being pushed.
+    PushingImage {
+        /// The service.
+        service: String,
+        /// The image.
+        image: String,
+    },
+    /// A line of what builds or pushes it.
+    ServiceSaid {
+        /// The service.
+        service: String,
+        /// The line.
+        line: String,
+    },
+    /// Registries are asked for the digests of images.
+    AskingForImages {
+        /// How many.
+        images: usize,
+    },
+    /// An image has a digest.
+    PinnedImage {
+        /// The image, by its whole name.
+        image: String,
+        /// The digest.
+        digest: String,
+    },
+    /// An image of what is deployed is not known to be what it was when the artifact was built.
+    ImageMoved(Box<MovedImage>),
 }
 
 /// A host and how far it is.

@@ -14,6 +14,10 @@
 //! | `plan` | pure: recipe and listing → the files of the bundle |
 //! | `lint`, `compose` | pure: what can never work, and what will surprise |
 //! | `commit` | pure: which commit is this? |
+//! | `images` | the digests of images, asked of their registries |
+//! | `pinning` | images → digests → the manifest's list and the lock files |
+//! | `pushing` | builds and pushes images by compose |
+//! | `program` | runs a program to its end |
 //! | `identity` | joins flags, environment, settings and git into application and commit |
 //! | `starter` | the files of `longshore init` |
 //! | `text_file` | reads a file that people write |
@@ -62,11 +66,14 @@ mod listing;
 mod lookup;
 mod outputs;
 mod past;
+mod pinning;
 mod plan;
 mod pointing;
+mod program;
 mod provenance;
 mod prune;
 mod publish;
+mod pushing;
 mod recipe;
 mod rules;
 mod settings;

@@ -1,30 +1,37 @@
 //! `longshore build`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use longshore_core::bundle::ManifestImage;
 use longshore_core::bundle::pack::{PackError, PackFile, PackOptions, Packed, Sources, Target, Told};
 use longshore_core::digest::Sha256;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::growing::Written;
+use longshore_core::ids::GroupName;
 use longshore_core::problem::Problem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cli::{BuildArgs, ContentsArgs, IdentityArgs, LintArgs, PushArgs, SignArgs, SourceArgs};
-use crate::commands::check;
+use crate::commands::{check, group};
+use crate::compose;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::{self, Identity};
+use crate::images::Resolver;
 use crate::listing::UNFINISHED;
 use crate::outputs;
+use crate::pinning::{self, Generated};
 use crate::provenance::{self, Described};
 use crate::publish::{Artifact, revision_name};
+use crate::pushing;
 use crate::signing::{self, Signer, Written as Signature};
 use crate::survey::{Lenience, Strictness, Survey};
 
@@ -99,6 +106,7 @@ pub(crate) struct Prepared<'a> {
     /// Application and commit.
     pub(crate) identity: Identity,
     changes: Vec<String>,
+    generated: Vec<Generated>,
     /// How it is packed.
     pub(crate) options: PackOptions,
     signer: Option<Signer>,
@@ -145,7 +153,11 @@ pub(crate) fn run(args: &BuildArgs, environment: &Environment, screen: &Screen) 
 
 impl<'a> Prepared<'a> {
     /// Checks everything.
-    pub(crate) fn of(wanted: Wanted<'_>, environment: &'a Environment, screen: &Screen) -> Result<Prepared<'a>, Failure> {
+    pub(crate) fn of(
+        wanted: Wanted<'_>,
+        environment: &'a Environment,
+        screen: &Screen,
+    ) -> Result<Prepared<'a>, Failure> {
         let lenience = Lenience {
             allow: &wanted.lints.allow,
             secrets: &wanted.contents.allow_secret,
@@ -167,10 +179,12 @@ impl<'a> Prepared<'a> {
         announce(&identity, &changes, screen);
         // Before the work: a password that is wrong is found at once.
         let settings = &survey.recipe.settings;
-        let signer = wanted.signing.map(|args| Signer::open(args, environment, settings, &survey.source)).transpose()?;
-        let options = options(&identity, environment, !changes.is_empty())?;
+        let signer =
+            wanted.signing.map(|args| Signer::open(args, environment, settings, &survey.source)).transpose()?;
+        let (images, generated) = images(wanted.contents, &survey, &identity, &changes, environment, screen)?;
+        let options = PackOptions { images, ..options(&identity, environment, !changes.is_empty())? };
         let Wanted { provenance, strictness, .. } = wanted;
-        Ok(Prepared { environment, survey, identity, changes, options, signer, provenance, strictness })
+        Ok(Prepared { environment, survey, identity, changes, generated, options, signer, provenance, strictness })
     }
 
     /// Looks at the files, and makes a place for the archive.
@@ -184,7 +198,13 @@ impl<'a> Prepared<'a> {
         let files = self.survey.plan.files.iter();
         let files =
             files.map(|(path, planned)| PackFile { path: path.clone(), from: planned.from.under(&self.survey.source) });
-        let sources = Sources::look(files.collect()).map_err(pack_failed)?;
+        let mut files: Vec<PackFile> = files.collect();
+        for (index, file) in self.generated.iter().enumerate() {
+            let from = unfinished.folder.path().join(format!("generated-{index}"));
+            fs::write(&from, &file.text).map_err(out_failed)?;
+            files.push(PackFile { path: file.path.clone(), from });
+        }
+        let sources = Sources::look(files).map_err(pack_failed)?;
         Ok(Begun { prepared: self, unfinished, file, temporary, sources })
     }
 
@@ -248,6 +268,36 @@ fn announce(identity: &Identity, changes: &[String], screen: &Screen) {
         let count = plural(changes.len(), "file");
         screen.tell(&Event::Warned(format!("the work tree differs from the commit by {count}")));
     }
+}
+
+/// Builds and pushes the images, and pins them, as far as wanted: what the manifest lists, and the lock files.
+fn images(
+    contents: &ContentsArgs,
+    survey: &Survey,
+    identity: &Identity,
+    changes: &[String],
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(Vec<ManifestImage>, Vec<Generated>), Failure> {
+    let commit = &identity.chosen.commit;
+    if contents.push_images {
+        if !changes.is_empty() {
+            return Err(pushing::dirty());
+        }
+        let builds = compose::builds::builds(&survey.compose, commit);
+        pushing::push(&builds, commit, &survey.source, &|event| screen.tell(event))?;
+    }
+    if !contents.pin_images {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (images, problems) = compose::images::images(&survey.compose, commit);
+    pinning::known(problems)?;
+    let images = group::runtime()?.block_on(async {
+        let resolver = Resolver::open(environment).await?;
+        pinning::pin(&images, &resolver, &|event| screen.tell(event)).await
+    })?;
+    let locks = if contents.lock_images { pinning::locks(&images, &survey.source)? } else { Vec::new() };
+    Ok((images, locks))
 }
 
 fn options(identity: &Identity, environment: &Environment, dirty: bool) -> Result<PackOptions, Failure> {
@@ -382,6 +432,7 @@ impl Built {
             manifest.content_digest,
             archive_digest,
         );
+        text.push_str(&images_row(&manifest.images));
         if let Some(Signature { path, key_id }) = &beside.signature {
             text.push_str(&format!("  signature  {} (key {key_id})\n", below(path)));
         }
@@ -403,6 +454,7 @@ impl Built {
             "size": packed,
             "content_digest": manifest.content_digest,
             "archive_digest": archive_digest,
+            "images": manifest.images,
             "signature": signature,
             "provenance": beside.provenance,
             "warnings": warnings,
@@ -422,4 +474,14 @@ impl Built {
             ("archive_digest", archive_digest.to_string()),
         ]
     }
+}
+
+/// How many images are pinned, and for how many groups; nothing where nobody asked.
+fn images_row(images: &[ManifestImage]) -> String {
+    if images.is_empty() {
+        return String::new();
+    }
+    let distinct: BTreeSet<&str> = images.iter().map(|image| image.image.as_str()).collect();
+    let groups: BTreeSet<&GroupName> = images.iter().map(|image| &image.group).collect();
+    format!("     images  {} of {}, pinned\n", distinct.len(), plural(groups.len(), "group"))
 }

@@ -19,7 +19,8 @@ use crate::survey::{Lenience, Strictness, Survey};
 pub(crate) fn run(args: &CheckArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let lenience =
         Lenience { allow: &args.lints.allow, secrets: &args.allow_secret, no_shellcheck: args.lints.no_shellcheck };
-    let survey = Survey::of(&args.source, &args.list, lenience, environment)?.accept(Strictness::of_flag(args.strict))?;
+    let survey =
+        Survey::of(&args.source, &args.list, lenience, environment)?.accept(Strictness::of_flag(args.strict))?;
     screen.problems(&survey.problems);
     tell(&survey, screen);
     let (identity, mut warnings) = of_commit(&survey, environment);

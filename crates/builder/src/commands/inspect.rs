@@ -78,17 +78,29 @@ fn text(bundle: &Bundle, found: Option<&Found>) -> String {
             text.push_str(&appspec_text(appspec));
         }
     }
-    let images = images(bundle);
-    if !images.is_empty() {
-        text.push_str("\nimages\n");
-    }
-    for ManifestImage { group, service, image, digest } in images {
-        let digest = digest.as_deref().unwrap_or("digest not looked up");
-        let _ = writeln!(text, "  {}", visible(&format!("{group:<8} {service:<12} {image}  {digest}")));
-    }
+    text.push_str(&images_text(images(bundle)));
     text.push_str("\nfiles\n");
     for entry in &bundle.entries {
         let _ = writeln!(text, "  {}", visible(&entry_text(entry)));
+    }
+    text
+}
+
+/// Each group's services, and the image that each runs.
+fn images_text(images: &[ManifestImage]) -> String {
+    let mut text = String::new();
+    for (index, image) in images.iter().enumerate() {
+        if index == 0 {
+            text.push_str("\nimages\n");
+        }
+        let ManifestImage { group, service, image, digest } = image;
+        let digest = match digest {
+            // A name that holds its digest says it once.
+            Some(digest) if image.ends_with(digest.as_str()) => String::new(),
+            Some(digest) => format!(" = {digest}"),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "  {}", visible(&format!("{group}: {service} {image}{digest}")));
     }
     text
 }
@@ -169,6 +181,7 @@ fn json(bundle: &Bundle, found: Option<&Found>) -> Value {
             "commit": manifest.commit,
             "dirty": manifest.dirty,
             "time": manifest.time,
+            "images": manifest.images,
         })
     });
     json!({

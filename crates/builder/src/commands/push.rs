@@ -13,6 +13,7 @@ use longshore_core::signature;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
 
+use super::build::Prepared;
 use super::group::{self, Done, Patience, Step};
 use crate::beside::Beside;
 use crate::cli::PushArgs;
@@ -52,9 +53,11 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let to = &group::store_url(&args.store, environment, &args.source, &args.group)?;
     let project = Project::open(&args.source, environment)?.accept()?;
     let options = upload::options(&args.upload, &project.settings, environment)?;
+    // Before there are threads: compose, which may build images, is left to the signals of this one.
+    let prepared = args.build.then(|| Prepared::of(args.into(), environment, screen)).transpose()?;
     let runtime = group::runtime()?;
-    let pushed = if args.build {
-        building::run(args, (to, &options), &runtime, environment, screen)?
+    let pushed = if let Some(prepared) = prepared {
+        building::run(args, &prepared, (to, &options), &runtime, screen)?
     } else {
         let path = match &args.bundle {
             Some(path) => path.clone(),

@@ -87,7 +87,13 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
         | Event::Removed(_)
         | Event::Signed { .. }
         | Event::Described(_)
-        | Event::PublishedBeside(_) => return None,
+        | Event::PublishedBeside(_)
+        | Event::BuildingImage { .. }
+        | Event::PushingImage { .. }
+        | Event::ServiceSaid { .. }
+        | Event::AskingForImages { .. }
+        | Event::PinnedImage { .. }
+        | Event::ImageMoved(_) => return None,
     };
     Some(verb_line(verb, &rest, look))
 }

@@ -9,6 +9,7 @@ use super::sheet::{ago, one_line, progress, span, why};
 use crate::ending::Known;
 use crate::event::{Event, HostSeen};
 use crate::fleet::{LeftOut, Standing};
+use crate::images::moved::{MovedImage, Now};
 use crate::pointing::{How, Moved};
 use crate::succession::Move;
 
@@ -85,6 +86,15 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
             "Forgot",
             format!("`{host}`, which wrote {} ago: it will be back as soon as its agent writes again", ago(*age_s)),
         ),
+        Event::BuildingImage { service, image } => ("Building", format!("`{image}` of service `{service}`")),
+        Event::PushingImage { service, image } => ("Pushing", format!("`{image}` of service `{service}`")),
+        Event::ServiceSaid { service, line } => return Some(visible_lines(&format!("{service:>12} | {line}"))),
+        Event::AskingForImages { images } => ("Asking", format!("for the digest of {}", plural(*images, "image"))),
+        Event::PinnedImage { image, digest } => ("Pinned", format!("`{image}` to {digest}")),
+        Event::ImageMoved(moved) => {
+            let sentence = visible_lines(&image_moved(moved));
+            return Some(format!("{} {sentence}", painted("warning:", look, "1;33")));
+        }
         Event::Signed { path, key_id } => ("Signed", format!("with key {key_id} into `{}`", path.display())),
         Event::Described(path) => ("Described", format!("where it comes from in `{}`", path.display())),
         Event::PublishedBeside(url) => ("Published", format!("`{url}`")),
@@ -135,6 +145,21 @@ fn back(to: &Pointer, ending: Known) -> String {
         Known::Unfinished | Known::Unknown => "of which nobody knows how it ended",
     };
     format!("to commit {} of deployment {} (generation {}), {known}", to.commit.short(), to.deployment, to.generation)
+}
+
+fn image_moved(moved: &MovedImage) -> String {
+    let MovedImage { services, image, recorded, now, locked } = moved;
+    let services = services.iter().map(|service| format!("`{service}`")).collect::<Vec<_>>().join(", ");
+    let runs = match locked {
+        true => "hosts run what was recorded, because the artifact locks it",
+        false => "hosts that pull it run what it leads to now",
+    };
+    match now {
+        Now::Other(digest) => format!(
+            "`{image}` ({services}) leads to {digest} now, and led to {recorded} when the artifact was built; {runs}"
+        ),
+        Now::Unknown(why) => format!("not known whether `{image}` ({services}) is still {recorded}: {why}"),
+    }
 }
 
 fn host(seen: &HostSeen) -> (&'static str, String) {
@@ -205,6 +230,12 @@ mod tests {
         HostSeen { host: "web-1".into(), standing, status: Some(status), unreadable: None, age_s: 200 }
     }
 
+    fn image_moved(now: Now, locked: bool) -> Event {
+        let services = vec!["web".to_owned(), "worker".to_owned()];
+        let (image, recorded) = ("shop:1".to_owned(), "sha256:aa".to_owned());
+        Event::ImageMoved(Box::new(MovedImage { services, image, recorded, now, locked }))
+    }
+
     fn host(standing: Standing, event: Option<&str>) -> Event {
         Event::Host(Box::new(seen(standing, event)))
     }
@@ -259,6 +290,14 @@ mod tests {
             Event::Signed { path: "dist/a.zip.minisig".into(), key_id: "781188AD86BA5F2B".into() },
             Event::Described("dist/a.zip.intoto.json".into()),
             Event::PublishedBeside("s3://b/shop/a.zip.minisig".into()),
+            Event::BuildingImage { service: "web".into(), image: "shop:1".into() },
+            Event::PushingImage { service: "web".into(), image: "shop:1".into() },
+            Event::ServiceSaid { service: "web".into(), line: "Step 1/3 : FROM scratch".into() },
+            Event::AskingForImages { images: 2 },
+            Event::PinnedImage { image: "docker.io/library/shop:1".into(), digest: "sha256:ab".into() },
+            image_moved(Now::Unknown("cannot ask `registry`".into()), false),
+            image_moved(Now::Other(format!("sha256:{}", "b".repeat(64)).parse().unwrap()), false),
+            image_moved(Now::Other(format!("sha256:{}", "b".repeat(64)).parse().unwrap()), true),
         ];
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

@@ -14,6 +14,7 @@ mod kms;
 mod lints;
 mod output;
 mod outputs;
+mod pinning;
 mod prune;
 mod push;
 mod sandbox;

@@ -19,19 +19,17 @@ use crate::cli::PushArgs;
 use crate::commands::build::{self, Begun, Built, Prepared};
 use crate::commands::group;
 use crate::display::Screen;
-use crate::environment::Environment;
 use crate::event::Event;
 use crate::publish::{self as publishing, PublishError};
 
 /// Builds and publishes.
 pub(super) fn run(
     args: &PushArgs,
+    prepared: &Prepared<'_>,
     (to, options): (&StoreUrl, &S3Options),
     runtime: &Runtime,
-    environment: &Environment,
     screen: &Screen,
 ) -> Result<Pushed, Failure> {
-    let prepared = Prepared::of(args.into(), environment, screen)?;
     if !args.group.is_empty() {
         group::accept(prepared.options.dirty, prepared.options.commit.as_str(), args.moving.allow_dirty)?;
     }
@@ -45,13 +43,13 @@ pub(super) fn run(
         StoreUrl::Dir(_) => false,
     };
     let (built, published) = if overlaps {
-        together(&prepared, &begun, (to, &store), runtime, screen)?
+        together(prepared, &begun, (to, &store), runtime, screen)?
     } else {
         let built = begun.pack(&|_| ControlFlow::Continue(()), screen)?;
         let published = runtime.block_on(publish(&built.artifact, (to, &store), screen))?;
         (built, published)
     };
-    let build = built.report(&prepared);
+    let build = built.report(prepared);
     Ok(Pushed { artifact: built.artifact, published, store, build: Some(build) })
 }
 
