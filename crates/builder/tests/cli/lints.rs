@@ -92,8 +92,28 @@ fn what_is_done_right_is_left_in_peace() {
 }
 
 /// Codes that `longshore check` never shows, or only at length: the code, why, and the test that shows it.
-const SHOWN_ELSEWHERE: [(&str, &str, &str); 10] = [
+const SHOWN_ELSEWHERE: [(&str, &str, &str); 18] = [
     ("LS113", "it takes 500 problems", "a_hostile_file_does_not_drown_the_reader"),
+    ("LS350", "`build --pin-images`", "everything_that_cannot_be_pinned_is_told_at_once"),
+    (
+        "LS351",
+        "`build --pin-images`",
+        "an_image_that_was_built_here_and_never_pushed_is_told_apart_from_one_that_nobody_has",
+    ),
+    (
+        "LS352",
+        "`build --pin-images`",
+        "a_registry_that_wants_a_password_gets_that_of_docker_login_and_nobody_else_does",
+    ),
+    ("LS353", "`build --pin-images`", "a_registry_that_does_not_answer_is_no_fault_of_a_file"),
+    ("LS354", "`build --lock-images`", "a_lock_file_of_the_work_tree_is_in_the_way"),
+    ("LS355", "`build --pin-images`", "an_image_that_only_the_host_knows_cannot_be_pinned"),
+    (
+        "LS356",
+        "`build --pin-images`",
+        "an_image_that_was_built_here_and_never_pushed_is_told_apart_from_one_that_nobody_has",
+    ),
+    ("LS430", "a variable", "every_mistake_in_the_environment_names_its_variable"),
     ("LS501", "the AWS agent's configuration", "every_problem_is_shown_at_once_with_its_place"),
     ("LS502", "the AWS agent's configuration", "every_problem_is_shown_at_once_with_its_place"),
     ("LS503", "who a host is", "everything_that_is_wrong_is_named_with_its_place_and_no_secret_is_shown"),
