@@ -16,7 +16,7 @@ const FILES: [(&str, &str); 8] = [
         "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: scripts/a.sh\n      timeout: 60\n",
     ),
     ("scripts/a.sh", "#!/bin/sh\nset -eu\n"),
-    ("longshore.toml", "[build]\ninclude = [\"/.env\", \"/base/\"]\n"),
+    ("longshore.toml", "[build]\ninclude = [\"/.env\", \"/base/\"]\nallow_secrets = [\".env\"]\n"),
     (".env", "REGISTRY=registry.example\nEMPTY=\nTAG='$REGISTRY' # not filled in\nexport QUOTED=\"1.2\"\n"),
     (
         "docker-compose.yml",
