@@ -10,8 +10,8 @@ use longshore_core::figures::quoted;
 use longshore_core::signature::{self, Claim, Signature, SignatureError};
 use longshore_core::store::{Store, StoreError, StoreUrl};
 
+use crate::artifact::Artifact;
 use crate::provenance::{self, ProvenanceError};
-use crate::publish::Artifact;
 use crate::signing;
 
 /// What stands beside an artifact and is its own.

@@ -43,6 +43,7 @@
 //! | `interrupt` | Ctrl-C and TERM |
 //! | `event`, `display` | what happened, and how it is said |
 
+mod artifact;
 mod aws;
 mod beside;
 mod buildspec;

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 
 use longshore_core::bundle::{
     Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, Manifest, ManifestFile, OpenError,
@@ -13,19 +12,9 @@ use longshore_core::growing::{GivenUp, Growing};
 use longshore_core::ids::ApplicationName;
 use longshore_core::store::{Attributes, Described, ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
 
+use crate::artifact::Artifact;
 use crate::beside::{Beside, BesideError};
 use crate::interrupt::asked_to_stop;
-
-/// What is published.
-#[derive(Debug)]
-pub(crate) struct Artifact {
-    /// The archive.
-    pub(crate) path: PathBuf,
-    /// Its digest.
-    pub(crate) archive_digest: Sha256,
-    /// Its manifest.
-    pub(crate) manifest: Manifest,
-}
 
 /// How publishing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use longshore_core::ids::CommitHash;
 use longshore_core::store::{ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
 use super::deployment::{Format, S3Revision};
+use crate::artifact::Artifact;
 use crate::cli::DeployArgs;
 use crate::commands::push;
 use crate::display::Screen;
@@ -15,7 +16,7 @@ use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::lookup::{self, LookupError};
-use crate::publish::{self, Artifact};
+use crate::publish;
 use crate::target::Target;
 use crate::upload;
 

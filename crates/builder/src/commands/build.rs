@@ -18,6 +18,7 @@ use longshore_core::problem::Problem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::artifact::Artifact;
 use crate::cli::{BuildArgs, ContentsArgs, IdentityArgs, LintArgs, PushArgs, SignArgs, SourceArgs};
 use crate::commands::{check, group};
 use crate::compose;
@@ -30,7 +31,7 @@ use crate::listing::UNFINISHED;
 use crate::outputs;
 use crate::pinning::{self, Generated};
 use crate::provenance::{self, Described};
-use crate::publish::{Artifact, revision_name};
+use crate::publish::revision_name;
 use crate::pushing;
 use crate::signing::{self, Signer, Written as Signature};
 use crate::survey::{Lenience, Strictness, Survey};

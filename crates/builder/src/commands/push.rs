@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::build::Prepared;
 use super::group::{self, Done, Patience, Step};
+use crate::artifact::Artifact;
 use crate::beside::Beside;
 use crate::cli::PushArgs;
 use crate::commit::Chosen;
@@ -25,7 +26,7 @@ use crate::identity::Identity;
 use crate::outputs;
 use crate::pointing::Place;
 use crate::provenance;
-use crate::publish::{self, Artifact, PublishError, Published};
+use crate::publish::{self, PublishError, Published};
 use crate::signing;
 use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
