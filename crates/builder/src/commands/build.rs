@@ -347,7 +347,11 @@ impl Begun<'_> {
         self.prepared.still()?;
         let path = survey.out.join(artifact_name(&packed));
         if let Some(earlier) = earlier(&path)? {
-            screen.tell(&Event::Replaced { path: path.clone(), same: earlier == packed.archive_digest });
+            let same = earlier == packed.archive_digest;
+            screen.tell(&Event::Replaced { path: path.clone(), same });
+            if !same {
+                remove_stale(&path, screen);
+            }
         }
         let out_failed = |source| Failure::new(Exit::Failed, BuildError::Out { path: survey.out.clone(), source });
         debug_assert!(self.temporary.starts_with(self.unfinished.folder.path()));
@@ -394,6 +398,16 @@ impl Unfinished {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes what was said of an archive that is no longer there: nothing could be done with it but be misled.
+fn remove_stale(artifact: &Path, screen: &Screen) {
+    for stale in [signing::path_of(artifact), provenance::path_of(artifact)] {
+        if fs::remove_file(&stale).is_ok() {
+            let text = format!("removed `{}`, which was of the archive that was replaced", stale.display());
+            screen.tell(&Event::Warned(text));
+        }
     }
 }
 
