@@ -9,7 +9,7 @@ mod explain;
 mod following;
 mod interruption;
 mod needed;
-mod order;
+pub(crate) mod order;
 mod precedence;
 mod rollback;
 mod service_error;
