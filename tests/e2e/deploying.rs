@@ -16,5 +16,7 @@ mod job;
 mod moto;
 #[path = "deploying/network.rs"]
 mod network;
+#[path = "deploying/prune.rs"]
+mod prune;
 #[path = "deploying/refusal.rs"]
 mod refusal;

@@ -349,7 +349,7 @@ async fn a_build_is_stored_while_it_is_packed_and_nothing_is_sent_again() {
     assert_eq!(pushed["build"]["artifact"], artifact.to_str().unwrap());
     assert_eq!(pushed["already_published"], false);
     let key = format!("pre/shop/{COMMIT}.zip");
-    assert_eq!(bench.keys().await, [key.clone()]);
+    assert_eq!(bench.keys().await, std::slice::from_ref(&key));
     assert!(bench.bytes(&key).await == fs::read(&artifact).unwrap());
     let head = bench.head(&key).await;
     assert_eq!(head.server_side_encryption().unwrap().as_str(), "AES256");

@@ -8,7 +8,8 @@ pub(crate) mod deployment;
 mod explain;
 mod following;
 mod interruption;
-mod order;
+mod needed;
+pub(crate) mod order;
 mod precedence;
 mod rollback;
 mod service_error;
@@ -18,6 +19,8 @@ use std::time::Instant;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::DeploymentId;
 use serde_json::{Value, json};
+
+pub(crate) use needed::needed;
 
 use artifact::Wanted;
 use begin::{Beginning, Register};
@@ -32,6 +35,7 @@ use crate::commands::group::{self, runtime};
 use crate::display::{Screen, deployments as sheet};
 use crate::environment::Environment;
 use crate::event::Event;
+use crate::images::deployed as images;
 use crate::interrupt::Interruptions;
 use crate::outputs;
 use crate::signer;
@@ -91,12 +95,21 @@ pub(crate) fn deploy(
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check(target, group, &found, screen)?;
         }
+        let moved_images = match args.no_image_check {
+            true => None,
+            false => {
+                let url = found.object.object();
+                let deployed = found.deployed(&url, target.region.as_deref());
+                Some(images::check(deployed, &target.group, environment, screen).await)
+            }
+        };
         let order = Order::of(&args.codedeploy, target, "deployed", found.commit.as_ref(), &by);
         let revision = Revision::S3(found.object);
         let beginning = Beginning { target, order: &order, revision: &revision, group: group.as_ref() };
         let mut signals = Interruptions::listen();
         let id = beginning.begin(&client, Register::First, &mut signals).await?;
-        Run { client: &client, target, revision: &revision, id: &id, environment, screen }
+        let more = json!({"moved_images": moved_images});
+        Run { client: &client, target, revision: &revision, id: &id, more, environment, screen }
             .finish(&args.waiting, &mut signals)
             .await
     })
@@ -151,7 +164,7 @@ pub(crate) fn rollback(
         let beginning = Beginning { target, order: &order, revision: &revision, group: group.as_ref() };
         let mut signals = Interruptions::listen();
         let id = beginning.begin(&client, Register::Known, &mut signals).await?;
-        Run { client: &client, target, revision: &revision, id: &id, environment, screen }
+        Run { client: &client, target, revision: &revision, id: &id, more: json!({}), environment, screen }
             .finish(&args.waiting, &mut signals)
             .await
     })
@@ -271,6 +284,8 @@ struct Run<'a> {
     target: &'a Target,
     revision: &'a Revision,
     id: &'a DeploymentId,
+    /// What else is worth knowing, for programs.
+    more: Value,
     environment: &'a Environment,
     screen: &'a Screen,
 }
@@ -335,11 +350,15 @@ impl Run<'_> {
                 "link": link,
             })
         };
-        json!({
+        let mut json = json!({
             "deployment": followed.and_then(|followed| followed.seen.as_ref()).map_or_else(unseen, of),
             "rollback": followed.and_then(|followed| followed.rollback.as_ref()).map(of),
             "ended": ended,
-        })
+        });
+        if let (Some(all), Some(more)) = (json.as_object_mut(), self.more.as_object()) {
+            all.extend(more.clone());
+        }
+        json
     }
 
     fn failure(&self, followed: Followed, terms: &Terms) -> Option<Failure> {

@@ -6,6 +6,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod daemon;
+pub(crate) mod deployed;
 pub(crate) mod moved;
 pub(crate) mod reference;
 pub(crate) mod registry;

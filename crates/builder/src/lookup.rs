@@ -2,7 +2,7 @@
 
 use std::io;
 
-use longshore_core::bundle::{Bundle, Limits, OpenError};
+use longshore_core::bundle::{Bundle, Limits, Manifest, OpenError};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::{ApplicationName, CommitHash};
@@ -122,13 +122,13 @@ pub(crate) async fn key_of(
     }
 }
 
-/// Fetches and verifies an artifact. `wanted`: the application that it must belong to.
+/// Fetches and verifies an artifact, and gives its manifest too. `wanted`: the application that it must belong to.
 pub(crate) async fn candidate(
     store: &Store,
     url: &StoreUrl,
     key: &str,
     wanted: Option<&ApplicationName>,
-) -> Result<Candidate, LookupError> {
+) -> Result<(Candidate, Manifest), LookupError> {
     candidate_of(store, key, url.object(key), wanted).await
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn candidate_of(
     key: &str,
     object: ObjectUrl,
     wanted: Option<&ApplicationName>,
-) -> Result<Candidate, LookupError> {
+) -> Result<(Candidate, Manifest), LookupError> {
     let folder = tempfile::tempdir().map_err(LookupError::Temporary)?;
     let path = folder.path().join("published.zip");
     let url = object.to_string();
@@ -152,8 +152,8 @@ pub(crate) async fn candidate_of(
     if let Some(wanted) = wanted.filter(|wanted| **wanted != manifest.application) {
         return Err(LookupError::OtherApplication { url, found: manifest.application, wanted: wanted.clone() });
     }
-    Ok(Candidate {
-        application: manifest.application,
+    let candidate = Candidate {
+        application: manifest.application.clone(),
         revision: PointedRevision {
             key: key.to_owned(),
             etag: info.etag,
@@ -161,11 +161,12 @@ pub(crate) async fn candidate_of(
             size: info.size,
             content_digest: manifest.content_digest,
         },
-        commit: manifest.commit,
+        commit: manifest.commit.clone(),
         dirty: manifest.dirty,
         commit_time: manifest.time,
         stop: Stop::default(),
-    })
+    };
+    Ok((candidate, manifest))
 }
 
 /// Makes sure that an artifact which was found before still stands there unchanged.

@@ -85,7 +85,11 @@ pub(crate) fn here() -> SourceArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::codedeploy::order::Order;
     use crate::settings::CodeDeploySettings;
 
     /// A folder without `longshore.toml`, and what a group of it is when the settings say this.
@@ -97,6 +101,62 @@ mod tests {
         let mut project = target.project;
         project.settings.groups.insert(args.group.clone(), settings);
         Target::joined(args, application, project)
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file_and_a_flag_over_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = "[groups.prod]\nwith = \"codedeploy\"\nregion = \"us-east-2\"\n[groups.prod.codedeploy]\napplication = \"Shop\"\n\
+                    deployment_group = \"Prod\"\ndeployment_config = \"Ours.Half\"\nfile_exists = \"RETAIN\"\n\
+                    ignore_stop_failures = true\nrollback = [\"failure\"]\nalarms = [\"cpu\"]\n";
+        std::fs::write(folder.path().join("longshore.toml"), file).unwrap();
+        let source = SourceArgs { source: folder.path().to_owned(), ..here() };
+        let variables = [
+            ("LONGSHORE_WITH", "store"),
+            ("LONGSHORE_REGION", "eu-north-1"),
+            ("LONGSHORE_CODEDEPLOY_APPLICATION", "Webshop"),
+            ("LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP", "Blue"),
+            ("LONGSHORE_CODEDEPLOY_DEPLOYMENT_CONFIG", "Ours.All"),
+            ("LONGSHORE_CODEDEPLOY_FILE_EXISTS", "OVERWRITE"),
+            ("LONGSHORE_CODEDEPLOY_IGNORE_STOP_FAILURES", "false"),
+            ("LONGSHORE_CODEDEPLOY_ROLLBACK", "alarm,stop"),
+            ("LONGSHORE_CODEDEPLOY_ALARMS", "errors"),
+        ];
+        let group = ["longshore", "deploy", "--group", "prod"].as_slice();
+        let flags = [
+            "--with=codedeploy",
+            "--region=eu-west-1",
+            "--codedeploy-application=Flag",
+            "--codedeploy-group=Green",
+            "--deployment-config=Ours.One",
+            "--file-exists=disallow",
+            "--ignore-stop-failures",
+            "--rollback-on=failure",
+            "--alarm=disk",
+        ];
+        let found = |flags: &[&str], variables: &[(&str, &str)]| {
+            let cli = Cli::try_parse_from([group, flags].concat()).unwrap();
+            let Command::Deploy(args) = cli.command else { panic!("`deploy` was asked for") };
+            let application = "shop".parse().unwrap();
+            let target = Target::of(&args.target, Some(&application), &source, &Environment::of(variables)).unwrap();
+            let order = Order::of(&args.codedeploy, &target, "deployed", None, "ann");
+            let Order { application, group, config, file_exists, ignore_stop_failures, rollback, alarms, .. } = order;
+            format!(
+                "{:?} {} {application} {group} {} {:?} {:?} {rollback:?} {alarms:?}",
+                target.with,
+                target.region.unwrap(),
+                config.unwrap(),
+                file_exists.unwrap(),
+                ignore_stop_failures.unwrap(),
+            )
+        };
+        let by_file = r#"Codedeploy us-east-2 Shop Prod Ours.Half Retain true On([Failure]) On(["cpu"])"#;
+        let by_variables = r#"Store eu-north-1 Webshop Blue Ours.All Overwrite false On([Alarm, Stop]) On(["errors"])"#;
+        let by_flags = r#"Codedeploy eu-west-1 Flag Green Ours.One Disallow true On([Failure]) On(["disk"])"#;
+        assert_eq!(found(&[], &[]), by_file);
+        assert_eq!(found(&[], &variables), by_variables);
+        assert_eq!(found(&flags, &variables), by_flags);
+        assert_eq!(found(&flags, &[]), by_flags);
     }
 
     #[test]

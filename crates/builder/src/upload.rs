@@ -40,8 +40,8 @@ fn decide(args: &UploadArgs, settings: &S3Upload, environment: &Environment) -> 
         encryption: or(&args.sse, &settings.encryption),
         kms_key: or(&args.sse_kms_key, &settings.kms_key),
         storage_class: or(&args.storage_class, &settings.storage_class),
-        tags: merged(&settings.tags, pairs("tag", &args.tag)?),
-        metadata: merged(&settings.metadata, pairs("metadata", &args.metadata)?),
+        tags: merged(&settings.tags, &pairs("tag", &args.tag)?),
+        metadata: merged(&settings.metadata, &pairs("metadata", &args.metadata)?),
     };
     let default = Sending::default();
     let mib = match args.part_size {
@@ -68,9 +68,9 @@ fn pairs(option: &'static str, texts: &[String]) -> Result<Vec<(String, String)>
 }
 
 /// What the settings say, unless an option says something else of the same name.
-fn merged(settings: &[(String, String)], given: Vec<(String, String)>) -> Vec<(String, String)> {
+fn merged(settings: &[(String, String)], given: &[(String, String)]) -> Vec<(String, String)> {
     let kept = settings.iter().filter(|(name, _)| given.iter().all(|(other, _)| other != name));
-    kept.cloned().chain(given.clone()).collect()
+    kept.chain(given).cloned().collect()
 }
 
 fn number<T: std::str::FromStr>(environment: &Environment, variable: &'static str) -> Result<Option<T>, UploadError> {

@@ -141,7 +141,7 @@ impl fmt::Debug for Keys {
 #[derive(Debug)]
 pub enum Store {
     /// A bucket.
-    S3(S3Store),
+    S3(Box<S3Store>),
     /// A folder.
     Dir(dir::DirStore),
 }
@@ -156,7 +156,7 @@ impl Store {
     /// The same with some of the settings given.
     pub async fn open_with(url: &StoreUrl, options: &S3Options) -> Result<Store, StoreError> {
         match url {
-            StoreUrl::S3 { bucket, prefix } => Ok(Store::S3(S3Store::open(bucket, prefix, options).await?)),
+            StoreUrl::S3 { bucket, prefix } => Ok(Store::S3(Box::new(S3Store::open(bucket, prefix, options).await?))),
             StoreUrl::Dir(dir) => Ok(Store::Dir(dir::DirStore::new(dir.clone()))),
         }
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use longshore_core::bundle::delta::{Earlier, Known, NoDelta};
+use longshore_core::bundle::delta::{self, Earlier, Ending, Known, NoDelta};
 use longshore_core::bundle::{Bundle, Limits, PackFile, PackOptions, pack};
 use tempfile::{TempDir, tempdir};
 use tree::{every_kind, file, link, noise, options, text};
@@ -197,4 +197,38 @@ fn any_damage_of_the_earlier_one_gives_an_error_or_other_bytes_but_no_panic() {
     assert!(other > 50 && refused + other > 60, "{refused} {other}");
     fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
     bench.make(&damaged, &new, None).err().unwrap();
+}
+
+#[test]
+fn the_manifest_is_read_of_the_end_alone_however_little_of_it_is_there_at_first() {
+    let bench = Bench::new();
+    let many = |root: &Path| (0..600).map(|number| file(root, &format!("f{number}"), 0o644, &noise(900))).collect();
+    let bundle = bench.pack("1", &options(2), many);
+    let expected = Bundle::open(&bundle, &Limits::default()).unwrap().manifest.unwrap();
+    let whole = fs::read(&bundle).unwrap();
+    let size = whole.len() as u64;
+    for (end, asked) in [(65_557, 3), (70 << 10, 3), (delta::FIRST_END, 1)] {
+        let place = bench.path("end");
+        let made = File::options().read(true).write(true).create(true).truncate(true).open(&place).unwrap();
+        made.set_len(size).unwrap();
+        let (mut from, mut known, mut times) = (size.saturating_sub(end), size, 0);
+        let manifest = loop {
+            made.write_all_at(&whole[from as usize..known as usize], from).unwrap();
+            (known, times) = (from, times + 1);
+            match delta::manifest(&made, size, known, &Limits::default()).unwrap() {
+                Ending::Manifest(manifest) => break manifest,
+                Ending::Needs(more) => from = more,
+            }
+        };
+        assert_eq!(*manifest, expected);
+        assert!(times <= asked && known > size / 2, "{end}: {times} times, from {known} of {size}");
+    }
+    // What is no zip, and a zip of another tool.
+    let other = bench.path("other");
+    fs::write(&other, noise(70_000)).unwrap();
+    let read = delta::manifest(&File::open(&other).unwrap(), 70_000, 0, &Limits::default());
+    assert!(matches!(read, Err(NoDelta::Read { which: "published", .. })), "{read:?}");
+    fs::write(&other, [b"PK\x05\x06".as_slice(), &[0; 18]].concat()).unwrap();
+    let read = delta::manifest(&File::open(&other).unwrap(), 22, 0, &Limits::default());
+    assert!(matches!(read, Err(NoDelta::Unlike(_))), "{read:?}");
 }

@@ -1,6 +1,8 @@
 use std::fs;
+use std::process::Command;
 
 use e2e::codedeploy_service::Course;
+use e2e::services;
 use serde_json::json;
 
 use crate::job::Job;
@@ -107,4 +109,83 @@ fn an_older_commit_is_refused_unless_it_is_wanted_and_what_cannot_be_told_is_sai
     let told = "Unchecked whether the group stands at a newer commit: the repository here does not have the commit that the group was \
                 given last\n";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
+
+/// What the registry gives under a tag from now on; its digest. Another number makes other bytes.
+fn tagged(job: &Job, image: &str, number: u32) -> String {
+    let path = job.path().join("dist/index.json");
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index =
+        json!({"schemaVersion": 2, "mediaType": kind, "manifests": [], "annotations": {"n": number.to_string()}});
+    fs::write(&path, index.to_string()).unwrap();
+    let (name, tag) = image.rsplit_once(':').unwrap();
+    let url = format!("http://{}/v2/{name}/manifests/{tag}", services().registry());
+    let mut put = Command::new("curl");
+    put.args(["-fsS", "-X", "PUT", "-H", &format!("Content-Type: {kind}"), "--data-binary"]);
+    let put = put.arg(format!("@{}", path.display())).arg(url).output().unwrap();
+    assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
+    format!("sha256:{}", longshore_core::digest::Sha256::of(index.to_string().as_bytes()))
+}
+
+#[test]
+fn a_tag_that_moved_since_the_build_is_said_whether_the_artifact_is_here_or_published() {
+    let mut job = Job::built("deploy-moved");
+    let image = format!("{}/deploy-moved:1", services().registry());
+    let compose = format!("services:\n  web:\n    image: {image}\n    restart: always\n");
+    job.write("docker-compose.yml", &compose);
+    job.build("pinned", "2026-02-02T03:04:06Z");
+    let recorded = tagged(&job, "deploy-moved:1", 1);
+    job.run(&["build", "--pin-images"]).exits(0);
+    let bundle = job.artifact();
+    let same = job.deploy(&["--bundle", bundle.to_str().unwrap(), "--output", "json"]).exits(0).json();
+    assert_eq!(same["moved_images"], json!([]));
+    end(&job);
+
+    let now = tagged(&job, "deploy-moved:1", 2);
+    let moved = json!([{
+        "services": ["web"], "image": image, "recorded": recorded, "now": now, "why_unknown": null, "locked": false,
+    }]);
+    let url = format!("s3://deploy-moved/{}", job.key());
+    for arguments in [vec!["--bundle", bundle.to_str().unwrap()], vec!["--revision", &url], vec![]] {
+        let ran = job.deploy(&[&arguments[..], &["--output", "json"]].concat()).exits(0);
+        assert_eq!(ran.json()["moved_images"], moved, "{arguments:?}");
+        let told =
+            format!("warning: `{image}` (`web`) leads to {now} now, and led to {recorded} when the artifact was built");
+        assert!(ran.stderr.contains(&told), "{arguments:?}: {}", ran.stderr);
+        end(&job);
+    }
+    let ran = job.deploy(&["--no-image-check", "--output", "json"]).exits(0);
+    assert_eq!((&ran.json()["moved_images"], ran.stderr.contains("leads to")), (&json!(null), false));
+    end(&job);
+    // What is no zip under the key of one keeps nothing from being deployed.
+    job.s3.put("deploy-moved", "other.zip", &job.path().join("start.sh"));
+    let ran = job.deploy(&["--revision", "s3://deploy-moved/other.zip", "--output", "json"]).exits(0);
+    let note = "Note not looked whether images of `s3://deploy-moved/other.zip?etag=[etag]` moved since the build: ";
+    assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    assert_eq!(ran.json()["moved_images"], json!([]));
+    assert_eq!(job.service.asked("CreateDeployment").len(), 6);
+}
+
+#[test]
+fn later_steps_of_a_ci_job_learn_of_the_deployment() {
+    let job = Job::published("deploy-outputs");
+    let (github, dotenv) = (job.path().join("dist/github"), job.path().join("dist/job.env"));
+    let link = |id: &str| {
+        format!("https://us-east-1.console.aws.amazon.com/codesuite/codedeploy/deployments/{id}?region=us-east-1")
+    };
+    let mut written = String::new();
+    for (id, wait, status) in [("d-000000001", false, "Created"), ("d-000000002", true, "Succeeded")] {
+        job.service.will_go(Course::success(&["i-1"]));
+        let mut deploy = job.longshore(&["deploy", "--group", "prod", "--dotenv", dotenv.to_str().unwrap()]);
+        deploy.args(wait.then_some("--wait")).env("GITHUB_OUTPUT", &github);
+        assert!(deploy.output().unwrap().status.success());
+        written.push_str(&format!("deployment_id={id}\ndeployment_status={status}\ndeployment_url={}\n", link(id)));
+        assert_eq!(fs::read_to_string(&github).unwrap(), written);
+        let values = format!(
+            "LONGSHORE_DEPLOYMENT_ID={id}\nLONGSHORE_DEPLOYMENT_STATUS={status}\nLONGSHORE_DEPLOYMENT_URL={}\n",
+            link(id)
+        );
+        assert_eq!(fs::read_to_string(&dotenv).unwrap(), values);
+        end(&job);
+    }
 }

@@ -147,11 +147,15 @@ impl Book {
     }
 
     fn group(&self, name: &str) -> Value {
-        let last = self.deployments.iter().rfind(|entry| entry.request["deploymentGroupName"] == name);
+        let of_group = || self.deployments.iter().filter(|entry| entry.request["deploymentGroupName"] == name);
+        let (last, good) = (of_group().next_back(), of_group().rfind(|entry| entry.stage().status == "Succeeded"));
         let mut info = json!({"applicationName": "shop", "deploymentGroupName": name, "computePlatform": "Server"});
         if let Some(last) = last {
             info["targetRevision"] = last.request["revision"].clone();
             info["lastAttemptedDeployment"] = json!({"deploymentId": last.id, "status": last.stage().status});
+        }
+        if let Some(good) = good {
+            info["lastSuccessfulDeployment"] = json!({"deploymentId": good.id, "status": "Succeeded"});
         }
         json!({"deploymentGroupInfo": info})
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use longshore_core::bundle::Manifest;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::CommitHash;
@@ -15,6 +16,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::images::deployed::Deployed;
 use crate::lookup::{self, LookupError};
 use crate::publish;
 use crate::target::Target;
@@ -49,6 +51,19 @@ pub(crate) struct Found {
     pub(crate) commit: Option<CommitHash>,
     /// When that was made, where the artifact says so: seconds since 1970.
     pub(crate) time: Option<i64>,
+    /// Its manifest, where the artifact is on this machine.
+    pub(crate) manifest: Option<Box<Manifest>>,
+}
+
+impl Found {
+    /// For what is said of its images.
+    pub(crate) fn deployed<'a>(&'a self, url: &'a ObjectUrl, region: Option<&'a str>) -> Deployed<'a> {
+        match (&self.manifest, self.object.format) {
+            (Some(manifest), _) => Deployed::Known(manifest),
+            (None, Format::Zip) => Deployed::Published(url, region),
+            (None, Format::Tar | Format::Tgz) => Deployed::Foreign,
+        }
+    }
 }
 
 /// Why there is nothing to deploy.
@@ -141,6 +156,7 @@ impl Wanted {
                 object: revision(&object, published.info())?,
                 commit: Some(artifact.manifest.commit.clone()),
                 time: Some(artifact.manifest.time),
+                manifest: Some(Box::new(artifact.manifest.clone())),
             })
         };
         let found = match self {
@@ -216,7 +232,7 @@ fn pinned(object: &ObjectUrl, info: ObjectInfo) -> Result<Found, Failure> {
         return Err(Failure::new(source.exit(), ArtifactError::Look { url: place, source }));
     }
     let object = revision(object, &info)?;
-    Ok(Found { commit: object.commit(), object, time: None })
+    Ok(Found { commit: object.commit(), object, time: None, manifest: None })
 }
 
 fn revision(object: &ObjectUrl, info: &ObjectInfo) -> Result<S3Revision, Failure> {

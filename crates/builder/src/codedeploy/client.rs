@@ -58,6 +58,8 @@ pub(crate) struct Group {
     pub(crate) revision: Option<Revision>,
     /// The deployment that was made last.
     pub(crate) last: Option<String>,
+    /// The deployment that succeeded last.
+    pub(crate) good: Option<String>,
 }
 
 /// How CodeDeploy takes the wish to stop.
@@ -112,6 +114,7 @@ impl<'a> Client<'a> {
         Ok(Group {
             revision: info.and_then(|info| info.target_revision()).map(answer::revision),
             last: info.and_then(|info| info.last_attempted_deployment()?.deployment_id()).map(str::to_owned),
+            good: info.and_then(|info| info.last_successful_deployment()?.deployment_id()).map(str::to_owned),
         })
     }
 

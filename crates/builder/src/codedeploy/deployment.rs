@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use longshore_core::figures::quoted;
 use longshore_core::ids::{CommitHash, DeploymentId};
+use longshore_core::store::{ObjectUrl, StoreUrl};
 
 /// What a deployment deploys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,12 @@ impl S3Revision {
     /// Whether it was built from a work tree that differed from its commit.
     pub(crate) fn is_dirty(&self) -> bool {
         self.key.rsplit('/').next().is_some_and(|name| name.contains("-dirty-"))
+    }
+
+    /// Where it is, pinned.
+    pub(crate) fn object(&self) -> ObjectUrl {
+        let store = StoreUrl::S3 { bucket: self.bucket.clone(), prefix: String::new() };
+        ObjectUrl { store, key: self.key.clone(), version: self.version.clone(), etag: self.etag.clone() }
     }
 
     /// Its URL, pinned.

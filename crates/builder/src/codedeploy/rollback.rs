@@ -1,7 +1,7 @@
 //! What a group goes back to: the last revision that succeeded there and is not the present one.
 
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::store::{ObjectUrl, StoreUrl};
+use longshore_core::store::ObjectUrl;
 
 use super::artifact::head;
 use super::client::{Client, Group};
@@ -66,8 +66,7 @@ fn choose(good: Vec<Deployment>, present: Option<&Revision>) -> Option<Deploymen
 
 /// The object as it was deployed, if it still is that; what the deployment did not pin is pinned now.
 async fn pin(object: &S3Revision, of: &Deployment, target: &Target, screen: &Screen) -> Result<S3Revision, Failure> {
-    let store = StoreUrl::S3 { bucket: object.bucket.clone(), prefix: String::new() };
-    let place = ObjectUrl { store, key: object.key.clone(), version: object.version.clone(), etag: None };
+    let place = ObjectUrl { etag: None, ..object.object() };
     let (url, deployment) = (object.plain_url(), of.id.to_string());
     let info = match head(&place, target.region.as_deref()).await {
         Ok(info) => info,

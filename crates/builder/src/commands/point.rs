@@ -87,7 +87,8 @@ async fn published(
         // The command line is refused without one of the four.
         (None, None) => return Err(Failure::new(Exit::Usage, "no artifact is named")),
     };
-    lookup::candidate(store, to, &key, wanted.as_ref()).await.map_err(|error| match Failure::from(error) {
+    let found = lookup::candidate(store, to, &key, wanted.as_ref()).await;
+    found.map(|(candidate, _)| candidate).map_err(|error| match Failure::from(error) {
         failure if failure.exit == Exit::NotFound && args.key.is_some() => failure.hint(KEY_HINT),
         failure => failure,
     })

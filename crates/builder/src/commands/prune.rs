@@ -1,7 +1,9 @@
 //! `longshore prune`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
+use longshore_core::artifact::ArtifactKey;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::host_status;
@@ -11,7 +13,9 @@ use longshore_core::store::{Listed, Store, StoreError, StoreUrl};
 use serde_json::{Value, json};
 
 use super::group;
-use crate::cli::PruneArgs;
+use crate::cli::{PruneArgs, TargetArgs};
+use crate::codedeploy;
+use crate::codedeploy::deployment::S3Revision;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
@@ -20,9 +24,9 @@ use crate::identity::Identity;
 use crate::past::{self, Deployment};
 use crate::pointing::{Place, PointError};
 use crate::prune::{self, Needs, PrunePlan, Removal};
-use crate::settings::{CodeDeploySettings, Settings, With};
+use crate::settings::{CodeDeploySettings, With};
 use crate::survey::Project;
-use crate::target;
+use crate::target::{self, Target};
 
 /// Why nothing, or not all, is removed.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +38,11 @@ enum PruneError {
     #[error("nothing is removed, because nobody can tell what group `{group}` of `{application}` needs")]
     Group { application: ApplicationName, group: GroupName, source: PointError },
     /// What CodeDeploy needs is not known.
-    #[error("nothing is removed, because what CodeDeploy could roll back to cannot be looked up for {0}")]
-    CodeDeploy(String),
+    #[error("nothing is removed, because nobody can tell what group `{group}` of CodeDeploy needs")]
+    CodeDeploy { group: String, source: Box<dyn Error + Send + Sync> },
+    /// One name for several groups.
+    #[error("nothing is removed, because LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP is one name for the groups {0}")]
+    OneName(String),
     /// An artifact could not be removed.
     #[error("cannot remove `{key}`")]
     Remove { key: String, source: StoreError },
@@ -57,23 +64,23 @@ pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) 
         Some(named) => Some(named.clone()),
         None => Identity::application_of_variable(environment)?,
     };
-    let of_codedeploy = revisions_of_codedeploy(&codedeploy_groups(args, &project.settings))?;
-    group::runtime()?.block_on(prune(args, &url, only.as_ref(), &of_codedeploy, screen))
+    group::runtime()?.block_on(prune(args, &url, &project, only.as_ref(), environment, screen))
 }
 
 async fn prune(
     args: &PruneArgs,
     url: &StoreUrl,
+    project: &Project,
     only: Option<&ApplicationName>,
-    of_codedeploy: &BTreeSet<String>,
+    environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Failure> {
     let store = Store::open(url).await?;
     let listed = store.list("").await?;
     let mut needs = needs(args, &store, &listed, only, screen).await?;
-    for key in of_codedeploy {
-        if let Some(application) = key.split_once('/').and_then(|(application, _)| application.parse().ok()) {
-            needs.entry(application).or_insert_with(Needs::default).keys.insert(key.clone());
+    for target in targets(args, project, &listed, only, environment)? {
+        for key in of_codedeploy(&target, args.keep_rollbacks, screen).await? {
+            needs.entry(key.application.clone()).or_default().keys.insert(key.to_string());
         }
     }
     let plan = prune::plan(&listed, &needs, args.keep, only);
@@ -91,21 +98,62 @@ async fn prune(
 }
 
 /// The groups to which CodeDeploy deploys: those that are named, and those of the settings.
-fn codedeploy_groups(args: &PruneArgs, settings: &Settings) -> BTreeSet<GroupName> {
-    let of_settings = settings
-        .groups
-        .iter()
-        .filter(|(_, group)| group.with == Some(With::Codedeploy) || group.codedeploy != CodeDeploySettings::default());
-    args.codedeploy_group.iter().chain(of_settings.map(|(name, _)| name)).cloned().collect()
+fn targets(
+    args: &PruneArgs,
+    project: &Project,
+    listed: &[Listed],
+    only: Option<&ApplicationName>,
+    environment: &Environment,
+) -> Result<Vec<Target>, Failure> {
+    let settings = &project.settings;
+    if args.codedeploy_group.is_empty() && settings.groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ours = match (only, &settings.application) {
+        (Some(only), None) => only.clone(),
+        (_, ours) => Identity::application_of(&Environment::default(), &project.source, ours.as_ref())?,
+    };
+    let application = only.unwrap_or(&ours);
+    let stored = groups(listed);
+    let of_settings = settings.groups.iter().filter(|(name, group)| match group.with {
+        Some(With::Codedeploy) => true,
+        Some(With::Store) => group.codedeploy != CodeDeploySettings::default(),
+        // CodeDeploy is who deploys where nobody says so, unless the store knows the group.
+        None => group.codedeploy != CodeDeploySettings::default() || !stored.contains(&(ours.clone(), (*name).clone())),
+    });
+    let of_settings = of_settings.map(|(name, _)| name).filter(|_| *application == ours);
+    let names: BTreeSet<&GroupName> = args.codedeploy_group.iter().chain(of_settings).collect();
+    if names.len() > 1 && settings.every_group.codedeploy.deployment_group.is_some() {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        return Err(Failure::new(Exit::Usage, PruneError::OneName(names.join(", ")))
+            .hint("unset LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP, and write the names into longshore.toml"));
+    }
+    let target = |group: &&GroupName| {
+        let args = TargetArgs {
+            group: (*group).clone(),
+            with: None,
+            region: None,
+            codedeploy_application: None,
+            codedeploy_group: None,
+        };
+        Target::of(&args, Some(application), &target::here(), environment)
+    };
+    names.iter().map(target).collect()
 }
 
-/// The keys, relative to the store, of the revisions that CodeDeploy could roll these groups back to.
-fn revisions_of_codedeploy(groups: &BTreeSet<GroupName>) -> Result<BTreeSet<String>, Failure> {
-    if groups.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let groups: Vec<String> = groups.iter().map(|group| format!("`{group}`")).collect();
-    Err(Failure::new(Exit::Failed, PruneError::CodeDeploy(groups.join(", "))))
+/// The artifacts that a group of CodeDeploy needs. Its revisions may stand in another bucket, or below another prefix, of which this
+/// store is a copy: what they are called decides.
+async fn of_codedeploy(target: &Target, rollbacks: usize, screen: &Screen) -> Result<Vec<ArtifactKey>, Failure> {
+    let needed = codedeploy::needed(target, rollbacks, screen).await.map_err(|failure| {
+        let group = target.codedeploy_group.clone();
+        let source = failure.error;
+        Failure { error: PruneError::CodeDeploy { group, source }.into(), ..failure }
+    })?;
+    let key = |object: S3Revision| {
+        let start = object.key.rmatch_indices('/').nth(1).map_or(0, |(slash, _)| slash + 1);
+        ArtifactKey::parse(&object.key[start..])
+    };
+    Ok(needed.into_iter().filter_map(key).map(|key| key.archive()).collect())
 }
 
 /// What the groups of each application need.

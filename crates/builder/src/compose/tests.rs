@@ -382,3 +382,22 @@ proptest! {
         render(&problems, Look::Plain);
     }
 }
+
+#[test]
+fn a_lock_file_and_an_override_are_no_groups_by_their_names() {
+    let service =
+        "services:\n  web:\n    image: shop@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+    let names = [
+        "compose.lock.yaml",
+        "docker-compose.dev.yml",
+        "docker-compose.lock.yml",
+        "docker-compose.override.yml",
+        "docker-compose.prod.lock.yaml",
+        "docker-compose.prod.lock.yml",
+        "docker-compose.yml",
+    ];
+    let (compose, _) = Folder::of(&names.map(|name| (name, service))).read(&Settings::none());
+    let groups: Vec<_> = compose.groups.iter().map(|group| (group.name.as_str(), group.files.clone())).collect();
+    let expected = [("dev", vec![path("docker-compose.dev.yml")]), ("prod", vec![path("docker-compose.yml")])];
+    assert_eq!(groups, expected);
+}

@@ -13,7 +13,7 @@ use super::reference::{ImageDigest, Reference};
 use crate::environment::Environment;
 
 /// How long a deployment waits for what is only worth a word.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// An image of a group that is not known to be what it was when the artifact was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,16 +62,21 @@ pub(crate) fn lock_path(group: &GroupName) -> BundlePath {
     format!("docker-compose.{group}.lock.yml").parse().expect("a group's name has no slash")
 }
 
-/// The images of a group whose tags lead elsewhere than the artifact recorded, and those of which nobody can say. Never a
-/// failure: what runs is the hosts' business, and they have the last word.
-pub(crate) async fn moved(manifest: &Manifest, group: &GroupName, environment: &Environment) -> Vec<MovedImage> {
+/// The images of a group whose tags lead elsewhere than the artifact recorded, and those of which nobody can say within
+/// `limit`. Never a failure: what runs is the hosts' business, and they have the last word.
+pub(super) async fn moved(
+    manifest: &Manifest,
+    group: &GroupName,
+    environment: &Environment,
+    limit: Duration,
+) -> Vec<MovedImage> {
     let recorded = recorded(manifest, group);
     if recorded.is_empty() {
         return Vec::new();
     }
     let lock = lock_path(group);
     let locked = manifest.files.iter().any(|file| file.path == lock);
-    let found = tokio::time::timeout(LIMIT, now(&recorded, environment)).await;
+    let found = tokio::time::timeout(limit, now(&recorded, environment)).await;
     let unknown = || format!("the registry did not answer within {} s", LIMIT.as_secs());
     let mut moved = Vec::new();
     for ((image, digest), services) in recorded {

@@ -94,7 +94,7 @@ mod moved {
     use longshore_core::bundle::Manifest;
     use serde_json::json;
 
-    use super::super::moved::{MovedImage, Now, moved};
+    use super::super::moved::{LIMIT, MovedImage, Now, moved};
     use super::*;
 
     fn manifest(images: &[(&str, &str, &str, &str)], files: &[&str]) -> Manifest {
@@ -117,7 +117,7 @@ mod moved {
 
     fn found(manifest: &Manifest, environment: &Environment) -> Vec<MovedImage> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        runtime.block_on(moved(manifest, &"prod".parse().unwrap(), environment))
+        runtime.block_on(moved(manifest, &"prod".parse().unwrap(), environment, LIMIT))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longshore_core::bundle::Manifest;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::store::{ObjectUrl, S3Options, Store, StoreUrl};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::images::deployed::{self as images, Deployed as Images};
 use crate::lookup;
 use crate::pointing::Place;
 use crate::succession::{Candidate, Older, Stop};
@@ -32,7 +34,17 @@ pub(super) struct Deployed {
     ours: Candidate,
     /// Whether it was stored for this.
     published: bool,
+    /// The images that moved since the build, where that was looked at.
+    moved_images: Option<Value>,
     pub(super) done: Done,
+}
+
+/// What is to be deployed.
+struct Found {
+    ours: Candidate,
+    manifest: Manifest,
+    /// Whether it was stored for this.
+    published: bool,
 }
 
 /// Deploys.
@@ -45,14 +57,18 @@ pub(super) async fn deploy(
 ) -> Result<Deployed, Failure> {
     let options = upload::options_of(&target.project.settings, environment)?;
     let store = Store::open_with(to, &S3Options { region: target.region.clone(), ..options }).await?;
-    let (ours, published) = artifact(args, target, &store, to, environment, screen).await?;
+    let Found { ours, manifest, published } = artifact(args, target, &store, to, environment, screen).await?;
     group::accept(ours.dirty, &to.object(&ours.revision.key).to_string(), args.allow_dirty)?;
     let group = target.group.clone();
     let stands = Place { store: &store, application: &ours.application, group: &group }.read().await?;
     let older = if args.allow_older { Older::Allowed } else { Older::Refused };
+    let moved_images = match args.no_image_check {
+        true => None,
+        false => Some(images::check(Images::Known(&manifest), &group, environment, screen).await),
+    };
     let step = Step { group, stands, ours: ours.clone(), older };
     let done = group::carry_out(&store, to, vec![step], &Patience::from(&args.waiting), environment, screen).await?;
-    Ok(Deployed { ours, published, done })
+    Ok(Deployed { ours, published, moved_images, done })
 }
 
 /// What later steps of the job learn.
@@ -79,18 +95,19 @@ async fn artifact(
     to: &StoreUrl,
     environment: &Environment,
     screen: &Screen,
-) -> Result<(Candidate, bool), Failure> {
+) -> Result<Found, Failure> {
+    let stored = |(ours, manifest)| Found { ours, manifest, published: false };
     let application = &target.application;
     if let Some(path) = &args.bundle {
         return published(path, args, target, (to, store), screen).await;
     }
     if let Some(object) = &args.revision {
         let key = relative(object, to)?;
-        return Ok((lookup::candidate_of(store, &key, object.clone(), Some(application)).await?, false));
+        return Ok(stored(lookup::candidate_of(store, &key, object.clone(), Some(application)).await?));
     }
     if let Some(commit) = &args.commit {
         let key = lookup::key_of(store, to, application, commit).await?;
-        return Ok((lookup::candidate(store, to, &key, Some(application)).await?, false));
+        return Ok(stored(lookup::candidate(store, to, &key, Some(application)).await?));
     }
     let project = &target.project;
     let identity = Identity::of(&args.identity(), environment, &project.source, Some(application))?;
@@ -98,7 +115,7 @@ async fn artifact(
     let key = format!("{application}/{}.zip", identity.chosen.commit);
     if store.head(&key, None).await?.is_some() {
         screen.tell(&Event::Published { url: to.object(&key).to_string(), already: true });
-        return Ok((lookup::candidate(store, to, &key, Some(application)).await?, false));
+        return Ok(stored(lookup::candidate(store, to, &key, Some(application)).await?));
     }
     published(&push::built_of(project, &identity)?, args, target, (to, store), screen).await
 }
@@ -109,7 +126,7 @@ async fn published(
     target: &Target,
     (to, store): (&StoreUrl, &Store),
     screen: &Screen,
-) -> Result<(Candidate, bool), Failure> {
+) -> Result<Found, Failure> {
     let artifact = push::open(path.to_owned())?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
     let (found, wanted) = (&artifact.manifest.application, &target.application);
@@ -119,7 +136,8 @@ async fn published(
     }
     group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.allow_dirty)?;
     let published = push::publish(&artifact, (to, store), screen).await?;
-    Ok((push::candidate(&artifact, &published, Stop::default()), !published.was_there()))
+    let ours = push::candidate(&artifact, &published, Stop::default());
+    Ok(Found { ours, manifest: artifact.manifest, published: !published.was_there() })
 }
 
 /// The key of an object in its store: hosts fetch from the store that they follow, and from nowhere else.
@@ -151,6 +169,7 @@ impl Deployed {
             "store": to.to_string(),
             "revision": revision,
             "published": self.published,
+            "moved_images": self.moved_images,
             "groups": self.done.json(),
         });
         (text, json)

@@ -146,8 +146,8 @@ fn nothing_goes_when_nobody_can_tell_what_is_needed() {
     let message = "nothing is removed, because nobody can tell what group `dev` of `shop` needs";
     assert_eq!((&told["error"]["message"], keys(&sandbox, "shop")), (&json!(message), before.clone()));
     fs::write(&history, kept).unwrap();
-    let told = sandbox.on_store(&[&args[..], &["--codedeploy-group", "prod"]].concat()).exits(1).json();
-    let message = "nothing is removed, because what CodeDeploy could roll back to cannot be looked up for `prod`";
+    let told = sandbox.on_store(&[&args[..], &["--codedeploy-group", "prod"]].concat()).exits(10).json();
+    let message = "nothing is removed, because nobody can tell what group `prod` of CodeDeploy needs";
     assert_eq!((&told["error"]["message"], keys(&sandbox, "shop")), (&json!(message), before));
 }
 

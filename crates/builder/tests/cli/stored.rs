@@ -2,7 +2,11 @@
 //! write them.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -42,6 +46,7 @@ fn what_is_deployed_is_the_published_artifact_of_the_commit_and_else_the_built_o
             "store": "file://[dir]/store",
             "revision": format!("file://[dir]/store/{key}?etag={etag}"),
             "published": true,
+            "moved_images": [],
             "groups": [{
                 "application": "shop", "group": "dev", "moved": "first", "pointer": pointer, "before": null, "waited": null,
             }],
@@ -98,15 +103,18 @@ fn a_project_says_who_deploys_and_where_to_and_a_job_learns_what_came_of_it() {
         format!("application = \"shop\"\n\n[groups.dev]\nwith = \"store\"\nstore = \"{}\"\n", sandbox.store());
     sandbox.write("longshore.toml", &settings);
     sandbox.build_at(1_800_000_000);
-    let outputs = sandbox.outside("outputs");
+    let (outputs, dotenv) = (sandbox.outside("outputs"), sandbox.outside("job.env"));
     let (path, commit) = (outputs.display().to_string(), sandbox.head());
-    let sandbox = sandbox.env("GITHUB_OUTPUT", &path);
+    let sandbox = sandbox.env("GITHUB_OUTPUT", &path).env("LONGSHORE_DOTENV", dotenv.to_str().unwrap());
     sandbox.run(&["deploy", "--group", "dev"]).ok();
     let id = sandbox.pointer("dev")["deployment"].as_str().unwrap().to_owned();
-    let written = fs::read_to_string(&outputs).unwrap();
-    for value in [id.as_str(), "created", &commit, &format!("{}/shop/{commit}.zip", sandbox.store())] {
-        assert!(written.contains(value), "{value} is missing in:\n{written}");
-    }
+    let url = format!("{}/shop/{commit}.zip", sandbox.store());
+    let written = format!("deployment_id={id}\ndeployment_status=created\ncommit={commit}\nurl={url}\n");
+    assert_eq!(fs::read_to_string(&outputs).unwrap(), written);
+    let written = format!(
+        "LONGSHORE_DEPLOYMENT_ID={id}\nLONGSHORE_DEPLOYMENT_STATUS=created\nLONGSHORE_COMMIT={commit}\nLONGSHORE_URL={url}\n"
+    );
+    assert_eq!(fs::read_to_string(&dotenv).unwrap(), written);
     for verb in ["deployments", "stop"] {
         let ran = sandbox.run(&[verb, "--group", "dev"]).ok();
         assert!(ran.stdout.contains(&id), "{}", ran.stdout);
@@ -320,4 +328,51 @@ fn deployments_are_listed_with_how_they_ended() {
     insta::assert_snapshot!(text(&[id(2).as_str().unwrap()]));
     let told = verb(&sandbox, "deployments", &["d-NONE"]).exits(7).json();
     assert_eq!(told["error"]["message"], "group `dev` has no deployment d-NONE in its history");
+}
+
+/// A registry that has every image, with the digest of the moment.
+fn registry(digest: &Arc<Mutex<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let digest = Arc::clone(digest);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            head.for_each(drop);
+            let digest = digest.lock().unwrap().clone();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nDocker-Content-Digest: {digest}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    host
+}
+
+#[test]
+fn a_tag_that_moved_since_the_build_is_said_and_is_in_the_way_of_nothing() {
+    let of = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
+    let (old, new) = (of('a'), of('b'));
+    let digest = Arc::new(Mutex::new(old.clone()));
+    let image = format!("{}/shop:1", registry(&digest));
+    let sandbox = shop().env("DOCKER_HOST", "unix:///nowhere");
+    let compose = format!("services:\n  web:\n    image: {image}\n    restart: always\n");
+    sandbox.write("docker-compose.dev.yml", &compose);
+    sandbox.commit_at(1_800_000_000);
+    sandbox.run(&["build", "--pin-images"]).ok();
+    let same = verb(&sandbox, "deploy", &[]).ok();
+    assert_eq!((&same.json()["moved_images"], same.stderr.contains("leads to")), (&json!([]), false));
+    *digest.lock().unwrap() = new.clone();
+    let moved = verb(&sandbox, "deploy", &[]).ok();
+    let expected = json!({
+        "services": ["web"], "image": image, "recorded": old, "now": new, "why_unknown": null, "locked": false,
+    });
+    assert_eq!(moved.json()["moved_images"], json!([expected]));
+    let told = format!(
+        "warning: `{image}` (`web`) leads to {new} now, and led to {old} when the artifact was built; hosts that pull it run what \
+         it leads to now\n"
+    );
+    assert!(moved.stderr.contains(&told), "{}", moved.stderr);
+    let silent = verb(&sandbox, "deploy", &["--no-image-check"]).ok();
+    assert_eq!((&silent.json()["moved_images"], silent.stderr.contains("leads to")), (&json!(null), false));
 }

@@ -21,7 +21,7 @@ use crate::digest::Sha256;
 /// A request costs about as much time as the transfer of this many bytes: shorter gaps between two missing pieces are fetched too.
 const WORTH_A_REQUEST: u64 = 64 << 10;
 /// What is asked for at first where nothing is known of the end.
-const FIRST_END: u64 = 256 << 10;
+pub const FIRST_END: u64 = 256 << 10;
 /// Length of a local header without its name and extra field.
 const LOCAL: u64 = 30;
 /// Length of a zip64 field in a local header.
@@ -53,13 +53,38 @@ pub enum Known {
     Delta(Delta),
 }
 
+/// What the end of a bundle tells of its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Too little: everything from here on is needed first.
+    Needs(u64),
+    /// The manifest.
+    Manifest(Box<Manifest>),
+}
+
+/// Reads the manifest of a bundle of `size` bytes. `bundle`: a file of that size in which everything from `known` on is in place.
+pub fn manifest(bundle: &File, size: u64, known: u64, limits: &Limits) -> Result<Ending, NoDelta> {
+    let read = |source| NoDelta::Read { which: "published", source };
+    let directory = directory::begin(bundle, size).map_err(read)?;
+    if directory < known {
+        return Ok(Ending::Needs(directory));
+    }
+    let (records, directory) = directory::read(bundle, size, limits).map_err(read)?;
+    let entries = Entries::of(&records, directory)?;
+    let last = entries.last().start;
+    if last < known {
+        return Ok(Ending::Needs(last));
+    }
+    entries.manifest(bundle).map(|manifest| Ending::Manifest(Box::new(manifest))).map_err(read)
+}
+
 /// Why a bundle cannot be made from an earlier one. No failure: it is fetched as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum NoDelta {
     /// One of the two cannot be read.
     #[error("cannot read the {which} archive")]
     Read {
-        /// `new` or `earlier`.
+        /// `new`, `earlier` or `published`.
         which: &'static str,
         /// Why.
         source: OpenError,
