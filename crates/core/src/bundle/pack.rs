@@ -1,6 +1,7 @@
 //! Files → deterministic zip. The bytes depend on the paths, the contents, the x bits and the options, and on nothing
 //! else: not on time stamps, owners, umask, locale, time zone, order, folder or threads. Does not choose the files.
 
+mod block_writer;
 mod compress;
 mod content;
 mod pipeline;
@@ -12,6 +13,7 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use self::block_writer::BlockWriter;
 use self::compress::{COMPRESSOR, Place};
 use self::pipeline::{BlockPart, Part, Piece};
 use self::source::{Source, SourceKind};
@@ -191,6 +193,11 @@ impl Sources {
         content::digest(&self.list, threads, stopped)
     }
 
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.list.iter().map(pipeline::size).sum()
+    }
+
     /// More bytes than the archive can have.
     pub fn most_bytes(&self) -> u64 {
         // Deflate adds a few bytes for each block at worst. A path stands in both headers and in the manifest, which may be
@@ -204,7 +211,7 @@ impl Sources {
 
     /// Packs the files. After a failure the archive is worth nothing.
     pub fn pack(&self, options: &PackOptions, to: Target<'_>, told: &Told<'_>) -> Result<Packed, PackError> {
-        let mut archive = Archive::new(to, options.time);
+        let mut archive = Archive::new(to, options.time, self.list.len());
         pipeline::run(&self.list, options.threads, |piece| {
             archive.piece(piece, &self.list, told.progress)?;
             match (told.written)(archive.zip.written()) {
@@ -228,8 +235,10 @@ impl Sources {
             images: options.images.clone(),
             files,
         };
-        archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;
         let write_failed = |source| PackError::Write { path: to.path.to_owned(), source };
+        let mut json = BlockWriter::new(options.threads);
+        manifest.write_json(&mut json).map_err(write_failed)?;
+        archive.whole(MANIFEST_PATH, 0o100_644, &json.finish())?;
         let (archive_digest, size) = archive.zip.finish(options.commit.as_str()).map_err(write_failed)?;
         Ok(Packed { size, archive_digest, manifest, warnings: self.warnings.clone() })
     }
@@ -253,8 +262,8 @@ struct OpenFile {
 }
 
 impl<'a> Archive<'a> {
-    fn new(to: Target<'a>, time: i64) -> Self {
-        Archive { zip: ZipWriter::new(to.file), to: to.path, time, files: Vec::new(), open: None }
+    fn new(to: Target<'a>, time: i64, files: usize) -> Self {
+        Archive { zip: ZipWriter::new(to.file), to: to.path, time, files: Vec::with_capacity(files), open: None }
     }
 
     fn piece(&mut self, piece: &Piece, sources: &[Source], progress: &dyn Fn(u64)) -> Result<(), PackError> {
