@@ -193,11 +193,6 @@ impl Sources {
         content::digest(&self.list, threads, stopped)
     }
 
-    /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        self.list.iter().map(pipeline::size).sum()
-    }
-
     /// More bytes than the archive can have.
     pub fn most_bytes(&self) -> u64 {
         // Deflate adds a few bytes for each block at worst. A path stands in both headers and in the manifest, which may be
