@@ -1,6 +1,7 @@
 //! What a bundle says about itself: `.longshore/manifest.json`, its JSON, its rules, and the content digest. Pure.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ pub struct ManifestFile {
     /// What it is.
     pub kind: FileKind,
     /// `0644` or `0755` for a file, `0777` for a link.
-    pub mode: String,
+    pub mode: Cow<'static, str>,
     /// Bytes of the file, or of the link's target text.
     pub size: u64,
     /// The digest of the file's bytes, or of the link's target text.
@@ -124,11 +125,15 @@ impl Manifest {
     /// at the end.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(256 + self.files.len() * 224);
-        let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
-        let mut serializer = serde_json::Serializer::with_formatter(&mut json, formatter);
-        self.serialize(&mut serializer).expect("text keys and a Vec as the sink cannot fail");
-        json.push(b'\n');
+        self.write_json(&mut json).expect("text keys and a Vec as the sink cannot fail");
         json
+    }
+
+    /// Writes these bytes, in many small pieces.
+    pub fn write_json(&self, mut to: impl io::Write) -> io::Result<()> {
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut to, formatter))?;
+        to.write_all(b"\n")
     }
 
     /// Reads a manifest and checks it against itself. Does not see the files that it lists.
@@ -157,7 +162,7 @@ impl Manifest {
             if file.path.as_str() == MANIFEST_PATH {
                 return refuse("is the manifest itself");
             }
-            match (file.kind, file.mode.as_str()) {
+            match (file.kind, file.mode.as_ref()) {
                 (FileKind::File, "0644" | "0755") | (FileKind::Link, "0777") => {}
                 (FileKind::File, _) => return refuse("is a file of a mode other than 0644 and 0755"),
                 (FileKind::Link, _) => return refuse("is a link of a mode other than 0777"),
@@ -176,7 +181,7 @@ impl Manifest {
 impl ManifestFile {
     /// A regular file.
     pub fn file(path: BundlePath, executable: bool, size: u64, sha256: Sha256) -> ManifestFile {
-        let mode = if executable { "0755" } else { "0644" }.to_owned();
+        let mode = Cow::Borrowed(if executable { "0755" } else { "0644" });
         ManifestFile { path, kind: FileKind::File, mode, size, sha256 }
     }
 
@@ -185,7 +190,7 @@ impl ManifestFile {
         ManifestFile {
             path,
             kind: FileKind::Link,
-            mode: "0777".to_owned(),
+            mode: Cow::Borrowed("0777"),
             size: target.len() as u64,
             sha256: Sha256::of(target.as_bytes()),
         }

@@ -1,6 +1,7 @@
 //! Files → deterministic zip. The bytes depend on the paths, the contents, the x bits and the options, and on nothing
 //! else: not on time stamps, owners, umask, locale, time zone, order, folder or threads. Does not choose the files.
 
+mod block_writer;
 mod compress;
 mod content;
 mod pipeline;
@@ -12,6 +13,7 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use self::block_writer::BlockWriter;
 use self::compress::{COMPRESSOR, Place};
 use self::pipeline::{BlockPart, Part, Piece};
 use self::source::{Source, SourceKind};
@@ -204,7 +206,7 @@ impl Sources {
 
     /// Packs the files. After a failure the archive is worth nothing.
     pub fn pack(&self, options: &PackOptions, to: Target<'_>, told: &Told<'_>) -> Result<Packed, PackError> {
-        let mut archive = Archive::new(to, options.time);
+        let mut archive = Archive::new(to, options.time, self.list.len());
         pipeline::run(&self.list, options.threads, |piece| {
             archive.piece(piece, &self.list, told.progress)?;
             match (told.written)(archive.zip.written()) {
@@ -228,8 +230,10 @@ impl Sources {
             images: options.images.clone(),
             files,
         };
-        archive.whole(MANIFEST_PATH, 0o100_644, &pipeline::part_of_bytes(&manifest.to_json(), options.threads))?;
         let write_failed = |source| PackError::Write { path: to.path.to_owned(), source };
+        let mut json = BlockWriter::new(options.threads);
+        manifest.write_json(&mut json).map_err(write_failed)?;
+        archive.whole(MANIFEST_PATH, 0o100_644, &json.finish())?;
         let (archive_digest, size) = archive.zip.finish(options.commit.as_str()).map_err(write_failed)?;
         Ok(Packed { size, archive_digest, manifest, warnings: self.warnings.clone() })
     }
@@ -253,8 +257,8 @@ struct OpenFile {
 }
 
 impl<'a> Archive<'a> {
-    fn new(to: Target<'a>, time: i64) -> Self {
-        Archive { zip: ZipWriter::new(to.file), to: to.path, time, files: Vec::new(), open: None }
+    fn new(to: Target<'a>, time: i64, files: usize) -> Self {
+        Archive { zip: ZipWriter::new(to.file), to: to.path, time, files: Vec::with_capacity(files), open: None }
     }
 
     fn piece(&mut self, piece: &Piece, sources: &[Source], progress: &dyn Fn(u64)) -> Result<(), PackError> {

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 /// A path inside a bundle: relative, `/` between the parts, at least one part, no `.`, `..`, empty part or NUL, at most
-/// 4,096 bytes in all and 255 in a part. Joined to a folder it stays below that folder, links aside.
+/// 4,096 bytes in all and 255 in a part. Joined to a folder it stays below that folder, links aside. Copies share the text:
+/// a build holds each path in a listing, a plan, a list of sources and a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct BundlePath(String);
+pub struct BundlePath(Arc<str>);
 
 /// A text that is no path inside a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +43,7 @@ impl BundlePath {
 
     /// The folder it stands in; `None` at the top.
     pub fn parent(&self) -> Option<BundlePath> {
-        self.0.rsplit_once('/').map(|(parent, _)| BundlePath(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| BundlePath(parent.into()))
     }
 
     /// The parts from the top down.
@@ -51,12 +53,12 @@ impl BundlePath {
 
     /// The rest of the path below `folder`; `None` when it does not stand below it.
     pub fn below(&self, folder: &BundlePath) -> Option<&str> {
-        self.0.strip_prefix(&folder.0)?.strip_prefix('/')
+        self.0.strip_prefix(&*folder.0)?.strip_prefix('/')
     }
 
     /// The path below `root`.
     pub fn under(&self, root: &Path) -> PathBuf {
-        root.join(&self.0)
+        root.join(&*self.0)
     }
 }
 
@@ -77,7 +79,7 @@ impl FromStr for BundlePath {
         } else if text.len() > 4096 || text.split('/').any(|part| part.len() > 255) {
             "is longer than a file system takes"
         } else {
-            return Ok(BundlePath(text.to_owned()));
+            return Ok(BundlePath(text.into()));
         };
         Err(InvalidPath { path: text.to_owned(), why })
     }
@@ -93,7 +95,7 @@ impl TryFrom<String> for BundlePath {
 
 impl From<BundlePath> for String {
     fn from(path: BundlePath) -> String {
-        path.0
+        path.0.as_ref().to_owned()
     }
 }
 

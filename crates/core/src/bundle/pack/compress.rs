@@ -65,23 +65,25 @@ impl Deflater {
 }
 
 fn run(compress: &mut Compress, bytes: &[u8], place: Place, output: &mut Vec<u8>) {
-    // More than deflate can ever add; a second call would make the output depend on the first one's room.
+    // More than deflate can ever add; a second call would make the output depend on the first one's room. No more than that: it
+    // is filled with zeros each time, by us here, else by flate2, and then all of what the vector has allocated.
     output.clear();
-    output.reserve(bytes.len() + bytes.len() / 8 + 1024);
+    output.resize(bytes.len() + bytes.len() / 8 + 1024, 0);
     let flush = match place {
         Place::Inner => FlushCompress::Sync,
         Place::Last => FlushCompress::Finish,
     };
-    let start = compress.total_in();
-    let status = compress
-        .compress_vec(bytes, output, flush)
-        .expect("deflating into memory meets no state that zlib calls an error");
+    let (read, written) = (compress.total_in(), compress.total_out());
+    let status =
+        compress.compress(bytes, output, flush).expect("deflating into memory meets no state that zlib calls an error");
+    let room = output.len();
+    output.truncate(usize::try_from(compress.total_out() - written).unwrap_or(room));
     let whole = match (place, status) {
         (Place::Last, Status::StreamEnd) => true,
-        (Place::Inner, Status::Ok) => output.len() < output.capacity(),
+        (Place::Inner, Status::Ok) => output.len() < room,
         (Place::Inner | Place::Last, Status::Ok | Status::BufError | Status::StreamEnd) => false,
     };
-    assert!(whole && compress.total_in() - start == bytes.len() as u64, "the room holds any output");
+    assert!(whole && compress.total_in() - read == bytes.len() as u64, "the room holds any output");
 }
 
 /// The method for a file of at least [`PROBE_FROM`] bytes, from samples of its start, middle and end: store what level 1

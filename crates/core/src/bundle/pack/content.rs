@@ -71,11 +71,12 @@ fn hash(
     if stopped() {
         return Err(PackError::Stopped);
     }
+    let from = source.from();
     if file.size <= CHUNK as u64 {
-        source::read_whole(&source.from, file, buffer)?;
+        source::read_whole(&from, file, buffer)?;
         return Ok(Sha256::of(buffer));
     }
-    let opened = source::open(&source.from, file)?;
+    let opened = source::open(&from, file)?;
     let mut hasher = Hasher::default();
     let mut offset = 0;
     while offset < file.size {
@@ -84,7 +85,7 @@ fn hash(
         }
         let length = CHUNK.min(usize::try_from(file.size - offset).unwrap_or(CHUNK));
         buffer.clear();
-        source::read_part(&opened, &source.from, offset, length, buffer)?;
+        source::read_part(&opened, &from, offset, length, buffer)?;
         hasher.update(buffer);
         offset += length as u64;
     }

@@ -110,38 +110,6 @@ pub(super) fn run(
     })
 }
 
-/// Deflates bytes that are in memory as the pipeline would, blocks side by side.
-pub(super) fn part_of_bytes(bytes: &[u8], threads: usize) -> Part {
-    if bytes.len() <= BLOCK {
-        return part(bytes, &mut Deflater::new(), &mut Vec::new());
-    }
-    let blocks = bytes.len().div_ceil(BLOCK);
-    let each = blocks.div_ceil(threads.clamp(1, MOST_THREADS));
-    let deflate = |range: Range<usize>| {
-        let mut deflater = Deflater::new();
-        let (mut data, mut output) = (Vec::new(), Vec::new());
-        for index in range {
-            let (start, end) = (index * BLOCK, bytes.len().min((index + 1) * BLOCK));
-            let place = if end == bytes.len() { Place::Last } else { Place::Inner };
-            let before = &bytes[start.saturating_sub(WINDOW)..start];
-            deflater.block(before, &bytes[start..end], place, &mut output);
-            data.extend_from_slice(&output);
-        }
-        data
-    };
-    let data = thread::scope(|scope| {
-        let starts = (0..blocks).step_by(each);
-        let workers: Vec<_> =
-            starts.map(|start| scope.spawn(move || deflate(start..blocks.min(start + each)))).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<u8>>| match worker.join() {
-            Ok(data) => data,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        workers.into_iter().map(join).collect::<Vec<_>>().concat()
-    });
-    Part { method: Method::Deflated, data, ..checksums(bytes) }
-}
-
 fn jobs(sources: &[Source]) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut group = 0..0;
@@ -320,7 +288,7 @@ impl Worker<'_> {
         let source = &self.queue.sources[index];
         let part = match &source.kind {
             SourceKind::File(file) => {
-                source::read_whole(&source.from, file, &mut self.read)?;
+                source::read_whole(&source.from(), file, &mut self.read)?;
                 part(&self.read, &mut self.deflater, &mut self.deflated)
             }
             // The target of a link is always stored: unpackers expect its text there.
@@ -339,12 +307,13 @@ impl Worker<'_> {
         let (length, place) = if left <= BLOCK as u64 { (left as usize, Place::Last) } else { (BLOCK, Place::Inner) };
         let stored = file.method == Some(Method::Stored);
         let skip = if block == 0 || stored { 0 } else { WINDOW };
-        let opened = source::open(&source.from, file)?;
+        let from = source.from();
+        let opened = source::open(&from, file)?;
         let mut read = self.queue.buffer();
-        source::read_part(&opened, &source.from, start - skip as u64, skip + length, &mut read)?;
+        source::read_part(&opened, &from, start - skip as u64, skip + length, &mut read)?;
         if place == Place::Last {
             // Nothing may have been added or changed while the blocks were read.
-            drop(source::open(&source.from, file)?);
+            drop(source::open(&from, file)?);
         }
         let mut crc = crc32fast::Hasher::new();
         crc.update(&read[skip..]);
@@ -358,7 +327,7 @@ impl Worker<'_> {
 }
 
 /// A file of at most one block: deflated, unless that does not make it smaller or the probe says so.
-fn part(bytes: &[u8], deflater: &mut Deflater, output: &mut Vec<u8>) -> Part {
+pub(super) fn part(bytes: &[u8], deflater: &mut Deflater, output: &mut Vec<u8>) -> Part {
     if bytes.is_empty() || bytes.len() as u64 >= compress::PROBE_FROM && source::probe_bytes(bytes) == Method::Stored {
         return stored(bytes);
     }
@@ -383,10 +352,9 @@ mod tests {
     use super::*;
 
     fn sources(targets: &[usize]) -> Vec<Source> {
-        let source = |(index, length): (usize, &usize)| Source {
-            path: format!("f{index:04}").parse().unwrap(),
-            from: "nowhere".into(),
-            kind: SourceKind::Link("x".repeat(*length)),
+        let source = |(index, length): (usize, &usize)| {
+            let path = format!("f{index:04}").parse().unwrap();
+            Source::at(path, "nowhere".into(), SourceKind::Link("x".repeat(*length)))
         };
         targets.iter().enumerate().map(source).collect()
     }
@@ -408,17 +376,5 @@ mod tests {
             ]
         );
         assert_eq!(jobs(&sources(&[1; 130])), [Job::Group(0..64), Job::Group(64..128), Job::Group(128..130)]);
-    }
-
-    #[test]
-    fn bytes_in_memory_give_one_stream_for_any_number_of_threads() {
-        let bytes: Vec<u8> = (0..3 * BLOCK as u32 / 4 + 7).flat_map(|n| (n / 5).to_le_bytes()).collect();
-        let one = part_of_bytes(&bytes, 1);
-        for threads in [0, 2, 3, 8] {
-            assert_eq!(part_of_bytes(&bytes, threads).data, one.data);
-        }
-        let mut inflated = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::DeflateDecoder::new(&one.data[..]), &mut inflated).unwrap();
-        assert_eq!(inflated, bytes);
     }
 }

@@ -1,11 +1,14 @@
 //! The files to pack: what stands on disk, what of it surprises, and how its bytes are read. Writes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use unicode_normalization::UnicodeNormalization;
@@ -20,10 +23,50 @@ use crate::bundle::{BundlePath, MANIFEST_PATH};
 pub(super) struct Source {
     /// Its path in the bundle.
     pub(super) path: BundlePath,
-    /// Where it stands.
-    pub(super) from: PathBuf,
+    stands: Stands,
     /// What it is.
     pub(super) kind: SourceKind,
+}
+
+/// Where a source stands.
+#[derive(Debug)]
+enum Stands {
+    /// At its own path below a folder, which many share.
+    Below(Arc<Path>),
+    /// Anywhere else.
+    At(PathBuf),
+}
+
+impl Source {
+    /// A source that shares its folder with no other one.
+    #[cfg(test)]
+    pub(super) fn at(path: BundlePath, from: PathBuf, kind: SourceKind) -> Source {
+        Source { path, stands: Stands::At(from), kind }
+    }
+
+    /// Where it stands.
+    pub(super) fn from(&self) -> Cow<'_, Path> {
+        match &self.stands {
+            Stands::Below(folder) => Cow::Owned(self.path.under(folder)),
+            Stands::At(from) => Cow::Borrowed(from),
+        }
+    }
+}
+
+impl Stands {
+    /// `folder`: the one of the source before, replaced where it is another.
+    fn of(path: &BundlePath, from: PathBuf, folder: &mut Arc<Path>) -> Stands {
+        match from.as_os_str().as_bytes().strip_suffix(path.as_str().as_bytes()) {
+            Some(above) if above.ends_with(b"/") => {
+                let above = Path::new(OsStr::from_bytes(above));
+                if **folder != *above {
+                    *folder = above.into();
+                }
+                Stands::Below(Arc::clone(folder))
+            }
+            Some(_) | None => Stands::At(from),
+        }
+    }
 }
 
 /// What a source is.
@@ -53,8 +96,9 @@ pub(super) fn look(files: Vec<PackFile>) -> Result<(Vec<Source>, Vec<String>), P
     let files = distinct(files)?;
     let mut warnings = Vec::new();
     let mut sources = Vec::with_capacity(files.len());
+    let mut folder = Path::new("").into();
     for (path, from) in files {
-        sources.push(look_at(path, from, &mut warnings)?);
+        sources.push(look_at(path, from, &mut folder, &mut warnings)?);
     }
     warnings.extend(collisions(&sources));
     Ok((sources, warnings))
@@ -90,7 +134,12 @@ fn distinct(files: Vec<PackFile>) -> Result<BTreeMap<BundlePath, PathBuf>, PackE
     Ok(map)
 }
 
-fn look_at(path: BundlePath, from: PathBuf, warnings: &mut Vec<String>) -> Result<Source, PackError> {
+fn look_at(
+    path: BundlePath,
+    from: PathBuf,
+    folder: &mut Arc<Path>,
+    warnings: &mut Vec<String>,
+) -> Result<Source, PackError> {
     let read = |source| PackError::Read { path: from.clone(), source };
     let metadata = fs::symlink_metadata(&from).map_err(read)?;
     let kind = metadata.file_type();
@@ -99,7 +148,7 @@ fn look_at(path: BundlePath, from: PathBuf, warnings: &mut Vec<String>) -> Resul
         let Ok(target) = String::from_utf8(target) else {
             return Err(PackError::LinkTarget { path, from });
         };
-        return Ok(Source { path, from, kind: SourceKind::Link(target) });
+        return Ok(Source { stands: Stands::of(&path, from, folder), path, kind: SourceKind::Link(target) });
     }
     if !kind.is_file() {
         return Err(PackError::Kind { kind: kind_name(&metadata), path, from });
@@ -113,7 +162,7 @@ fn look_at(path: BundlePath, from: PathBuf, warnings: &mut Vec<String>) -> Resul
     if size > BLOCK as u64 {
         file.method = Some(probe_file(&from, &file)?);
     }
-    Ok(Source { path, from, kind: SourceKind::File(file) })
+    Ok(Source { stands: Stands::of(&path, from, folder), path, kind: SourceKind::File(file) })
 }
 
 fn kind_name(metadata: &Metadata) -> &'static str {
