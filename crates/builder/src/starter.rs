@@ -55,7 +55,11 @@ pub(crate) const SET: [Starter; 12] = [
     text("docker-compose.dev.yml", &["docker-compose.dev.yaml"], include_str!("starter/docker-compose.dev.yml")),
     text("longshore.toml", &[], include_str!("starter/longshore.toml")),
     text(".longshoreignore", &[], include_str!("starter/longshoreignore")),
-    text(GIT_IGNORE, &[], "# What `longshore build` makes.\n/dist/\n\n# Secrets: hosts and CI keep their own.\n/.env\n*.key\n"),
+    text(
+        GIT_IGNORE,
+        &[],
+        "# What `longshore build` makes.\n/dist/\n\n# Secrets: hosts and CI keep their own.\n/.env\n*.key\n",
+    ),
 ];
 
 impl Ci {

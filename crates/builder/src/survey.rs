@@ -14,6 +14,7 @@ use std::sync::Arc;
 use longshore_core::appspec;
 use longshore_core::bundle::BundlePath;
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::ids::GroupName;
 use longshore_core::problem::{Problem, SourceFile, has_errors, nearest};
 
 use crate::cli::{Allow, FileListArgs, SourceArgs};
@@ -108,6 +109,9 @@ enum SurveyError {
     /// `--secondary-artifact` is about a buildspec.
     #[error("`--secondary-artifact` names a part of a buildspec, and none is named")]
     NoList,
+    /// The settings list groups, and not this one.
+    #[error("`{SETTINGS_FILE}` lists no group `{0}`")]
+    NoGroup(GroupName),
     /// Errors in files.
     #[error("{0}")]
     Problems(String),
@@ -134,6 +138,19 @@ impl Project {
             (None, None) => source.join(DEFAULT_OUT),
         };
         Ok(Project { source, out, settings, problems })
+    }
+
+    /// Refuses a group that `longshore.toml` does not list, where it lists any: a misspelt one would be made anew.
+    pub(crate) fn accept_group(&self, group: &GroupName) -> Result<(), Failure> {
+        let groups = &self.settings.groups;
+        if groups.is_empty() || groups.contains_key(group) {
+            return Ok(());
+        }
+        let failure = Failure::new(Exit::NotFound, SurveyError::NoGroup(group.clone()));
+        Err(match nearest(group.as_str(), groups.keys().map(GroupName::as_str)) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure.hint(format!("add it: `[groups.{group}]`")),
+        })
     }
 
     /// Refuses settings with errors.

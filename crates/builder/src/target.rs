@@ -43,6 +43,7 @@ impl Target {
         environment: &Environment,
     ) -> Result<Target, Failure> {
         let project = Project::open(source, environment)?.accept()?;
+        project.accept_group(&args.group)?;
         let application = match application {
             Some(name) => name.clone(),
             None => Identity::application_of(environment, &project.source, project.settings.application.as_ref())?,

@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ConfigArgs, environment: &Environment, screen: &Screen)
         return screen.result(SCHEMA, &json);
     }
     let project = Project::open(&args.source, environment)?;
+    args.group.iter().try_for_each(|group| project.accept_group(group))?;
     let parts = parts(args, &project, environment);
     let (text, json) = (text(&parts), document(&parts, &project.problems));
     if has_errors(&project.problems) {

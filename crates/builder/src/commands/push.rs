@@ -53,6 +53,7 @@ enum PushError {
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let to = &group::store_url(&args.store, environment, &args.source, &args.group)?;
     let project = Project::open(&args.source, environment)?.accept()?;
+    args.group.iter().try_for_each(|group| project.accept_group(group))?;
     let options = upload::options(&args.upload, &project.settings, environment)?;
     // Before there are threads: compose, which may build images, is left to the signals of this one.
     let prepared = args.build.then(|| Prepared::of(args.into(), environment, screen)).transpose()?;
