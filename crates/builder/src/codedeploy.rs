@@ -14,6 +14,7 @@ mod precedence;
 mod rollback;
 mod service_error;
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use longshore_core::failure::{Exit, Failure};
@@ -29,6 +30,7 @@ use deployment::{Deployment, Revision, Status};
 use explain::{UNDER_WAY, command, explain};
 use following::{Ended, Followed, Seen, Terms};
 use order::Order;
+use rollback::Way;
 
 use crate::cli::{DeployArgs, DeployWaitArgs, DeploymentsArgs, RollbackArgs, StopArgs};
 use crate::commands::group::{self, runtime};
@@ -72,8 +74,11 @@ enum DeployError {
     #[error("no deployment to `{group}` of `{application}` is under way")]
     Idle { application: String, group: String },
     /// It is over.
-    #[error("deployment {0} has ended already; there is nothing to stop")]
-    Over(DeploymentId),
+    #[error("deployment {id} has ended already{how}; there is nothing to stop")]
+    Over { id: DeploymentId, how: String },
+    /// It is of others.
+    #[error("deployment {id} is to `{group}` of `{application}`, not to `{wanted_group}` of `{wanted_application}`")]
+    Others { id: DeploymentId, application: String, group: String, wanted_application: String, wanted_group: String },
 }
 
 /// `longshore deploy`.
@@ -91,6 +96,9 @@ pub(crate) fn deploy(
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
+        if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
+            precedence::check_before(target, group, &wanted)?;
+        }
         let found = wanted.find(args, target, environment, screen).await?;
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check(target, group, &found, screen)?;
@@ -133,6 +141,7 @@ pub(crate) fn deployments(
             return screen.result(&sheet::table(shown, now), &json!({"deployments": json}));
         };
         let seen = seen(&client, target, id).await?;
+        ours(&seen.deployment, target)?;
         let link = console::link(&client.region, id);
         let json = json_of(&client, &seen.deployment, Some(&seen.targets));
         screen.result(&sheet::one(&seen.deployment, &seen.targets, &link, now), &json!({"deployment": json}))
@@ -152,7 +161,16 @@ pub(crate) fn rollback(
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let group = look_at_group(&client, target, draft.config.as_deref(), screen).await?;
-        let back = rollback::find(&client, target, group.as_ref(), screen).await?;
+        let back = match rollback::find(&client, target, group.as_ref(), screen).await? {
+            Way::Back(back) => *back,
+            Way::Already(there) => {
+                let further = format!("{} --commit HASH --allow-older", command("deploy", target, None));
+                let text = sheet::already_back(&there, &further);
+                let json =
+                    json!({"dry_run": args.dry_run, "already": true, "deployment": json_of(&client, &there, None)});
+                return screen.result(&text, &json);
+            }
+        };
         screen.tell(&Event::GoingBackTo { to: Box::new(back.clone()) });
         let Some(revision) = back.revision.clone() else { return Err(rollback::nothing(target)) };
         if args.dry_run {
@@ -181,16 +199,37 @@ pub(crate) fn stop(
     runtime()?.block_on(async {
         let client = Client::connect(target.region.as_deref(), screen).await?;
         let id = match &args.deployment {
-            Some(id) => id.clone(),
+            Some(id) => {
+                let found = client.patiently(async || client.deployment(id).await).await;
+                match found {
+                    Ok(deployment) => ours(&deployment, target)?,
+                    Err(error) => return Err(explain(&client, target, None, Some(id), error).await),
+                }
+                id.clone()
+            }
             None => under_way(&client, target).await?,
         };
         let rollback = args.rollback.then_some(true);
-        let stopped = client.patiently(async || client.stop(&id, rollback).await).await;
+        let times = Cell::new(0);
+        let stopped = client.patiently(async || {
+            times.set(times.get() + 1);
+            client.stop(&id, rollback).await
+        });
+        let stopped = stopped.await;
         let stopping = match stopped {
             Ok(stopping) => stopping,
             Err(error) if error.is("DeploymentAlreadyCompletedException") => {
-                let look = command("deployments", target, Some(id.as_str()));
-                return Err(Failure::new(Exit::NotFound, DeployError::Over(id)).hint(format!("how it ended: {look}")));
+                let status =
+                    client.patiently(async || client.deployment(&id).await).await.ok().map(|found| found.status);
+                // An earlier attempt, the answer to which was lost, has stopped it.
+                if times.get() > 1 && status == Some(Status::Stopped) {
+                    Stopping::Stopped
+                } else {
+                    let look = command("deployments", target, Some(id.as_str()));
+                    let how = status.map(|status| format!(" ({})", status.word())).unwrap_or_default();
+                    let over = DeployError::Over { id, how };
+                    return Err(Failure::new(Exit::NotFound, over).hint(format!("how it ended: {look}")));
+                }
             }
             Err(error) => return Err(explain(&client, target, None, Some(&id), error).await),
         };
@@ -199,7 +238,8 @@ pub(crate) fn stop(
             Stopping::Pending => "stopping",
             Stopping::Stopped => "stopped",
         };
-        outputs::write(environment, &[("deployment_id", id.to_string()), ("deployment_status", status.to_owned())])?;
+        let values = [("deployment_id", id.to_string()), ("deployment_status", status.to_owned())];
+        outputs::attempt(environment, &values, screen);
         let json = json!({"deployment": {"id": id, "link": link}, "stop": status, "rollback": args.rollback});
         screen.result(&sheet::stopped(&id, stopping == Stopping::Pending, args.rollback, &link), &json)
     })
@@ -264,6 +304,22 @@ async fn seen(client: &Client<'_>, target: &Target, id: &DeploymentId) -> Result
     }
 }
 
+/// Refuses a deployment to another group.
+fn ours(deployment: &Deployment, target: &Target) -> Result<(), Failure> {
+    let Deployment { id, application, group, .. } = deployment;
+    if (application, group) == (&target.codedeploy_application, &target.codedeploy_group) {
+        return Ok(());
+    }
+    let others = DeployError::Others {
+        id: id.clone(),
+        application: application.clone(),
+        group: group.clone(),
+        wanted_application: target.codedeploy_application.clone(),
+        wanted_group: target.codedeploy_group.clone(),
+    };
+    Err(Failure::new(Exit::Usage, others).hint(format!("those of the group: {}", command("deployments", target, None))))
+}
+
 /// The deployment of the group that has not ended.
 async fn under_way(client: &Client<'_>, target: &Target) -> Result<DeploymentId, Failure> {
     let found = latest(client, target, &UNDER_WAY, 1).await?;
@@ -302,7 +358,7 @@ impl Run<'_> {
             link: link.clone(),
         });
         if !waiting.wait {
-            self.output(Status::Created.word(), None)?;
+            self.output(Status::Created.word(), None);
             let look = command("deployments", target, Some(id.as_str()));
             let text = sheet::created(id, self.revision, &link, &look);
             return screen.result(&text, &self.json(None, "created"));
@@ -315,7 +371,7 @@ impl Run<'_> {
         let followed = following::follow(client, id, &terms, signals, screen).await;
         let rollback = followed.rollback.as_ref().map(|seen| seen.deployment.id.to_string());
         let status = followed.seen.as_ref().map_or(Status::Created.word(), |seen| seen.deployment.status.word());
-        self.output(status, rollback)?;
+        self.output(status, rollback);
         let json = self.json(Some(&followed), ended(&followed.ended));
         let mut text = sheet::created(id, self.revision, &link, "");
         for seen in followed.seen.iter().chain(&followed.rollback) {
@@ -327,14 +383,14 @@ impl Run<'_> {
         }
     }
 
-    fn output(&self, status: &str, rollback: Option<String>) -> Result<(), Failure> {
+    fn output(&self, status: &str, rollback: Option<String>) {
         let mut values = vec![
             ("deployment_id", self.id.to_string()),
             ("deployment_status", status.to_owned()),
             ("deployment_url", console::link(&self.client.region, self.id)),
         ];
         values.extend(rollback.map(|id| ("rollback_id", id)));
-        outputs::write(self.environment, &values)
+        outputs::attempt(self.environment, &values, self.screen);
     }
 
     fn json(&self, followed: Option<&Followed>, ended: &str) -> Value {

@@ -31,8 +31,8 @@ pub(crate) enum LookupError {
         application: ApplicationName,
         /// The commit, or its beginning.
         commit: String,
-        /// A dirty artifact of the commit.
-        dirty: Option<String>,
+        /// A dirty artifact of the commit: its key and its URL.
+        dirty: Option<(String, String)>,
     },
     /// Several commits begin like this.
     #[error("{count} artifacts of `{application}` have a commit that begins with {commit}")]
@@ -74,8 +74,10 @@ impl From<LookupError> for Failure {
     fn from(error: LookupError) -> Failure {
         let (exit, hint) = match &error {
             LookupError::Store { source, .. } => (source.exit(), source.hint()),
-            LookupError::NoCommit { dirty: Some(key), .. } => {
-                (Exit::NotFound, Some(format!("only a dirty build is there: `--key {key} --allow-dirty`")))
+            LookupError::NoCommit { dirty: Some((key, place)), .. } => {
+                let (key, place) = (quoted(key), quoted(place));
+                let ways = format!("`point --key {key} --allow-dirty`, or `deploy --revision {place} --allow-dirty`");
+                (Exit::NotFound, Some(format!("only a dirty build is there: {ways}")))
             }
             LookupError::NoCommit { dirty: None, url, .. } => {
                 let to = quoted(url);
@@ -111,7 +113,7 @@ pub(crate) async fn key_of(
         if name.parse::<CommitHash>().is_ok() {
             found.push(entry.key);
         } else if name.contains("-dirty-") {
-            dirty = Some(entry.key);
+            dirty = Some((entry.key.clone(), url.object(&entry.key).to_string()));
         }
     }
     let (application, commit) = (application.clone(), commit.to_owned());

@@ -9,12 +9,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use longshore_core::failure::{Exit, Failure};
+use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::quoted;
 use serde_json::Value;
 
 use crate::display::Screen;
 use crate::environment::Environment;
+use crate::event::Event;
 
 /// The variable that names the dotenv file; `--dotenv` goes before it.
 pub(crate) const DOTENV_VARIABLE: &str = "LONGSHORE_DOTENV";
@@ -45,6 +46,13 @@ pub(crate) fn conclude(
     match write(environment, outputs) {
         Ok(()) => screen.result(text, &json),
         Err(failure) => screen.partial(text, json).and(Err(failure)),
+    }
+}
+
+/// Writes the outputs of what must not be done again because of them: that they are missing is no more than a warning.
+pub(crate) fn attempt(environment: &Environment, outputs: &[(&str, String)], screen: &Screen) {
+    if let Err(unwritten) = write(environment, outputs) {
+        screen.tell(&Event::Warned(chain(&*unwritten.error)));
     }
 }
 

@@ -5,7 +5,8 @@ mod deployments;
 mod rollback;
 mod stop;
 
-use longshore_core::failure::{Exit, Failure, chain};
+use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::ids::GroupName;
 use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
@@ -14,7 +15,6 @@ use crate::cli::{CodeDeployArgs, DeployArgs, DeploymentsArgs, RollbackArgs, Stop
 use crate::commands::group::{self, Done};
 use crate::display::Screen;
 use crate::environment::Environment;
-use crate::event::Event;
 use crate::outputs;
 use crate::pointing::{Place, Stands};
 use crate::target::Target;
@@ -95,16 +95,11 @@ fn ended(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let outputs = deploy::outputs(&done, to);
+    // How it ended says more than that nobody will hear of it.
+    outputs::attempt(environment, &deploy::outputs(&done, to), screen);
     match done.failure.take() {
-        None => outputs::conclude(&outputs, text, json, environment, screen),
-        Some(failure) => {
-            // That a host failed says more than that nobody will hear of it.
-            if let Err(unwritten) = outputs::write(environment, &outputs) {
-                screen.tell(&Event::Warned(chain(&*unwritten.error)));
-            }
-            screen.partial(text, json).and(Err(failure))
-        }
+        None => screen.result(text, &json),
+        Some(failure) => screen.partial(text, json).and(Err(failure)),
     }
 }
 
@@ -140,6 +135,25 @@ impl<'a> At<'a> {
             ));
         };
         Ok(stands)
+    }
+
+    /// A command of ours about the group, as it is to be typed.
+    fn command(&self, name: &str) -> String {
+        self.options(name, " --with store")
+    }
+
+    /// The same of a command that stores alone have.
+    fn plain_command(&self, name: &str) -> String {
+        self.options(name, "")
+    }
+
+    fn options(&self, name: &str, with: &str) -> String {
+        format!(
+            "longshore {name} --application {} --group {}{with} --to {}",
+            quoted(self.target.application.as_str()),
+            quoted(self.target.group.as_str()),
+            quoted(&self.url.to_string())
+        )
     }
 
     /// What a result begins with.

@@ -102,7 +102,13 @@ fn an_older_commit_is_refused_unless_it_is_wanted_and_what_cannot_be_told_is_sai
         &first[..12]
     );
     assert_eq!(ran.from("error:"), error);
-    job.deploy(&["--commit", &first, "--allow-older", "--wait"]).exits(0);
+    job.s3_remove(&format!("releases/shop/{first}.zip"));
+    job.deploy(&["--bundle", &format!("dist/shop-{first}.zip")]).exits(4);
+    // It was not published before it was refused.
+    job.deploy(&["--commit", &first, "--allow-older"]).exits(7);
+    job.deploy(&["--bundle", &format!("dist/shop-{first}.zip"), "--allow-older", "--wait"]).exits(0);
+    let other = job.deploy(&["--application", "blog", "--bundle", &format!("dist/shop-{first}.zip")]).exits(2);
+    assert!(other.stderr.contains("is an artifact of `shop`, not of `blog`"), "{}", other.stderr);
     // A checkout that has no history.
     fs::remove_dir_all(job.path().join(".git")).unwrap();
     let ran = job.deploy(&["--wait"]).exits(0);

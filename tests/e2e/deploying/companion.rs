@@ -113,6 +113,42 @@ fn a_rollback_to_an_object_that_is_gone_or_replaced_is_refused() {
 }
 
 #[test]
+fn a_deployment_of_another_group_is_neither_shown_nor_stopped() {
+    let job = Job::published("stop-others");
+    job.service.will_go(Course::endless());
+    job.deploy(&[]).exits(0);
+    for command in ["stop", "deployments"] {
+        let ran = job.run(&[command, "--group", "dev", "d-000000001"]).exits(2);
+        let error = "error: deployment d-000000001 is to `prod` of `shop`, not to `dev` of `shop`\n";
+        assert!(ran.stderr.starts_with(error), "{}", ran.stderr);
+    }
+    assert!(job.service.asked("StopDeployment").is_empty());
+}
+
+#[test]
+fn after_a_rollback_of_codedeploy_itself_nothing_goes_further_back() {
+    let (mut job, _) = twice("rollback-already");
+    job.build("third", "2026-03-02T03:04:06Z");
+    job.service.will_go(Course::of([Stage::new("Failed")]).and_rolls_back());
+    job.deploy(&["--wait"]).exits(13);
+    let ran = job.run(&["rollback", "--group", "prod"]).exits(0);
+    assert!(ran.stdout.starts_with("nothing done: CodeDeploy rolled the group back itself"), "{}", ran.stdout);
+    assert_eq!(job.service.asked("CreateDeployment").len(), 3);
+}
+
+#[test]
+fn how_a_deployment_ended_is_told_also_when_outputs_cannot_be_written() {
+    let job = Job::published("deploy-outputs");
+    job.service.will_go(Course::of([Stage::new("Failed")]));
+    let mut deploy = job.longshore(&["deploy", "--group", "prod", "--wait"]);
+    let output = deploy.env("GITHUB_OUTPUT", "/nowhere/output").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(11), "{told}");
+    assert!(told.contains("warning: cannot write the outputs to `/nowhere/output`"), "{told}");
+    assert!(!told.contains("again when"), "{told}");
+}
+
+#[test]
 fn stop_ends_what_is_under_way_and_says_when_there_is_nothing() {
     let job = Job::published("stop-one");
     let ran = job.run(&["stop", "--group", "prod"]).exits(7);
@@ -127,7 +163,7 @@ fn stop_ends_what_is_under_way_and_says_when_there_is_nothing() {
     job.run(&["deployments", "--group", "prod", "d-000000001"]).exits(0);
     let ran = job.run(&["stop", "--group", "prod", "d-000000001"]).exits(7);
     assert!(
-        ran.stderr.starts_with("error: deployment d-000000001 has ended already; there is nothing to stop\n"),
+        ran.stderr.starts_with("error: deployment d-000000001 has ended already (Stopped); there is nothing to stop\n"),
         "{}",
         ran.stderr
     );

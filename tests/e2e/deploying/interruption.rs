@@ -1,7 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
-use e2e::codedeploy_service::Course;
+use e2e::codedeploy_service::{Course, Fault};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -37,6 +37,28 @@ fn ctrl_c_stops_the_deployment_where_that_is_wanted_and_waits_for_its_end() {
     let told = "    Stopping d-000000001: events under way come to their end (Ctrl-C leaves it alone)\n";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert_eq!(job.service.asked("StopDeployment").len(), 1);
+}
+
+#[test]
+fn who_is_to_be_asked_and_is_not_there_leaves() {
+    let job = Job::published("deploy-asknobody");
+    job.service.will_go(Course::endless());
+    let deploying = job.deploying(&["--on-interrupt", "ask"]);
+    job.service.wait_for("BatchGetDeploymentTargets", 1);
+    signal(&deploying, Signal::SIGINT);
+    job.ended(deploying).exits(1);
+}
+
+#[test]
+fn who_may_not_stop_a_deployment_follows_it_on() {
+    let job = Job::published("deploy-nostop");
+    job.service.will_go(Course::endless());
+    job.service.inject("StopDeployment", Fault::Denied, 1);
+    let deploying = job.deploying(&["--on-interrupt", "stop", "--timeout", "9s"]);
+    job.service.wait_for("BatchGetDeploymentTargets", 1);
+    signal(&deploying, Signal::SIGINT);
+    let ran = job.ended(deploying).exits(12);
+    assert!(ran.stderr.contains("warning: d-000000001 is not stopped, and followed on: "), "{}", ran.stderr);
 }
 
 #[test]

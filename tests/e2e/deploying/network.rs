@@ -55,6 +55,28 @@ fn a_deployment_whose_creation_was_answered_to_nobody_is_found_and_not_made_twic
 }
 
 #[test]
+fn a_deployment_that_was_seen_to_end_ends_so_whatever_is_not_known_of_its_instances() {
+    let job = Job::published("deploy-throttled-end");
+    job.service.will_go(Course::success(&["i-1"]));
+    job.service.inject("BatchGetDeploymentTargets", Fault::Throttled, 100);
+    let ran = job.deploy(&["--wait", "--timeout", "5s"]).exits(0);
+    assert!(ran.stderr.contains("warning: not all of what happened on the instances is shown: "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_deployment_whose_creation_was_answered_to_nobody_is_not_made_blindly_again() {
+    for denied in ["GetDeploymentGroup", "ListDeployments"] {
+        let job = Job::published(&format!("deploy-reply-{}", denied.to_lowercase()));
+        job.service.inject(denied, Fault::Denied, 100);
+        job.service.inject("CreateDeployment", Fault::LostReply, 1);
+        let ran = job.deploy(&[]).exits(10);
+        let told = ran.from("error:");
+        assert!(told.starts_with("error: it is not known whether the deployment was created\n"), "{told}");
+        assert_eq!(job.service.calls().iter().filter(|call| call.operation == "CreateDeployment").count(), 1);
+    }
+}
+
+#[test]
 fn authorities_that_are_none_are_refused_before_anything_is_asked() {
     let job = Job::published("deploy-authorities");
     let mut deploy = job.longshore(&["deploy", "--group", "prod"]);

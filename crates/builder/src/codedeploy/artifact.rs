@@ -105,7 +105,7 @@ impl Wanted {
         let to = target.store(&args.store, environment)?;
         bucket(&to)?;
         if let Some(path) = &args.bundle {
-            let artifact = push::open(path.clone())?;
+            let artifact = ours(push::open(path.clone())?, target)?;
             screen.tell(&Event::Verified { path: path.clone(), files: artifact.manifest.files.len() });
             return Ok(Wanted::Bundle(Box::new(artifact), to));
         }
@@ -132,6 +132,18 @@ impl Wanted {
             Wanted::Object(object) => Some(object.key.clone()),
             Wanted::Current { key, to, .. } => Some(to.object(key).key),
             Wanted::Commit(..) => None,
+        }
+    }
+
+    /// The commit that may yet have to be published, and when it was made, where the artifact is at hand.
+    pub(crate) fn commit(&self) -> Option<(CommitHash, Option<i64>)> {
+        match self {
+            Wanted::Bundle(artifact, _) => Some((artifact.manifest.commit.clone(), Some(artifact.manifest.time))),
+            Wanted::Current { key, .. } => {
+                let name = key.rsplit('/').next()?.strip_suffix(".zip")?;
+                Some((name.parse().ok()?, None))
+            }
+            Wanted::Object(_) | Wanted::Commit(..) => None,
         }
     }
 
@@ -172,7 +184,7 @@ impl Wanted {
                 match head(&url, region).await? {
                     Some(info) => pinned(&url, info)?,
                     None if built.exists() => {
-                        let artifact = push::open(built)?;
+                        let artifact = ours(push::open(built)?, target)?;
                         published(&artifact, &to).await?
                     }
                     None => return Err(nothing(&url, built, &to)),
@@ -195,6 +207,16 @@ fn nothing(url: &ObjectUrl, built: PathBuf, to: &StoreUrl) -> Failure {
         }
         Err(_) => Failure::new(Exit::NotFound, ArtifactError::Missing(plain)),
     }
+}
+
+/// Refuses the artifact of another application.
+fn ours(artifact: Artifact, target: &Target) -> Result<Artifact, Failure> {
+    let (found, wanted) = (&artifact.manifest.application, &target.application);
+    if found == wanted {
+        return Ok(artifact);
+    }
+    let (url, found, wanted) = (artifact.path.display().to_string(), found.clone(), wanted.clone());
+    Err(LookupError::OtherApplication { url, found, wanted }.into())
 }
 
 /// Refuses a dirty artifact unless it is wanted.

@@ -24,6 +24,14 @@ struct Interrupted;
 #[error("it is not known whether the deployment was created")]
 struct Unclear(#[source] ServiceError);
 
+/// Why there is no deployment that is known.
+enum NotCreated {
+    /// There is none.
+    Refused(ServiceError),
+    /// There may be one.
+    Unclear(ServiceError),
+}
+
 /// What begins.
 #[derive(Debug)]
 pub(crate) struct Beginning<'a> {
@@ -57,7 +65,8 @@ impl Beginning<'_> {
         let Beginning { target, order, revision, .. } = self;
         let created = async {
             if register == Register::First {
-                client.patiently(async || client.register(order, revision).await).await?;
+                let registered = client.patiently(async || client.register(order, revision).await).await;
+                registered.map_err(NotCreated::Refused)?;
             }
             self.create(client).await
         };
@@ -69,20 +78,20 @@ impl Beginning<'_> {
             }
             created = created => match created {
                 Ok(id) => Ok(id),
-                Err(error) if error.is_unclear() => {
+                Err(NotCreated::Unclear(error)) => {
                     let (exit, hint) = (error.exit(), error.hint());
                     let failure = Failure::new(exit, Unclear(error));
                     let look = command("deployments", target, None);
-                    let failure = failure.hint(format!("{look} shows whether it was"));
+                    let failure = failure.hint(format!("{look} shows whether it was; if not, deploy again"));
                     Err(hint.into_iter().fold(failure, Failure::hint))
                 }
-                Err(error) => Err(explain(client, target, order.config.as_deref(), None, error).await),
+                Err(NotCreated::Refused(error)) => Err(explain(client, target, order.config.as_deref(), None, error).await),
             },
         }
     }
 
     /// After a lost answer the deployment may exist; asking once more would meet it as another one that is in the way.
-    async fn create(&self, client: &Client<'_>) -> Result<DeploymentId, ServiceError> {
+    async fn create(&self, client: &Client<'_>) -> Result<DeploymentId, NotCreated> {
         let mut times = 0;
         let mut unclear = false;
         loop {
@@ -94,13 +103,17 @@ impl Beginning<'_> {
             let in_the_way = error.is("DeploymentLimitExceededException");
             if unclear && (in_the_way || error.is_unclear()) {
                 let found = client.patiently(async || self.ours(client).await).await;
-                if let Ok(Some(id)) = found {
-                    return Ok(id);
+                match found {
+                    Ok(Some(id)) => return Ok(id),
+                    // That another one is in the way says that ours does not exist.
+                    Ok(None) if self.group.is_some() => unclear &= !in_the_way,
+                    // A second one would be made blindly.
+                    Ok(None) | Err(_) => return Err(NotCreated::Unclear(error)),
                 }
             }
             times += 1;
             if !error.may_heal() || times >= ATTEMPTS {
-                return Err(error);
+                return Err(if unclear { NotCreated::Unclear(error) } else { NotCreated::Refused(error) });
             }
             pause(times).await;
         }

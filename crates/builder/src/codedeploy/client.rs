@@ -27,7 +27,7 @@ use crate::settings::RollbackOn;
 const ATTEMPTS: u32 = 7;
 
 /// How many targets and deployments one call may ask for.
-const BATCH: usize = 25;
+pub(crate) const BATCH: usize = 25;
 
 /// CodeDeploy in a region.
 #[derive(Debug)]
@@ -247,14 +247,37 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// `BatchGetDeploymentTargets`
+    /// All of `BatchGetDeploymentTargets`.
     pub(crate) async fn targets(&self, deployment: &DeploymentId, ids: &[String]) -> Result<Vec<Target>, ServiceError> {
         let mut targets = Vec::new();
         for some in ids.chunks(BATCH) {
+            targets.extend(self.some_targets(deployment, some).await?);
+        }
+        Ok(targets)
+    }
+
+    /// `BatchGetDeploymentTargets`, of [`BATCH`] at most. Those that have vanished are left out.
+    pub(crate) async fn some_targets(
+        &self,
+        deployment: &DeploymentId,
+        ids: &[String],
+    ) -> Result<Vec<Target>, ServiceError> {
+        let mut targets = Vec::new();
+        let mut open = vec![ids];
+        while let Some(some) = open.pop() {
             let call = self.sdk.batch_get_deployment_targets().deployment_id(deployment.as_str());
             let answer = call.set_target_ids(Some(some.to_vec())).send().await;
-            let answer = answer.map_err(|error| self.refused(Action::BatchGetDeploymentTargets, &error))?;
-            targets.extend(answer.deployment_targets().iter().filter_map(answer::target));
+            match answer.map_err(|error| self.refused(Action::BatchGetDeploymentTargets, &error)) {
+                Ok(answer) => targets.extend(answer.deployment_targets().iter().filter_map(answer::target)),
+                // One that has vanished takes the whole batch along.
+                Err(error) if error.is("DeploymentTargetDoesNotExistException") => {
+                    if some.len() > 1 {
+                        let (first, second) = some.split_at(some.len() / 2);
+                        open.extend([second, first]);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(targets)
     }

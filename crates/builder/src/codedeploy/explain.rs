@@ -9,6 +9,7 @@ use longshore_core::problem::nearest;
 use super::client::{Client, ConnectError};
 use super::deployment::Status;
 use super::service_error::ServiceError;
+use crate::settings::With;
 use crate::target::Target;
 
 /// The states of a deployment that is under way.
@@ -114,11 +115,27 @@ pub(crate) fn command(name: &str, target: &Target, deployment: Option<&str>) -> 
         quoted(target.application.as_str()),
         quoted(target.group.as_str())
     );
+    // They may come from settings and variables that whoever types it does not have.
+    let named = [
+        ("region", target.region.as_deref()),
+        ("with", (target.settings.with == Some(With::Store)).then_some("codedeploy")),
+        ("codedeploy-application", other(&target.codedeploy_application, target.application.as_str())),
+        ("codedeploy-group", other(&target.codedeploy_group, target.group.as_str())),
+    ];
+    for (name, value) in named {
+        if let Some(value) = value {
+            text.push_str(&format!(" --{name} {}", quoted(value)));
+        }
+    }
     if let Some(deployment) = deployment {
         text.push(' ');
         text.push_str(&quoted(deployment));
     }
     text
+}
+
+fn other<'a>(name: &'a str, ours: &str) -> Option<&'a str> {
+    (name != ours).then_some(name)
 }
 
 /// What was meant, or all that there are.

@@ -24,6 +24,10 @@ const LONGEST: Duration = Duration::from_secs(15);
 const THROTTLED: Duration = Duration::from_secs(60);
 /// How long the look may take that is under way when time is up.
 const LAST_LOOK: Duration = Duration::from_secs(10);
+/// How often instances are asked for once the deployment has ended.
+const LAST_LOOKS: u32 = 4;
+/// The time between two looks while somebody is asked what an interruption means.
+const WHILE_ASKED: Duration = Duration::from_secs(3);
 /// How long CodeDeploy may take to say that it rolls back.
 const UNTIL_ROLLBACK: Duration = Duration::from_secs(30);
 /// After this long without news a line says that it goes on: CI systems end jobs that are silent.
@@ -176,13 +180,18 @@ impl<'a> Watch<'a> {
                         Answer::Leave
                     } else {
                         self.screen.tell(&Event::WaitEnded);
-                        interruption::answer(terms.on_interrupt, self.id, signals, self.screen).await
+                        tokio::select! {
+                            biased;
+                            answer = interruption::answer(terms.on_interrupt, self.id, signals, self.screen) => answer,
+                            // There is nothing left to ask about.
+                            () = self.end(terms) => Answer::GoOn,
+                        }
                     };
                     match answer {
                         Answer::Leave => return Course::Else(Ended::Left),
                         Answer::GoOn => self.screen.tell(&Event::FollowingAgain(self.id.clone())),
-                        Answer::Stop => if let Err(error) = self.stop(signals).await {
-                            return Course::Else(error);
+                        Answer::Stop => if self.stop(signals).await == Answer::Leave {
+                            return Course::Else(Ended::Left);
                         },
                     }
                 }
@@ -191,39 +200,69 @@ impl<'a> Watch<'a> {
         }
     }
 
-    async fn stop(&mut self, signals: &mut Interruptions) -> Result<(), Ended> {
+    /// Waits until the deployment has ended or time is up, and shows nothing.
+    async fn end(&self, terms: &Terms) {
+        loop {
+            let left = terms.until.saturating_duration_since(Instant::now());
+            let ended = tokio::time::timeout(left, async {
+                tokio::time::sleep(WHILE_ASKED).await;
+                self.client.deployment(self.id).await.is_ok_and(|deployment| deployment.status.is_final())
+            });
+            if ended.await.unwrap_or(true) {
+                return;
+            }
+        }
+    }
+
+    /// Stops it, unless that is refused or somebody wants to leave.
+    async fn stop(&mut self, signals: &mut Interruptions) -> Answer {
         self.stopping = true;
         self.screen.tell(&Event::FollowingAgain(self.id.clone()));
         let stopped = self.client.patiently(async || self.client.stop(self.id, None).await);
         let stopped = tokio::select! {
             biased;
-            () = signals.next() => return Err(Ended::Left),
+            () = signals.next() => return Answer::Leave,
             stopped = stopped => stopped,
         };
         match stopped {
             Ok(_) => self.screen.tell(&Event::StopAsked(self.id.clone())),
             // It was faster.
             Err(error) if error.is("DeploymentAlreadyCompletedException") => {}
-            Err(error) => return Err(Ended::Lost(error)),
+            Err(error) => {
+                let text = format!("{} is not stopped, and followed on: {}", self.id, chain(&error));
+                self.screen.tell(&Event::Warned(text));
+            }
         }
         self.interval = SHORTEST;
-        Ok(())
+        Answer::GoOn
     }
 
     async fn look_again(&mut self, terms: &Terms) -> Course {
+        let mut last_looks = 0;
         loop {
             // A server that takes requests and does not answer must not hold up the end.
             let patience = terms.until.saturating_duration_since(Instant::now()).max(LAST_LOOK);
-            let Ok(looked) = tokio::time::timeout(patience, self.look()).await else {
-                return Course::Else(Ended::TimedOut);
-            };
+            let looked = tokio::time::timeout(patience, self.look()).await;
             let is_over = Instant::now() >= terms.until;
+            // How it ended is known, whatever is not known of its instances.
+            if let Some(ended) = self.ended().cloned() {
+                last_looks += 1;
+                if matches!(looked, Ok(Ok(()))) || is_over || last_looks >= LAST_LOOKS {
+                    if let Ok(Err(error)) = looked {
+                        let text = format!("not all of what happened on the instances is shown: {}", chain(&error));
+                        self.screen.tell(&Event::Warned(text));
+                    }
+                    let status = ended.status.clone();
+                    self.screen.tell(&Event::DeploymentEnded(Box::new(ended)));
+                    return Course::Over(status);
+                }
+            }
             match looked {
-                Ok(Some(status)) => return Course::Over(status),
-                Ok(None) if is_over => return Course::Else(Ended::TimedOut),
-                Ok(None) => self.tell_back(),
-                Err(error) if is_over || !error.may_heal() => return Course::Else(Ended::Lost(error)),
-                Err(error) => self.tell_lost(&error),
+                Err(_) => return Course::Else(Ended::TimedOut),
+                Ok(Ok(())) if is_over => return Course::Else(Ended::TimedOut),
+                Ok(Ok(())) => self.tell_back(),
+                Ok(Err(error)) if is_over || !error.may_heal() => return Course::Else(Ended::Lost(error)),
+                Ok(Err(error)) => self.tell_lost(&error),
             }
             self.remind();
             let pause = chance::between(self.interval.mul_f64(0.75), self.interval.mul_f64(1.25));
@@ -231,56 +270,50 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// One look at everything; the state in which it ended.
-    async fn look(&mut self) -> Result<Option<Status>, ServiceError> {
-        let deployment = self.client.deployment(self.id).await?;
-        let mut changed = self.judge_deployment(&deployment);
-        let status = deployment.status.clone();
-        self.deployment = Some(deployment);
-        changed |= self.look_at_targets(&status).await?;
-        self.interval = if changed { SHORTEST } else { self.interval.mul_f64(1.5).min(LONGEST) };
-        self.screen.tell(&Event::Targets(self.targets.values().cloned().collect()));
-        if !status.is_final() {
-            return Ok(None);
-        }
-        if let Some(deployment) = &self.deployment {
-            self.screen.tell(&Event::DeploymentEnded(Box::new(deployment.clone())));
-        }
-        Ok(Some(status))
+    /// The deployment, if it has ended.
+    fn ended(&self) -> Option<&Deployment> {
+        self.deployment.as_ref().filter(|deployment| deployment.status.is_final())
     }
 
-    async fn look_at_targets(&mut self, status: &Status) -> Result<bool, ServiceError> {
-        if self.hidden {
-            return Ok(false);
+    /// One look at everything. What was seen before something failed is kept.
+    async fn look(&mut self) -> Result<(), ServiceError> {
+        let mut changed = false;
+        if self.ended().is_none() {
+            let deployment = self.client.deployment(self.id).await?;
+            changed = self.judge_deployment(&deployment);
+            self.deployment = Some(deployment);
         }
-        let asked = async {
-            let ids = self.client.target_ids(self.id).await?;
-            let open: Vec<String> = ids.into_iter().filter(|id| !self.settled.contains(id)).collect();
-            let targets = self.client.targets(self.id, &open).await?;
-            Ok::<_, ServiceError>((open, targets))
-        };
-        let (open, targets) = match asked.await {
-            Ok(found) => found,
-            Err(error) if error.is_denied() => {
+        let looked = self.look_at_targets(&mut changed).await;
+        self.interval = if changed { SHORTEST } else { self.interval.mul_f64(1.5).min(LONGEST) };
+        self.screen.tell(&Event::Targets(self.targets.values().cloned().collect()));
+        match looked {
+            Err(error) if !error.may_heal() => {
                 self.hidden = true;
                 let text = format!("what happens on the instances is not shown: {error}");
                 self.screen.tell(&Event::Warned(text));
-                return Ok(false);
+                Ok(())
             }
-            // The deployment has ended all the same.
-            Err(error) if status.is_final() && !error.may_heal() => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let mut changed = false;
-        for target in targets {
-            changed |= self.judge_target(&target);
-            if target.progress.is_final() {
-                // The ids that are listed are sometimes names, those that are got ARNs.
-                self.settled.extend(open.iter().find(|id| id.rsplit('/').next() == Some(&target.id)).cloned());
-            }
-            self.targets.insert(target.id.clone(), target);
+            looked => looked,
         }
-        Ok(changed)
+    }
+
+    async fn look_at_targets(&mut self, changed: &mut bool) -> Result<(), ServiceError> {
+        if self.hidden {
+            return Ok(());
+        }
+        let ids = self.client.target_ids(self.id).await?;
+        let open: Vec<String> = ids.into_iter().filter(|id| !self.settled.contains(id)).collect();
+        for some in open.chunks(client::BATCH) {
+            for target in self.client.some_targets(self.id, some).await? {
+                *changed |= self.judge_target(&target);
+                if target.progress.is_final() {
+                    // The ids that are listed are sometimes names, those that are got ARNs.
+                    self.settled.extend(some.iter().find(|id| id.rsplit('/').next() == Some(&target.id)).cloned());
+                }
+                self.targets.insert(target.id.clone(), target);
+            }
+        }
+        Ok(())
     }
 
     /// Tells what is new of the deployment.

@@ -29,10 +29,14 @@ pub(crate) enum Answer {
 
 /// What an interruption means without a word about it: who sits at a terminal is asked.
 pub(crate) fn default_policy() -> OnInterrupt {
-    if io::stdin().is_terminal() && io::stderr().is_terminal() { OnInterrupt::Ask } else { OnInterrupt::Leave }
+    if is_somebody_there() { OnInterrupt::Ask } else { OnInterrupt::Leave }
 }
 
-/// What an interruption means. A second one, or the end of the input, means to leave.
+fn is_somebody_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// What an interruption means. A second one, the end of the input, or nobody to ask, means to leave.
 pub(crate) async fn answer(
     policy: OnInterrupt,
     deployment: &DeploymentId,
@@ -42,6 +46,7 @@ pub(crate) async fn answer(
     match policy {
         OnInterrupt::Leave => Answer::Leave,
         OnInterrupt::Stop => Answer::Stop,
+        OnInterrupt::Ask if !is_somebody_there() => Answer::Leave,
         OnInterrupt::Ask => {
             // What was typed before the question is no answer. Only a terminal has anything to forget.
             let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);

@@ -3,7 +3,7 @@
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::CommitHash;
 
-use super::artifact::Found;
+use super::artifact::{Found, Wanted};
 use super::client::Group;
 use crate::display::Screen;
 use crate::event::Event;
@@ -38,18 +38,31 @@ enum Verdict {
 
 /// Refuses a commit that is older than the one the group was given last. Where that cannot be told, it says so.
 pub(crate) fn check(target: &Target, group: &Group, ours: &Found, screen: &Screen) -> Result<(), Failure> {
-    let Some(theirs) = &group.revision else { return Ok(()) };
+    if let Some(why) = judge(target, group, &Dated { commit: ours.commit.clone(), time: ours.time })? {
+        screen.tell(&Event::OrderUnknown(why));
+    }
+    Ok(())
+}
+
+/// The same before anything is published, and without a word on what cannot be told.
+pub(crate) fn check_before(target: &Target, group: &Group, ours: &Wanted) -> Result<(), Failure> {
+    match ours.commit() {
+        Some((commit, time)) => judge(target, group, &Dated { commit: Some(commit), time }).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an older one; why nothing can be told, if so.
+fn judge(target: &Target, group: &Group, ours: &Dated) -> Result<Option<&'static str>, Failure> {
+    let Some(theirs) = &group.revision else { return Ok(None) };
     let tree = WorkTree::around(&target.project.source).ok().flatten();
     let time = |commit: &Option<CommitHash>| tree.as_ref()?.time_of(commit.as_ref()?).ok().flatten();
     let their_commit = theirs.commit();
     let theirs = Dated { time: time(&their_commit), commit: their_commit };
     let ours = Dated { time: time(&ours.commit).or(ours.time), commit: ours.commit.clone() };
     match verdict(&ours, &theirs) {
-        Verdict::NotOlder => Ok(()),
-        Verdict::Unknown(why) => {
-            screen.tell(&Event::OrderUnknown(why));
-            Ok(())
-        }
+        Verdict::NotOlder => Ok(None),
+        Verdict::Unknown(why) => Ok(Some(why)),
         Verdict::Older => {
             let short = |dated: &Dated| dated.commit.as_ref().map_or("", CommitHash::short).to_owned();
             let at = |dated: &Dated| {

@@ -1,7 +1,8 @@
 //! What a group goes back to: the last revision that succeeded there and is not the present one.
 
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::store::ObjectUrl;
+use longshore_core::figures::quoted;
+use longshore_core::store::{ObjectUrl, StoreUrl};
 
 use super::artifact::head;
 use super::client::{Client, Group};
@@ -36,14 +37,26 @@ pub(crate) fn nothing(target: &Target) -> Failure {
     Failure::new(Exit::NotFound, RollbackError::Nothing { application, group }).hint(format!("what it ran: {look}"))
 }
 
-/// The deployment whose revision the group goes back to; its revision is pinned.
+/// Where a group goes.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// To the revision of this deployment; it is pinned.
+    Back(Box<Deployment>),
+    /// Nowhere: with this one CodeDeploy itself went back to the last good revision.
+    Already(Box<Deployment>),
+}
+
+/// What the group goes back to.
 pub(crate) async fn find(
     client: &Client<'_>,
     target: &Target,
     group: Option<&Group>,
     screen: &Screen,
-) -> Result<Deployment, Failure> {
+) -> Result<Way, Failure> {
     let all = latest(client, target, &[], 1).await?;
+    if let Some(there) = all.first().filter(|latest| is_rolled_back(latest)) {
+        return Ok(Way::Already(Box::new(there.clone())));
+    }
     // What was tried last counts as the present one, also when it failed: it is what somebody wants to get away from.
     let present = all.first().and_then(|latest| latest.revision.clone());
     let present = present.or_else(|| group.and_then(|group| group.revision.clone()));
@@ -52,7 +65,12 @@ pub(crate) async fn find(
     if let Some(Revision::S3(object)) = &back.revision {
         back.revision = Some(Revision::S3(pin(object, &back, target, screen).await?));
     }
-    Ok(back)
+    Ok(Way::Back(Box::new(back)))
+}
+
+/// Whether CodeDeploy brought the last good revision back by itself: one before it is further back than anybody wants.
+fn is_rolled_back(latest: &Deployment) -> bool {
+    latest.status == Status::Succeeded && latest.creator.as_deref() == Some("codeDeployRollback")
 }
 
 /// The latest that succeeded with something else.
@@ -84,7 +102,7 @@ async fn pin(object: &S3Revision, of: &Deployment, target: &Target, screen: &Scr
     };
     if let Some(was) = object.etag.as_ref().filter(|etag| **etag != info.etag) {
         let (was, is) = (was.clone(), info.etag);
-        let deploy = format!("{} --revision {url}", command("deploy", target, None));
+        let deploy = format!("{} --revision {}", command("deploy", target, None), quoted(&url));
         return Err(Failure::new(Exit::Conflict, RollbackError::Replaced { url, deployment, was, is })
             .hint(format!("if it is wanted as it is now: {deploy}")));
     }
@@ -122,6 +140,18 @@ mod tests {
             rolls_back_on: Vec::new(),
             waits: None,
             messages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_group_that_codedeploy_rolled_back_is_where_it_should_be() {
+        for (status, creator, expected) in [
+            (Status::Succeeded, "codeDeployRollback", true),
+            (Status::Failed, "codeDeployRollback", false),
+            (Status::Succeeded, "user", false),
+        ] {
+            let latest = Deployment { creator: Some(creator.into()), ..deployment("d-3", status, Some("a")) };
+            assert_eq!(is_rolled_back(&latest), expected, "{latest:?}");
         }
     }
 

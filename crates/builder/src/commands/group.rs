@@ -393,12 +393,14 @@ fn failure(pointer: &Pointer, waited: &Waited, patience: &Patience, to: &StoreUr
     let named = |is: fn(&HostSeen) -> bool| -> Vec<&str> {
         waited.hosts.iter().filter(|seen| is(seen)).map(|seen| seen.host.as_str()).collect()
     };
-    let look = format!(
-        "`longshore status --to {} --group {} --application {}` shows how it goes on",
+    let options = format!(
+        "--to {} --group {} --application {}",
         quoted(&to.to_string()),
         quoted(group.as_str()),
         quoted(application.as_str())
     );
+    let look = format!("`longshore status {options}` shows how it goes on");
+    let back = format!("`longshore rollback --with store {options}`");
     Some(match &waited.ended {
         Ended::Succeeded => return None,
         Ended::Failed => {
@@ -443,7 +445,7 @@ fn failure(pointer: &Pointer, waited: &Waited, patience: &Patience, to: &StoreUr
             .collect();
             let stopped = GroupError::Stopped { deployment, group, by, hosts };
             Failure::new(Exit::Stopped, stopped)
-                .hint("hosts stay as they are until the group moves on: deploy again, or `longshore rollback`")
+                .hint(format!("hosts stay as they are until the group moves on: deploy again, or {back}"))
         }
         Ended::TimedOut => {
             let hosts = named(|seen| seen.standing.is_under_way());

@@ -70,6 +70,16 @@ pub(crate) fn ended(deployment: &Deployment, targets: &[Target]) -> String {
     text
 }
 
+/// That a group has gone back already. `further`: the command that goes further back.
+pub(crate) fn already_back(there: &Deployment, further: &str) -> String {
+    let revision = there.revision.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!(
+        "nothing done: CodeDeploy rolled the group back itself, and it runs the last good revision again\n{} deployed \
+         {revision}\nto go further back: {further}\n",
+        there.id
+    )
+}
+
 /// The result of a stop.
 pub(crate) fn stopped(id: &DeploymentId, pending: bool, rollback: bool, link: &str) -> String {
     let what = if pending { "is stopping; events under way come to their end" } else { "is stopped" };

@@ -39,7 +39,7 @@ pub(super) async fn show(args: &DeploymentsArgs, at: At<'_>) -> Result<(String, 
     let found = past::read(place, &present, &hosts, |found| found.iter().any(is_wanted)).await?;
     let Some(found) = found.into_iter().find(is_wanted) else {
         let none = DeploymentsError::None { deployment: wanted.clone(), group: at.target.group.clone() };
-        return Err(Failure::new(Exit::NotFound, none).hint("`longshore deployments` without one lists the latest"));
+        return Err(Failure::new(Exit::NotFound, none).hint(format!("the latest: {}", at.command("deployments"))));
     };
     let mut json = at.heading();
     json["deployment"] = document(&found);

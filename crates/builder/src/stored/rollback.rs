@@ -64,9 +64,9 @@ pub(super) async fn find(at: &At<'_>, store: &Store, stands: &Stands, screen: &S
     let deployments = past::read(place, &stands.pointer, &place.hosts().await?, enough).await?;
     let Some(way) = past::way_back(&deployments) else {
         let (application, group) = (at.target.application.clone(), at.target.group.clone());
-        return Err(Failure::new(Exit::NotFound, BackError::NoOther { application, group }).hint(
-            "`longshore deployments` shows what the group ran; `longshore point --generation` goes back to any of it",
-        ));
+        return Err(Failure::new(Exit::NotFound, BackError::NoOther { application, group })
+            .hint(format!("what it ran: {}", at.command("deployments")))
+            .hint(format!("to go back to any of it: {} --generation NUMBER", at.plain_command("point"))));
     };
     lookup::check(store, &at.url, &way.pointer.revision).await?;
     if way.known != Known::Succeeded {

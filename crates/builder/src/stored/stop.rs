@@ -48,9 +48,8 @@ pub(super) async fn stop(
     }
     if !present.is_stopped() && has_ended(place, &present).await? {
         let ended = StopError::Ended { deployment, group: at.target.group.clone() };
-        return Err(
-            Failure::new(Exit::Conflict, ended).hint("`longshore rollback` goes back to what the group ran before")
-        );
+        let back = at.command("rollback");
+        return Err(Failure::new(Exit::Conflict, ended).hint(format!("to go back to what it ran before: {back}")));
     }
     if args.rollback {
         let way = rollback::find(at, &store, &stands, screen).await?;
@@ -84,21 +83,21 @@ pub(super) async fn stop(
     json["already"] = json!(already);
     json["pointer"] = json!(pointer);
     let text = format!(
-        " stopped  {deployment}\nHosts end the event that is under way and begin no further one; `longshore status --group {}` shows \
+        " stopped  {deployment}\nHosts end the event that is under way and begin no further one; `{}` shows \
          them.\n",
-        at.target.group
+        at.plain_command("status")
     );
     Ok((text, json))
 }
 
 fn other(at: &At<'_>, deployment: DeploymentId, present: &Pointer) -> Failure {
     let other = StopError::Other {
-        deployment,
+        deployment: deployment.clone(),
         group: at.target.group.clone(),
         present: present.deployment.clone(),
         at: present.at.clone(),
     };
-    Failure::new(Exit::Conflict, other).hint("`longshore deployments` shows how it ended")
+    Failure::new(Exit::Conflict, other).hint(format!("how it ended: {} {deployment}", at.command("deployments")))
 }
 
 /// Whether every host that says anything has come to its end. A group without hosts may yet get one.

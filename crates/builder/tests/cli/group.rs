@@ -309,7 +309,8 @@ fn a_dirty_artifact_is_what_no_group_runs_unless_it_is_wanted() {
     assert_eq!(sandbox.pointer("dev")["dirty"], true);
     let told = sandbox.on_store(&["point", "--group", "stg", "--commit", &sandbox.head()]).exits(7).stderr;
     let key = sandbox.pointer("dev")["revision"]["key"].as_str().unwrap().to_owned();
-    assert!(told.ends_with(&format!("hint: only a dirty build is there: `--key {key} --allow-dirty`\n")), "{told}");
+    let way = format!("hint: only a dirty build is there: `point --key {key} --allow-dirty`, or `deploy --revision ");
+    assert!(told.contains(&way) && told.ends_with(&format!("{key} --allow-dirty`\n")), "{told}");
     sandbox.on_store(&["point", "--group", "stg", "--key", &key]).exits(1);
     sandbox.on_store(&["point", "--group", "stg", "--key", &key, "--allow-dirty"]).ok();
 }
