@@ -45,12 +45,35 @@ group_compose_file() {
 }
 
 # Runs compose on the project: the plugin, or docker-compose 1.x or 2.x where there is no plugin. Where the bundle was built
-# with `--lock-images`, the group's lock file makes it run the images of that day, wherever their tags lead by now.
+# with `--lock-images`, the group's lock file makes it run the images of that day, wherever their tags lead by now; the list of files beside it says what that one
+# is read on top of, and stands in for group_compose_file.
 compose() {
-    compose_file=$(group_compose_file) || return
+    given=$#
+    files=docker-compose.$DEPLOYMENT_GROUP_NAME.files
+    if [ -f "$files" ]; then
+        while IFS= read -r line; do
+            case $line in
+                COMPOSE_PROFILES=*) export "${line?}" ;;
+                *)
+                    [ -f "$line" ] || fail "\`$line\` is missing in $PWD" 'put it into the bundle; the group needs it'
+                    set -- "$@" --file "$line"
+                    ;;
+            esac
+        done <"$files"
+    else
+        compose_file=$(group_compose_file) || return
+        set -- "$@" --file "$compose_file"
+    fi
     lock_file=docker-compose.$DEPLOYMENT_GROUP_NAME.lock.yml
     [ -f "$lock_file" ] || lock_file=
-    set -- --project-name "$project" --file "$compose_file" ${lock_file:+--file "$lock_file"} "$@"
+    set -- "$@" ${lock_file:+--file "$lock_file"}
+    # The command goes behind the files.
+    while [ "$given" -gt 0 ]; do
+        set -- "$@" "$1"
+        shift
+        given=$((given - 1))
+    done
+    set -- --project-name "$project" "$@"
     if docker compose version >/dev/null 2>&1; then
         docker compose "$@"
     elif command -v docker-compose >/dev/null; then

@@ -37,7 +37,7 @@ pub(crate) struct Cli {
     /// How the result is written to stdout; talk goes to stderr [env: LONGSHORE_OUTPUT] [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
-    /// Also write what came about into this file, as lines `LONGSHORE_COMMIT=…` for later steps of a CI job; what else stands in it
+    /// Also write what came about into this file, as lines `LONGSHORE_OUT_COMMIT=…` for later steps of a CI job; what else stands in it
     /// stays [env: LONGSHORE_DOTENV]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) dotenv: Option<String>,

@@ -2,7 +2,8 @@
 //! any shell.
 //!
 //! A command hands in what came about, name and value, once: names in small letters with `_`, as GitHub shows them
-//! (`content_digest`); in a dotenv file the same is `LONGSHORE_CONTENT_DIGEST`. [`conclude`] is the usual end of a command; one
+//! (`content_digest`); in a dotenv file the same is `LONGSHORE_OUT_CONTENT_DIGEST`, which is
+//! no setting of the next command. [`conclude`] is the usual end of a command; one
 //! that ends with a failure of its own calls [`write()`] before.
 
 use std::fs::{self, OpenOptions};
@@ -112,7 +113,7 @@ fn github(outputs: &[(&str, String)]) -> String {
 /// The new text of a dotenv file: what stood there, but for earlier values of the same names, and the outputs.
 fn dotenv(earlier: &str, outputs: &[(&str, String)], form: Form) -> Result<String, OutputsError> {
     let outputs: Vec<(String, &String)> =
-        outputs.iter().map(|(name, value)| (format!("LONGSHORE_{}", name.to_ascii_uppercase()), value)).collect();
+        outputs.iter().map(|(name, value)| (format!("LONGSHORE_OUT_{}", name.to_ascii_uppercase()), value)).collect();
     let is_ours =
         |line: &str| line.split_once('=').is_some_and(|(name, _)| outputs.iter().any(|(ours, _)| ours == name));
     let mut text: String = earlier.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
@@ -151,22 +152,23 @@ mod tests {
         for (form, artifact) in
             [(Form::Shell, r"'/build/my shop'\''s/dist/a.zip'"), (Form::Plain, "/build/my shop's/dist/a.zip")]
         {
-            let expected = format!("LONGSHORE_ARTIFACT={artifact}\nLONGSHORE_COMMIT=0123\nLONGSHORE_ETAG=ab-2\n");
+            let expected =
+                format!("LONGSHORE_OUT_ARTIFACT={artifact}\nLONGSHORE_OUT_COMMIT=0123\nLONGSHORE_OUT_ETAG=ab-2\n");
             assert_eq!(dotenv("", &outputs(), form).unwrap(), expected, "{form:?}");
         }
     }
 
     #[test]
     fn what_others_wrote_stays_and_an_earlier_value_goes() {
-        let earlier = "OTHER=1\nLONGSHORE_COMMIT=old\nLONGSHORE_URL=s3://a/b";
+        let earlier = "OTHER=1\nLONGSHORE_OUT_COMMIT=old\nLONGSHORE_OUT_URL=s3://a/b";
         let text = dotenv(earlier, &[("commit", "new".into())], Form::Plain).unwrap();
-        assert_eq!(text, "OTHER=1\nLONGSHORE_URL=s3://a/b\nLONGSHORE_COMMIT=new\n");
+        assert_eq!(text, "OTHER=1\nLONGSHORE_OUT_URL=s3://a/b\nLONGSHORE_OUT_COMMIT=new\n");
     }
 
     #[test]
     fn a_line_break_is_refused_before_it_becomes_another_variable() {
         let error = dotenv("", &[("artifact", "a\nPATH=/tmp".into())], Form::Shell).unwrap_err();
-        let text = "`LONGSHORE_ARTIFACT` has a line break, which a dotenv file cannot hold: \"a\\nPATH=/tmp\"";
+        let text = "`LONGSHORE_OUT_ARTIFACT` has a line break, which a dotenv file cannot hold: \"a\\nPATH=/tmp\"";
         assert_eq!(error.to_string(), text);
     }
 }

@@ -12,9 +12,10 @@ use longshore_core::figures::plural;
 use longshore_core::ids::GroupName;
 use longshore_core::problem::{Problem, Severity, SourceFile};
 
+use crate::compose::ComposeGroup;
 use crate::compose::images::ServiceImage;
 use crate::event::Event;
-use crate::images::moved::lock_path;
+use crate::images::moved::{list_path, lock_path};
 use crate::images::reference::{ImageDigest, InvalidReference, Reference};
 use crate::images::registry::RegistryError;
 use crate::images::{Digests, Resolver, Unresolved};
@@ -169,16 +170,20 @@ fn refusal(problems: Vec<Problem>) -> Failure {
     Failure::new(exit, PinError::Images(distinct.len())).with_problems(distinct)
 }
 
-/// The lock files of the groups. A file of that name in the work tree is in the way.
-pub(crate) fn locks(images: &[ManifestImage], source: &Path) -> Result<Vec<Generated>, Failure> {
+/// The lock files of the groups, and which files they are read on top of. A file of that name in the work tree is in the way.
+pub(crate) fn locks(
+    images: &[ManifestImage],
+    groups_read: &[ComposeGroup],
+    source: &Path,
+) -> Result<Vec<Generated>, Failure> {
     let mut groups: BTreeMap<&GroupName, Vec<&ManifestImage>> = BTreeMap::new();
     for image in images {
         groups.entry(&image.group).or_default().push(image);
     }
     let (mut locks, mut problems) = (Vec::new(), Vec::new());
     for (group, images) in groups {
-        let path = lock_path(group);
-        if path.under(source).symlink_metadata().is_ok() {
+        let (path, list) = (lock_path(group), list_path(group));
+        if let Some(path) = [&path, &list].into_iter().find(|path| path.under(source).symlink_metadata().is_ok()) {
             let message = format!("stands where `--lock-images` writes the images of group `{group}`");
             let file = SourceFile::new(path.as_str(), "");
             let fix = "remove it, or leave `--lock-images` out: hosts then run with this one";
@@ -186,6 +191,9 @@ pub(crate) fn locks(images: &[ManifestImage], source: &Path) -> Result<Vec<Gener
             continue;
         }
         locks.push(Generated { path, text: lock::text(group, &images) });
+        if let Some(read) = groups_read.iter().find(|read| read.name == *group) {
+            locks.push(Generated { path: list, text: lock::list(read) });
+        }
     }
     if problems.is_empty() {
         return Ok(locks);

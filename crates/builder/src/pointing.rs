@@ -114,6 +114,12 @@ pub(crate) enum PointError {
         /// The group.
         group: GroupName,
     },
+    /// Somebody else moved it, to something else than what was to be replaced.
+    #[error(
+        "{} moved group `{}` of `{}` meanwhile to {} (generation {}, {})",
+        .0.by, .0.group, .0.application, commit(.0.commit.short(), .0.dirty, .0.commit_time), .0.generation, .0.deployment
+    )]
+    Overtaken(Box<Pointer>),
     /// Somebody wants this process to end.
     #[error("interrupted while group `{group}` of `{application}` was moved")]
     Interrupted {
@@ -172,6 +178,9 @@ impl From<PointError> for Failure {
                 ),
             ),
             PointError::Older { .. } => (Exit::Conflict, Some("add `--allow-older` to go back on purpose".into())),
+            PointError::Overtaken(_) => {
+                (Exit::Conflict, Some("nothing was moved back; look at it, and run the command again if that is still wanted".into()))
+            }
             PointError::Contested { .. } => (Exit::Conflict, Some("run the same command again".into())),
             PointError::Interrupted { .. } => {
                 (Exit::Failed, Some("`longshore status` shows whether it has come to that".into()))
@@ -259,14 +268,15 @@ impl Place<'_> {
     }
 
     /// Moves it from where it stood to our artifact. When somebody was faster, ours must still be the newest: what was allowed of
-    /// the one that was seen does not hold for one that nobody has seen.
+    /// the one that was seen does not hold for one that nobody has seen. That somebody only had it stopped is no obstacle.
     pub(crate) async fn go(
         &self,
         mut stands: Option<Stands>,
         ours: &Candidate,
-        mut older: Older,
+        asked: Older,
         by: &str,
     ) -> Result<Moved, PointError> {
+        let seen_first = stands.as_ref().map(|stands| stands.pointer.deployment.clone());
         let key = pointer::key(self.application, self.group);
         let hosts = self.hosts().await?;
         let seen = highest_seen(&hosts);
@@ -281,11 +291,16 @@ impl Place<'_> {
                     unwritten: None,
                 });
             }
+            let is_as_seen = current.map(|current| &current.deployment) == seen_first.as_ref();
+            let older = if is_as_seen { asked } else { Older::Refused };
             let how = succession::decide(current, ours, older);
             let (generation, etag, how) = match (&stands, how) {
                 (Some(stands), None) => {
                     let theirs = Box::new(stands.pointer.clone());
                     return Err(PointError::Older { theirs, ours: Box::new(ours.clone()), raced: attempt > 0 });
+                }
+                (Some(stands), Some(_)) if asked == Older::Allowed && !is_as_seen => {
+                    return Err(PointError::Overtaken(Box::new(stands.pointer.clone())));
                 }
                 (Some(stands), Some(how)) => {
                     self.keep(stands).await?;
@@ -299,7 +314,7 @@ impl Place<'_> {
                 at: format!("{:.0}", Timestamp::now()),
                 by: by.to_owned(),
             };
-            let pointer = succession::pointer(self.group, generation, ours, how, signature);
+            let pointer = succession::pointer(self.group, generation, current, ours, how, signature);
             let replaced = self.store.replace_if(&key, &pointer.to_json(), etag).await;
             if replaced.map_err(|source| self.failed(source))?.is_some() {
                 let before = stands.map(|stands| stands.pointer);
@@ -309,7 +324,6 @@ impl Place<'_> {
                 };
                 return Ok(Moved { pointer, before, how: How::Ours(how), hosts: hosts.known().count(), unwritten });
             }
-            older = Older::Refused;
             pause(attempt).await;
             stands = self.read().await?;
         }

@@ -44,6 +44,9 @@ enum PushImagesError {
     /// The env files cannot be joined.
     #[error("cannot read the env files of group `{group}`")]
     EnvFiles { group: GroupName, source: io::Error },
+    /// The name cannot be written down for compose.
+    #[error("cannot tell compose the names of the images of group `{group}`")]
+    Name { group: GroupName, source: io::Error },
     /// No group has anything to build.
     #[error("no service of any group has both `build` and `image`, so there is no image to push")]
     Nothing,
@@ -129,7 +132,12 @@ impl Compose {
         let env_file = EnvFile::of(step.builds, source).map_err(|error| {
             Failure::new(Exit::Failed, PushImagesError::EnvFiles { group: group.clone(), source: error })
         })?;
-        let words = words(self.words, step, env_file.as_ref().map(EnvFile::path), verb);
+        let named = Named::of(step).map_err(|error| {
+            Failure::new(Exit::Failed, PushImagesError::Name { group: group.clone(), source: error })
+        })?;
+        let env_path = env_file.as_ref().map(EnvFile::path);
+        let words = |named| words(self.words, step, env_path, named, verb);
+        let (told, words) = (words(None), words(Some(named.path.as_path())));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(source).env(COMMIT_VARIABLE, commit.as_str());
         // Lines, as anywhere else that is no terminal.
@@ -148,7 +156,7 @@ impl Compose {
         if status.success() {
             return Ok(());
         }
-        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let command = told.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         let failed = Failure::new(Exit::Failed, PushImagesError::Failed { verb, service, group, command, status });
         Err(match verb {
             "push" => failed.hint(format!(
@@ -161,11 +169,14 @@ impl Compose {
 }
 
 /// The command line for one step.
-fn words(compose: &[&str], step: &Step<'_>, env_file: Option<&Path>, verb: &str) -> Vec<String> {
+fn words(compose: &[&str], step: &Step<'_>, env_file: Option<&Path>, named: Option<&Path>, verb: &str) -> Vec<String> {
     let mut words: Vec<String> = compose.iter().map(|word| (*word).to_owned()).collect();
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     for file in &step.builds.files {
         option("--file", file.to_string());
+    }
+    if let Some(path) = named {
+        option("--file", path.display().to_string());
     }
     if let Some(path) = env_file {
         option("--env-file", path.display().to_string());
@@ -175,6 +186,23 @@ fn words(compose: &[&str], step: &Step<'_>, env_file: Option<&Path>, verb: &str)
     }
     words.extend([verb.to_owned(), step.service.to_owned()]);
     words
+}
+
+/// A compose file on top of the others that gives the image the name that was announced and may be pinned. Compose sees the whole
+/// environment of this program, and a variable of CI would give it another.
+struct Named {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl Named {
+    fn of(step: &Step<'_>) -> io::Result<Named> {
+        let folder = tempfile::Builder::new().prefix("longshore-image-").tempdir()?;
+        let path = folder.path().join("image.json");
+        let image = step.image.replace('$', "$$");
+        fs::write(&path, serde_json::json!({"services": {step.service: {"image": image}}}).to_string())?;
+        Ok(Named { _folder: folder, path })
+    }
 }
 
 /// The one env file that every compose can be given.
@@ -234,7 +262,7 @@ mod tests {
         ];
         let lines: Vec<String> = steps(&groups)
             .iter()
-            .map(|step| words(&["docker", "compose"], step, Some(Path::new("/x/.env")), "build").join(" "))
+            .map(|step| words(&["docker", "compose"], step, Some(Path::new("/x/.env")), None, "build").join(" "))
             .collect();
         assert_eq!(
             lines,

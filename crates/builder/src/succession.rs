@@ -72,8 +72,12 @@ impl Candidate {
     /// Whether a pointer makes hosts do just what ours would.
     pub(crate) fn is_done_by(&self, pointer: &Pointer) -> bool {
         let Stop { skip, from, halt } = &self.stop;
-        let same = (skip, from, halt) == (&pointer.skip, &pointer.stop_from, &pointer.stop);
-        same && self.is_that_of(pointer)
+        let stops_as_ours = match halt {
+            Some(_) => *halt == pointer.stop,
+            // It may carry on the stop of an earlier one, as ours would.
+            None => !pointer.is_stopped(),
+        };
+        stops_as_ours && (skip, from) == (&pointer.skip, &pointer.stop_from) && self.is_that_of(pointer)
     }
 }
 
@@ -113,10 +117,11 @@ pub(crate) struct Signature {
     pub(crate) by: String,
 }
 
-/// The pointer to our artifact.
+/// The pointer to our artifact. A stop that stands there is carried on: a host in the middle of that deployment may not have seen it.
 pub(crate) fn pointer(
     group: &GroupName,
     generation: u64,
+    current: Option<&Pointer>,
     ours: &Candidate,
     how: Move,
     signature: Signature,
@@ -136,7 +141,7 @@ pub(crate) fn pointer(
         by: signature.by,
         skip: ours.stop.skip.clone(),
         stop_from: ours.stop.from,
-        stop: ours.stop.halt.clone(),
+        stop: ours.stop.halt.clone().or_else(|| current?.stop.clone()),
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
     fn at(generation: u64, ours: &Candidate) -> Pointer {
         let signature =
             Signature { deployment: "d-1".parse().unwrap(), at: "2026-01-02T03:04:06Z".into(), by: "a@b".into() };
-        pointer(&"dev".parse().unwrap(), generation, ours, Move::Forward, signature)
+        pointer(&"dev".parse().unwrap(), generation, None, ours, Move::Forward, signature)
     }
 
     #[test]
@@ -197,6 +202,29 @@ mod tests {
             let current = current.map(|(commit, time)| at(1, &candidate(commit, time)));
             assert_eq!(decide(current.as_ref(), &candidate(ours.0, ours.1), older), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn a_stop_is_carried_on_by_later_moves_until_another_takes_its_place() {
+        let id = |text: &str| -> DeploymentId { text.parse().unwrap() };
+        for (case, standing, halt, expected) in [
+            ("no pointer", None, None, None),
+            ("nothing is stopped", Some(None), None, None),
+            ("the present one is stopped", Some(Some("d-1")), None, Some("d-1")),
+            ("it carries one on", Some(Some("d-0")), None, Some("d-0")),
+            ("this move stops one", Some(Some("d-0")), Some("d-1"), Some("d-1")),
+        ] {
+            let current = standing.map(|stop| Pointer { stop: stop.map(id), ..at(1, &candidate('a', 1)) });
+            let mut ours = candidate('b', 2);
+            ours.stop.halt = halt.map(id);
+            let signature = Signature { deployment: id("d-2"), at: "2026-01-02T03:04:07Z".into(), by: "a@b".into() };
+            let next = pointer(&"dev".parse().unwrap(), 2, current.as_ref(), &ours, Move::Forward, signature);
+            assert_eq!(next.stop, expected.map(id), "{case}");
+            assert!(ours.is_done_by(&next), "{case}");
+        }
+        let ours = candidate('a', 1);
+        let stopped = stopped(&at(1, &ours), 2, String::new(), String::new());
+        assert!(!ours.is_done_by(&stopped));
     }
 
     #[test]

@@ -291,6 +291,7 @@ fn may_heal(error: &PointError) -> bool {
         }
         PointError::Unknown { .. }
         | PointError::Older { .. }
+        | PointError::Overtaken(_)
         | PointError::Contested { .. }
         | PointError::Interrupted { .. }
         | PointError::Random(_) => false,

@@ -89,9 +89,12 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Only this application [env: LONGSHORE_APPLICATION] [default: all applications in the store]
+    /// Only this application [env: LONGSHORE_APPLICATION] [default: `application` of longshore.toml, else all in the store]
     #[arg(long, value_name = "NAME")]
     pub(crate) application: Option<ApplicationName>,
+    /// All applications in the store, whatever the variable and longshore.toml say
+    #[arg(long, conflicts_with = "application")]
+    pub(crate) all_applications: bool,
     /// How many artifacts of each application stay at least, by the time at which they were stored
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) keep: usize,

@@ -2,7 +2,7 @@
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
-use longshore_core::store::{ObjectUrl, StoreUrl};
+use longshore_core::store::ObjectUrl;
 
 use super::artifact::head;
 use super::client::{Client, Group};

@@ -297,7 +297,11 @@ fn images(
         let resolver = Resolver::open(environment).await?;
         pinning::pin(&images, &resolver, &|event| screen.tell(event)).await
     })?;
-    let locks = if contents.lock_images { pinning::locks(&images, &survey.source)? } else { Vec::new() };
+    let locks = if contents.lock_images {
+        pinning::locks(&images, &survey.compose.groups, &survey.source)?
+    } else {
+        Vec::new()
+    };
     Ok((images, locks))
 }
 

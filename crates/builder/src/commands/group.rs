@@ -486,6 +486,7 @@ fn failure(pointer: &Pointer, waited: &Waited, patience: &Patience, to: &StoreUr
                 PointError::Store { source, .. } => (source.exit(), source.hint()),
                 PointError::Unknown { .. }
                 | PointError::Older { .. }
+                | PointError::Overtaken(_)
                 | PointError::Contested { .. }
                 | PointError::Interrupted { .. }
                 | PointError::Random(_) => (Exit::Conflict, None),

@@ -37,6 +37,11 @@ enum PruneError {
     /// What a group needs is not known.
     #[error("nothing is removed, because nobody can tell what group `{group}` of `{application}` needs")]
     Group { application: ApplicationName, group: GroupName, source: PointError },
+    /// What a host runs is not known.
+    #[error(
+        "nothing is removed, because what host `{host}` of group `{group}` of `{application}` says cannot be read: {why}"
+    )]
+    Host { application: ApplicationName, group: GroupName, host: String, why: String },
     /// What CodeDeploy needs is not known.
     #[error("nothing is removed, because nobody can tell what group `{group}` of CodeDeploy needs")]
     CodeDeploy { group: String, source: Box<dyn Error + Send + Sync> },
@@ -62,7 +67,8 @@ pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) 
     }
     let only = match &args.application {
         Some(named) => Some(named.clone()),
-        None => Identity::application_of_variable(environment)?,
+        None if args.all_applications => None,
+        None => Identity::application_of_variable(environment)?.or_else(|| project.settings.application.clone()),
     };
     group::runtime()?.block_on(prune(args, &url, &project, only.as_ref(), environment, screen))
 }
@@ -77,7 +83,7 @@ async fn prune(
 ) -> Result<(), Failure> {
     let store = Store::open(url).await?;
     let listed = store.list("").await?;
-    let mut needs = needs(args, &store, &listed, only, screen).await?;
+    let mut needs = needs(args, &store, &listed, only).await?;
     for target in targets(args, project, &listed, only, environment)? {
         for key in of_codedeploy(&target, args.keep_rollbacks, screen).await? {
             needs.entry(key.application.clone()).or_default().keys.insert(key.to_string());
@@ -162,7 +168,6 @@ async fn needs(
     store: &Store,
     listed: &[Listed],
     only: Option<&ApplicationName>,
-    screen: &Screen,
 ) -> Result<BTreeMap<ApplicationName, Needs>, Failure> {
     let mut needs: BTreeMap<ApplicationName, Needs> = BTreeMap::new();
     for (application, group) in groups(listed) {
@@ -170,19 +175,28 @@ async fn needs(
             continue;
         }
         let place = Place { store, application: &application, group: &group };
-        let of_group = of_group(place, args.keep_rollbacks, screen).await;
-        let of_group = of_group.map_err(|source| {
+        let unknown = |source: PointError| {
             let (application, group) = (application.clone(), group.clone());
             let exit = match &source {
                 PointError::Store { source, .. } => source.exit(),
                 PointError::Unknown { .. }
                 | PointError::Older { .. }
+                | PointError::Overtaken(_)
                 | PointError::Contested { .. }
                 | PointError::Interrupted { .. }
                 | PointError::Random(_) => Exit::Conflict,
             };
             Failure::new(exit, PruneError::Group { application, group, source })
-        })?;
+        };
+        let hosts = place.hosts().await.map_err(unknown)?;
+        let unreadable = hosts.known().find_map(|(name, host)| Some((name, host.said.as_ref().err()?)));
+        if let Some((host, why)) = unreadable {
+            let (application, group) = (application.clone(), group.clone());
+            let host = PruneError::Host { application, group, host: host.to_owned(), why: why.to_string() };
+            let hint = "update the agent or this program, or remove the object if that host is gone";
+            return Err(Failure::new(Exit::Conflict, host).hint(hint));
+        }
+        let of_group = of_group(place, &hosts, args.keep_rollbacks).await.map_err(unknown)?;
         let all = needs.entry(application).or_default();
         all.keys.extend(of_group.keys);
         all.commits.extend(of_group.commits);
@@ -206,15 +220,7 @@ fn groups(listed: &[Listed]) -> BTreeSet<(ApplicationName, GroupName)> {
 }
 
 /// Where a group is, what it could go back to, and what its hosts say they run.
-async fn of_group(place: Place<'_>, rollbacks: usize, screen: &Screen) -> Result<Needs, PointError> {
-    let hosts = place.hosts().await?;
-    for (name, _) in hosts.known().filter(|(_, host)| host.status().is_none()) {
-        let text = format!(
-            "what host `{name}` of group `{}` says cannot be read; what it runs is kept only if the group needs it too",
-            place.group
-        );
-        screen.tell(&Event::Warned(text));
-    }
+async fn of_group(place: Place<'_>, hosts: &Hosts, rollbacks: usize) -> Result<Needs, PointError> {
     let present = match place.read().await? {
         Some(stands) => Some(stands.pointer),
         // Somebody removed it; its group may come back.
@@ -223,12 +229,12 @@ async fn of_group(place: Place<'_>, rollbacks: usize, screen: &Screen) -> Result
             None => None,
         },
     };
-    let mut needs = of_hosts(&hosts);
+    let mut needs = of_hosts(hosts);
     let Some(present) = present else { return Ok(needs) };
-    let wanted = Wanted::of(&hosts);
+    let wanted = Wanted::of(hosts);
     let enough =
         |found: &[Deployment]| past::is_known(found) && distinct(found).len() > rollbacks && wanted.is_found_in(found);
-    let deployments = past::read(place, &present, &hosts, enough).await?;
+    let deployments = past::read(place, &present, hosts, enough).await?;
     needs.keys.extend(distinct(&deployments).into_iter().take(rollbacks + 1));
     needs.keys.extend(past::way_back(&deployments).map(|way| way.pointer.revision.key));
     needs.keys.extend(wanted.keys(&deployments));

@@ -62,6 +62,11 @@ pub(crate) fn lock_path(group: &GroupName) -> BundlePath {
     format!("docker-compose.{group}.lock.yml").parse().expect("a group's name has no slash")
 }
 
+/// Where the list of the compose files stands that a group's lock file is read on top of.
+pub(crate) fn list_path(group: &GroupName) -> BundlePath {
+    format!("docker-compose.{group}.files").parse().expect("a group's name has no slash")
+}
+
 /// The images of a group whose tags lead elsewhere than the artifact recorded, and those of which nobody can say within
 /// `limit`. Never a failure: what runs is the hosts' business, and they have the last word.
 pub(super) async fn moved(

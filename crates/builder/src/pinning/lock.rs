@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use longshore_core::bundle::ManifestImage;
 use longshore_core::ids::GroupName;
 
+use crate::compose::ComposeGroup;
 use crate::images::reference::Reference;
 
 /// The lock file of a group. A function of the images alone, so that the same images give the same bundle.
@@ -24,6 +25,17 @@ pub(super) fn text(group: &GroupName, images: &[&ManifestImage]) -> String {
         let _ = writeln!(text, "  {service}:\n    image: {pinned}");
     }
     text
+}
+
+/// Which compose files the lock file of a group is read on top of, one a line, and with which profiles: hooks that read others would
+/// start services that have nothing but an image.
+pub(super) fn list(group: &ComposeGroup) -> String {
+    let profiles = match group.profiles.as_slice() {
+        [] => String::new(),
+        profiles => format!("COMPOSE_PROFILES={}\n", profiles.join(",")),
+    };
+    let files = group.files.iter().map(|file| format!("{file}\n"));
+    files.chain([profiles]).collect()
 }
 
 #[cfg(test)]

@@ -89,3 +89,33 @@ fn who_was_faster_with_just_the_same_has_done_our_work() {
     let ours = run(place.go(None, &candidate(5), Older::Refused, "a@b")).unwrap();
     assert_eq!(ours, Moved { pointer: faster.pointer, before: None, how: How::Theirs, hosts: 0, unwritten: None });
 }
+
+#[test]
+fn who_goes_back_gives_way_to_any_foreign_move_and_not_to_a_mere_stop() {
+    for (case, foreign) in
+        [("a stop", None), ("a newer one", Some(6)), ("an older one", Some(3)), ("the same", Some(5))]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let store = run(Store::open(&format!("file://{}", dir.path().display()).parse().unwrap())).unwrap();
+        let (application, group) = ("shop".parse().unwrap(), "dev".parse().unwrap());
+        let place = Place { store: &store, application: &application, group: &group };
+        let first = run(place.go(None, &candidate(5), Older::Refused, "a@b")).unwrap().pointer;
+        let seen = run(place.read()).unwrap();
+        match foreign {
+            None => drop(run(place.stop(&first.deployment, "ann@b")).unwrap()),
+            Some(number) => drop(run(place.go(seen.clone(), &candidate(number), Older::Allowed, "ann@b")).unwrap()),
+        }
+        let before = run(place.read()).unwrap().unwrap().pointer;
+        let ended = run(place.go(seen, &candidate(4), Older::Allowed, "a@b"));
+        match foreign {
+            None => {
+                let moved = ended.unwrap().pointer;
+                assert_eq!((moved.generation, moved.stop), (3, Some(first.deployment)), "{case}");
+            }
+            Some(_) => {
+                assert_eq!(Failure::from(ended.unwrap_err()).exit, Exit::Conflict, "{case}");
+                assert_eq!(run(place.read()).unwrap().unwrap().pointer, before, "{case}");
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ fn later_steps_of_a_ci_job_learn_what_was_built_and_published() {
     let sandbox = Sandbox::shop();
     let (github, dotenv) = (sandbox.outside("github"), sandbox.outside("job.env"));
     fs::write(&github, "earlier=1\n").unwrap();
-    fs::write(&dotenv, "EARLIER=1\nLONGSHORE_COMMIT=old\n").unwrap();
+    fs::write(&dotenv, "EARLIER=1\nLONGSHORE_OUT_COMMIT=old\n").unwrap();
     let sandbox = sandbox.env("GITHUB_OUTPUT", github.to_str().unwrap());
     let (dotenv, store) =
         (dotenv.to_str().unwrap().to_owned(), format!("file://{}", sandbox.outside("store").display()));
@@ -22,8 +22,9 @@ fn later_steps_of_a_ci_job_learn_what_was_built_and_published() {
     let published = format!("{made}url={url}\netag={etag}\nversion=\n{digests}");
     assert_eq!(fs::read_to_string(&github).unwrap(), format!("earlier=1\n{made}{digests}{published}"));
     // A shell reads the dotenv file, which names each value once.
-    let names = "$EARLIER $LONGSHORE_COMMIT $LONGSHORE_URL $LONGSHORE_ETAG $LONGSHORE_ARTIFACT";
-    let ran = sandbox.shell(&format!("set -eu; . {dotenv}; echo \"{names}\"; grep -c LONGSHORE_COMMIT= {dotenv}")).ok();
+    let names = "$EARLIER $LONGSHORE_OUT_COMMIT $LONGSHORE_OUT_URL $LONGSHORE_OUT_ETAG $LONGSHORE_OUT_ARTIFACT";
+    let ran =
+        sandbox.shell(&format!("set -eu; . {dotenv}; echo \"{names}\"; grep -c LONGSHORE_OUT_COMMIT= {dotenv}")).ok();
     let shown = format!("1 {commit} {url} {etag} {artifact}\n1\n");
     assert_eq!(ran.stdout, shown.replace(sandbox.outside("").to_str().unwrap().trim_end_matches('/'), "[dir]"));
 }
@@ -83,7 +84,8 @@ fn the_commands_of_every_ci_file_publish_the_commit() {
             "codebuild" => continue,
             "github" => (fs::read_to_string(sandbox.outside("outputs")).unwrap(), published),
             _ => {
-                let published = published.replace("commit=", "LONGSHORE_COMMIT=").replace("url=", "LONGSHORE_URL=");
+                let published =
+                    published.replace("commit=", "LONGSHORE_OUT_COMMIT=").replace("url=", "LONGSHORE_OUT_URL=");
                 (fs::read_to_string(sandbox.path("longshore.env")).unwrap(), published)
             }
         };

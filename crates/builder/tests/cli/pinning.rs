@@ -127,7 +127,9 @@ error: 1 lock file would be written over another file
 
 #[test]
 fn compose_builds_and_pushes_with_the_commit_and_what_it_says_is_passed_on() {
-    let script = "echo \"$COMMIT_HASH $*\" >>\"$HOME/asked\"; echo \"$1\" here; echo \"and here\" >&2";
+    // The file that names the image stands in a folder of its own.
+    let script = "asked=$(echo \"$*\" | sed 's| --file [^ ]*/image.json||'); set -- $asked
+        echo \"$COMMIT_HASH $*\" >>\"$HOME/asked\"; echo \"$1\" here; echo \"and here\" >&2";
     let sandbox = project(&built("registry.example.com/shop:${COMMIT_HASH:?}"), script);
     let commit = sandbox.head();
     let said = sandbox.run(&["build", "--push-images"]).ok().stderr;
@@ -165,6 +167,43 @@ with exit status: 7
 hint: what it said stands above; if the registry refused, log in first: `docker login registry.example.com`
 ";
     assert_eq!(error(&ran.stderr), expected);
+}
+
+#[test]
+fn what_is_pushed_has_the_announced_name_whatever_the_environment_says() {
+    let script = "for word; do case $word in *.json) cat \"$word\" >>\"$HOME/asked\" ;; esac; done";
+    let sandbox = project(&built("registry.example.com/shop:${TAG:-stable}"), script).env("TAG", "fromci");
+    sandbox.run(&["build", "--push-images"]).ok();
+    let named = r#"{"services":{"web":{"image":"registry.example.com/shop:stable"}}}"#;
+    assert_eq!(fs::read_to_string(sandbox.outside("asked")).unwrap(), named.repeat(2));
+}
+
+#[test]
+fn the_files_below_a_lock_file_are_listed_beside_it() {
+    let image = format!("registry.example.com/db:16@{DIGEST}");
+    let sandbox =
+        project(&format!("services:\n{}", service("db", &image, "")), "printf '%s\\n' \"$*\" >>\"$HOME/asked\"");
+    sandbox.write("extra.yml", &format!("services:\n{}", service("more", &image, "    profiles: [x]\n")));
+    sandbox.write(
+        "longshore.toml",
+        "application = \"shop\"\n[groups.prod]\ncompose = [\"docker-compose.yml\", \"extra.yml\"]\nprofiles = [\"x\"]\n",
+    );
+    sandbox.commit();
+    sandbox.run(&["build", "--pin-images", "--lock-images"]).ok();
+    let shown = sandbox.run(&["inspect", sandbox.artifact().to_str().unwrap()]).ok().stdout;
+    assert!(shown.contains(" docker-compose.prod.files\n"), "{shown}");
+    let list = "docker-compose.yml\nextra.yml\nCOMPOSE_PROFILES=x\n";
+    sandbox.write("docker-compose.prod.files", list);
+    sandbox.write("docker-compose.prod.lock.yml", "services: {}\n");
+    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/project.sh");
+    sandbox.write("scripts/project.sh", &fs::read_to_string(project).unwrap());
+    let hook = "#!/bin/sh\nset -eu\n. \"$(dirname \"$0\")/project.sh\"\ncompose up 'a b'\necho \"$COMPOSE_PROFILES\"\n";
+    sandbox.write("scripts/hook.sh", hook);
+    let run = "unzip -p dist/*.zip docker-compose.prod.files | cmp - docker-compose.prod.files
+        APPLICATION_NAME=shop DEPLOYMENT_GROUP_NAME=prod sh scripts/hook.sh";
+    assert_eq!(sandbox.shell(run).ok().stdout, "x\n");
+    let expected = "--project-name shop-prod --file docker-compose.yml --file extra.yml --file docker-compose.prod.lock.yml up a b";
+    assert_eq!(fs::read_to_string(sandbox.outside("asked")).unwrap().lines().last(), Some(expected));
 }
 
 #[test]

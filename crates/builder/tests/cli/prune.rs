@@ -152,6 +152,29 @@ fn nothing_goes_when_nobody_can_tell_what_is_needed() {
 }
 
 #[test]
+fn nothing_goes_when_a_host_cannot_be_understood() {
+    let sandbox = shop();
+    store(&sandbox, 0..3, &[0]);
+    let before = keys(&sandbox, "shop");
+    sandbox.host("web-1", 0, &json!({}));
+    fs::write(sandbox.outside("store/status/shop/dev/web-1.json"), "<html>").unwrap();
+    let told = sandbox.on_store(&["prune", "--keep", "1", "--yes", "--output", "json"]).exits(4).json();
+    let message = told["error"]["message"].as_str().unwrap();
+    let expected = "nothing is removed, because what host `web-1` of group `dev` of `shop` says cannot be read: ";
+    assert!(message.starts_with(expected), "{message}");
+    assert_eq!(keys(&sandbox, "shop"), before);
+}
+
+#[test]
+fn the_application_of_the_settings_is_the_one_that_is_pruned() {
+    let sandbox = shop();
+    let artifacts = store(&sandbox, 0..3, &[]);
+    sandbox.write("longshore.toml", "application = \"other\"\n");
+    assert_eq!(prune(&sandbox, &["--keep", "1", "--yes"])["removed"], json!([]));
+    assert_eq!(prune(&sandbox, &["--keep", "1", "--yes", "--all-applications"])["removed"], json!(artifacts[..2]));
+}
+
+#[test]
 fn what_would_go_is_shown_and_other_applications_are_left_alone() {
     let sandbox = shop();
     let artifacts = store(&sandbox, 0..3, &[]);
