@@ -18,7 +18,7 @@ use longshore_core::failure::chain;
 use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
 use self::access::Access;
-use self::delta::{Assembled, Wanted};
+use self::delta::{Assembled, Wanted, Whole, refuse_large};
 use self::github::{Api, GitHubError};
 use self::signature::{Checked, SignatureRefusal};
 use crate::deployment::order::{Cause, Order, Revision, SignaturePolicy};
@@ -183,12 +183,28 @@ pub fn fetch(request: &Request<'_>, to: &Path, progress: &(dyn Fn(u64) + Sync)) 
 fn object(request: &Request<'_>, url: &str, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Fetched, FetchError> {
     let Downloaded { source, reused } = download(request, url, to, progress)?;
     match open(request, to, source) {
-        Err(error) if reused > 0 => {
+        Err(error) if reused > 0 && may_be_damage(&error) => {
             tracing::warn!(%url, error = %chain(&error), "fetched again as a whole: it was not right as it was put together");
             let whole = Request { earlier: &[], ..*request };
             open(&whole, to, download(&whole, url, to, progress)?.source)
         }
         opened => Ok(Fetched { reused, ..opened? }),
+    }
+}
+
+/// Whether a damaged archive of this host may be the reason. What is said of a whole and right one stays so.
+fn may_be_damage(error: &FetchError) -> bool {
+    match error {
+        FetchError::Open { .. } | FetchError::Digest { .. } => true,
+        FetchError::Signature { source, .. } => matches!(source, SignatureRefusal::Wrong { .. }),
+        FetchError::Missing { .. }
+        | FetchError::Copy { .. }
+        | FetchError::Url(_)
+        | FetchError::Store { .. }
+        | FetchError::Access { .. }
+        | FetchError::GitHub { .. }
+        | FetchError::Stopped(_)
+        | FetchError::Runtime(_) => false,
     }
 }
 
@@ -314,7 +330,13 @@ async fn get(
     if let Store::S3(bucket) = &store {
         match delta::get(bucket, wanted, progress).await {
             Ok(Assembled { info, reused }) => return Ok((info, reused)),
+            Err(Whole::Store(source @ StoreError::TooLarge { .. })) => return Err(source),
             Err(why) => tracing::debug!(%object, why = %chain(&why), "fetched as a whole"),
+        }
+        match bucket.look(object).await {
+            Ok(Some(info)) => refuse_large(object, &info, wanted.limits)?,
+            // Fetching says it better.
+            Ok(None) | Err(_) => {}
         }
     }
     Ok((store.get(object, to, None, progress).await?, 0))

@@ -182,10 +182,14 @@ fn codes(line: &str) -> Vec<(&str, Span)> {
     codes
 }
 
+/// What stands among the opinions about compose files and is none: compose refuses the file, or what it describes cannot start.
+const NO_OPINIONS: [u16; 5] = [322, 323, 324, 334, 335];
+
 /// Opinions about compose files are the only errors with which a deployment can work.
 fn may_fall_silent(problem: &Problem) -> bool {
     let opinion = problem.code.strip_prefix("LS").and_then(|number| number.parse().ok());
-    !problem.is_error() || opinion.is_some_and(|number: u16| (320..350).contains(&number))
+    !problem.is_error()
+        || opinion.is_some_and(|number: u16| (320..350).contains(&number) && !NO_OPINIONS.contains(&number))
 }
 
 /// Sorts problems by what is wished. `looked`: whether a code was looked for at all; what was not cannot be missing.

@@ -8,7 +8,7 @@ use longshore_core::lifecycle::{LifecycleEvent, ScriptsMap};
 use super::protocol::Deploy;
 use crate::deployment::agent;
 use crate::deployment::application::application_of;
-use crate::deployment::order::{Cause, Group, Order, Pace, Policy, Revision, StopFrom};
+use crate::deployment::order::{Cause, Group, Order, Pace, Policy, Revision, SignaturePolicy, StopFrom};
 use crate::settings::Settings;
 
 /// The order.
@@ -31,16 +31,21 @@ pub(super) fn order(asked: Deploy, settings: &Settings) -> Result<Order, Failure
     };
     let followed = settings.follow.iter().find(|f| f.application == application && f.group == asked.group);
     let policy = followed.map_or(&settings.policy, |follow| &follow.policy);
+    let id = asked.group_id.unwrap_or_else(|| GroupId::of(&application, &asked.group));
+    // The folder of a group is what its releases are installed from, so its id says whose signature they need, whatever name
+    // was given along with it.
+    let of_group = settings.follow.iter().find(|f| GroupId::of(&f.application, &f.group) == id);
+    let signatures = match of_group {
+        Some(follow) => follow.policy.signatures.clone(),
+        None => SignaturePolicy { require: signatures_required(settings), ..policy.signatures.clone() },
+    };
     Ok(Order {
         deployment: match asked.deployment {
             Some(id) => id,
             None => agent::fresh_id().map_err(|error| Failure::new(Exit::Failed, error))?,
         },
         number: 0,
-        group: Group {
-            id: asked.group_id.unwrap_or_else(|| GroupId::of(&application, &asked.group)),
-            name: asked.group,
-        },
+        group: Group { id, name: asked.group },
         application,
         revision: asked.revision,
         events: LifecycleEvent::ALL.to_vec(),
@@ -51,10 +56,21 @@ pub(super) fn order(asked: Deploy, settings: &Settings) -> Result<Order, Failure
         scripts_map: ScriptsMap::InPlace,
         content_digest: asked.digest,
         appspec_name: None,
-        policy: Policy { on_failure: asked.on_failure.unwrap_or(policy.on_failure), ..policy.clone() },
+        policy: Policy { on_failure: asked.on_failure.unwrap_or(policy.on_failure), signatures, ..policy.clone() },
         pace: Pace::AtOnce,
         reuse: None,
         possible_events: None,
         blue_green: false,
     })
 }
+
+/// Whether any source of this host takes signed revisions only. Who asks over the socket can name any group, so the strictest
+/// source decides.
+fn signatures_required(settings: &Settings) -> bool {
+    let sources = settings.follow.iter().map(|follow| &follow.policy);
+    let sources = sources.chain(settings.codedeploy.iter().map(|codedeploy| &codedeploy.policy));
+    sources.chain([&settings.policy]).any(|policy| policy.signatures.require)
+}
+
+#[cfg(test)]
+mod tests;

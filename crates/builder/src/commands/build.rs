@@ -51,6 +51,9 @@ enum BuildError {
     /// What was packed may not be what was compared with the commit.
     #[error("the work tree changed while it was packed")]
     Moved,
+    /// The artifact would hold the key.
+    #[error("`{0}` is the secret key, and would be packed: everyone who can read the artifact could sign in your name")]
+    Key(String),
     /// Packing gave warnings, and none are wanted.
     #[error("the bundle has {}", plural(*.0, "warning"))]
     Warnings(usize),
@@ -180,6 +183,11 @@ impl<'a> Prepared<'a> {
         announce(&identity, &changes, screen);
         // Before the work: a password that is wrong is found at once.
         let settings = &survey.recipe.settings;
+        let keys = wanted.signing.and_then(|args| args.key.clone()).into_iter();
+        let keys = keys.chain(settings.sign.key.iter().map(|key| survey.source.join(key)));
+        for key in keys {
+            not_packed(&key, &survey)?;
+        }
         let signer =
             wanted.signing.map(|args| Signer::open(args, environment, settings, &survey.source)).transpose()?;
         let (images, generated) = images(wanted.contents, &survey, &identity, &changes, environment, screen)?;
@@ -246,6 +254,17 @@ impl<'a> Prepared<'a> {
             return Ok(());
         }
         Err(moved())
+    }
+}
+
+/// Refuses a secret key among the files: whoever can read the artifact could sign.
+fn not_packed(key: &Path, survey: &Survey) -> Result<(), Failure> {
+    let Ok(key) = key.canonicalize() else { return Ok(()) };
+    let is_key = |from: &Path| from.canonicalize().is_ok_and(|from| from == key);
+    match survey.plan.files.iter().find(|(_, planned)| is_key(&planned.from.under(&survey.source))) {
+        Some((path, _)) => Err(Failure::new(Exit::Usage, BuildError::Key(path.to_string()))
+            .hint("keep it outside of the source folder; if it was ever committed or packed, make a new one")),
+        None => Ok(()),
     }
 }
 

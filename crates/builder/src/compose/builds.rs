@@ -26,7 +26,8 @@ pub(crate) fn builds(compose: &Compose, commit: &CommitHash) -> Vec<GroupBuilds>
     let of_group = |group: &ComposeGroup| {
         let model = Model::of(group, commit.as_str(), &|path| compose.file(path));
         let services = model.active().filter(|service| service.tree.get("build").is_some()).filter_map(|service| {
-            let image = service.tree.get("image")?.as_text()?;
+            // What has no value here (LS355) would be pushed under another name than hosts pull.
+            let image = service.tree.get("image")?.as_text().filter(|image| image.unknown.is_empty())?;
             Some((service.name.clone(), image.text.clone()))
         });
         GroupBuilds {

@@ -71,6 +71,14 @@ fn fill_into(filled: &mut Filled, text: &str, offset: usize, lookup: &dyn Fn(&st
         filled.text.push_str(&rest[..dollar]);
         let at = offset + text.len() - rest.len() + dollar;
         let after = &rest[dollar + 1..];
+        if depth == 0 {
+            // Too deep: said once, for what stands here and within.
+            if filled.malformed.is_empty() {
+                filled.malformed.push(at..at + 1 + after.find('\n').unwrap_or(after.len()));
+            }
+            filled.text.push_str(&rest[dollar..]);
+            return;
+        }
         if let Some(escaped) = after.strip_prefix('$') {
             filled.text.push('$');
             rest = escaped;
@@ -84,7 +92,7 @@ fn fill_into(filled: &mut Filled, text: &str, offset: usize, lookup: &dyn Fn(&st
         };
         let operator = |tail: &'_ str| tail.is_empty() || operator(tail).is_some();
         match parsed {
-            Some((tail, next)) if !name.is_empty() && tail.is_none_or(operator) && depth > 0 => {
+            Some((tail, next)) if !name.is_empty() && tail.is_none_or(operator) => {
                 filled.varies = true;
                 let offset = at + 2 + name.len();
                 substitute(filled, name, tail.unwrap_or_default(), offset, lookup, depth - 1);

@@ -36,6 +36,9 @@ const ON_HOST: [&str; 14] = [
 /// How many services may extend each other in a row. Keeps the walk far from the end of the stack.
 const DEEPEST: usize = 100;
 
+/// How many files and services are merged for one group. Files that include the next one twice would never end.
+const MOST_MERGED: usize = 10_000;
+
 /// A variable that a file uses and that has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
@@ -56,6 +59,7 @@ pub(crate) struct Loader<'a> {
     read: &'a Read<'a>,
     variables: BTreeMap<String, String>,
     documents: BTreeMap<BundlePath, Option<Arc<Tree>>>,
+    merged: usize,
     /// The files that documents were read from.
     pub(crate) sources: BTreeMap<BundlePath, Arc<SourceFile>>,
     /// What is wrong.
@@ -76,6 +80,7 @@ impl<'a> Loader<'a> {
             read,
             variables: BTreeMap::new(),
             documents: BTreeMap::new(),
+            merged: 0,
             sources: BTreeMap::new(),
             problems: Vec::new(),
             missing: Vec::new(),
@@ -113,6 +118,9 @@ impl<'a> Loader<'a> {
     /// A file with what it includes and what its services extend.
     fn file(&mut self, path: &BundlePath, including: &mut Vec<BundlePath>) -> Option<Tree> {
         let own = self.document(path)?;
+        if self.is_too_much(&own.place, "include") {
+            return None;
+        }
         let services = own.get("services").map(Tree::entries).unwrap_or_default().to_vec();
         let resolved: Vec<Entry> = services
             .into_iter()
@@ -148,6 +156,9 @@ impl<'a> Loader<'a> {
         };
         let here = (path.clone(), entry.key.clone());
         let at = format!("services.{}.extends", entry.key);
+        if self.is_too_much(&extends.place, &at) {
+            return without(&own);
+        }
         let refused = if trail.contains(&here) {
             Some("the services extend each other in a circle, which compose refuses".to_owned())
         } else {
@@ -184,6 +195,17 @@ impl<'a> Loader<'a> {
         let base = self.service(&file, &base, trail);
         trail.pop();
         without(&merge::service(base, own))
+    }
+
+    /// Counts what is merged. Says once that it is too much.
+    fn is_too_much(&mut self, place: &Place, path: &str) -> bool {
+        self.merged += 1;
+        if self.merged == MOST_MERGED {
+            let message = format!("more than {MOST_MERGED} files and services include and extend each other");
+            let problem = place.error("LS311", message).at_path(path.to_owned());
+            self.problems.push(problem.with_fix("include and extend less"));
+        }
+        self.merged >= MOST_MERGED
     }
 
     /// What a file includes.

@@ -37,8 +37,17 @@ pub(crate) enum ClientError {
 #[error("the answer leads from https to http")]
 struct Downgrade;
 
-/// The client for registries and the servers of their tokens.
+/// The client for registries.
 pub(crate) fn client(environment: &Environment) -> Result<Client, ClientError> {
+    build(environment, Policy::custom(follow))
+}
+
+/// The client for the servers of their tokens. A question there may hold a secret, which is for nobody else: it is never sent on.
+pub(crate) fn client_of_tokens(environment: &Environment) -> Result<Client, ClientError> {
+    build(environment, Policy::none())
+}
+
+fn build(environment: &Environment, redirects: Policy) -> Result<Client, ClientError> {
     let variable = |name: &str| environment.get(name).map(str::to_owned);
     let proxies = Proxies::find(None, &variable)?;
     // What is set here is everything: the library's own look at the environment would not know what is never proxied.
@@ -56,7 +65,7 @@ pub(crate) fn client(environment: &Environment) -> Result<Client, ClientError> {
         let further = Certificate::from_pem_bundle(&authorities.pem).map_err(ClientError::Client)?;
         builder = builder.tls_certs_merge(further);
     }
-    builder.redirect(Policy::custom(follow)).build().map_err(ClientError::Client)
+    builder.redirect(redirects).build().map_err(ClientError::Client)
 }
 
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {

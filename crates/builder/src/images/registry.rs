@@ -48,6 +48,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Registries {
     client: Client,
+    tokens: Client,
     insecure: BTreeSet<String>,
 }
 
@@ -64,7 +65,8 @@ impl Registries {
     pub(crate) fn new(environment: &Environment) -> Result<Registries, ClientError> {
         let insecure = environment.get(INSECURE_VARIABLE).unwrap_or_default();
         let insecure = insecure.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        Ok(Registries { client: client::client(environment)?, insecure: insecure.collect() })
+        let (client, tokens) = (client::client(environment)?, client::client_of_tokens(environment)?);
+        Ok(Registries { client, tokens, insecure: insecure.collect() })
     }
 
     /// The digest of an image, as hosts will get it: of the list of platforms where there is one.
@@ -96,6 +98,10 @@ impl Registries {
         let mut authorization = None;
         let mut answer = ask(Method::HEAD, None).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
+            // Another host, which the registry led to, does not say where our password goes.
+            if (answer.url().host_str(), answer.url().port()) != (url.host_str(), url.port()) {
+                return Err(asking.refused(answer.status()));
+            }
             authorization = self.authorization(answer.headers(), image, login, &asking).await?;
             if authorization.is_none() {
                 return Err(asking.refused(answer.status()));
@@ -184,16 +190,16 @@ impl Registries {
                 let fields = [("grant_type", "refresh_token"), ("client_id", CLIENT_ID)].into_iter().chain(service);
                 let fields = fields.chain([("scope", scope), ("refresh_token", token)]);
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-                self.client.post(url).header(CONTENT_TYPE, form).body(encoded(fields))
+                self.tokens.post(url).header(CONTENT_TYPE, form).body(encoded(fields))
             }
             Some(Secret::Password { user, password }) => {
                 let fields = service.into_iter().chain([("scope", scope), ("account", user)]);
                 url.query_pairs_mut().extend_pairs(fields);
-                with(self.client.get(url), Some(&basic(user, password, asking)?))
+                with(self.tokens.get(url), Some(&basic(user, password, asking)?))
             }
             None | Some(Secret::Registry(_)) => {
                 url.query_pairs_mut().extend_pairs(service.into_iter().chain([("scope", scope)]));
-                self.client.get(url)
+                self.tokens.get(url)
             }
         };
         let asking = asking.of_token(&host);

@@ -56,8 +56,11 @@ fn upper(byte: u8) -> bool {
 
 const MOST: usize = 255;
 
-const PATTERNS: [Pattern; 19] = [
+const PATTERNS: [Pattern; 22] = [
     pattern("AKIA", upper, 16, 16, "an AWS access key"),
+    pattern("ASIA", upper, 16, 16, "an AWS access key"),
+    pattern("AGE-SECRET-KEY-1", upper, 58, 58, "an age key"),
+    pattern("sk-ant-", dashed, 40, MOST, "an Anthropic key"),
     pattern("AIza", dashed, 35, 35, "a Google API key"),
     pattern("ghp_", letter, 36, MOST, "a GitHub token"),
     pattern("gho_", letter, 36, MOST, "a GitHub token"),
@@ -79,7 +82,15 @@ const PATTERNS: [Pattern; 19] = [
 ];
 
 const PRIVATE_KEY_BEGINS: &str = "-----BEGIN ";
-const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+const PRIVATE_KEYS: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
+/// How minisign's secret keys begin, as base64: without a password and with one.
+const MINISIGN_KEYS: [&str; 2] = ["RWQAAEIy", "RWRTY0Iy"];
+/// What a minisign secret key has at least; a public key has 56 letters.
+const MINISIGN_LEAST: usize = 150;
+/// Names of the half of an AWS access key that is secret.
+const AWS_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "aws_secret_access_key"];
+/// How far the two halves may stand from each other.
+const AWS_NEAR: usize = 300;
 
 /// What is found in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +136,7 @@ fn problem(path: &BundlePath, bytes: &[u8], found: &Found) -> Problem {
 fn find(bytes: &[u8]) -> Vec<Found> {
     static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         let starts = PATTERNS.iter().map(|pattern| pattern.start).chain([PRIVATE_KEY_BEGINS]);
+        let starts = starts.chain(MINISIGN_KEYS).chain(AWS_SECRETS);
         AhoCorasick::new(starts).ok()
     });
     let mut found: Vec<Found> = Vec::new();
@@ -133,7 +145,9 @@ fn find(bytes: &[u8]) -> Vec<Found> {
         let inside = found.last().is_some_and(|last| begins.start() < last.span.end);
         let one = match PATTERNS.get(begins.pattern().as_usize()) {
             Some(pattern) => token(bytes, begins.start(), pattern),
-            None => private_key(bytes, begins.start()),
+            None if bytes[begins.range()] == *PRIVATE_KEY_BEGINS.as_bytes() => private_key(bytes, begins.start()),
+            None if bytes[begins.range()].starts_with(b"RW") => minisign_key(bytes, begins.range()),
+            None => aws_secret(bytes, begins.range()),
         };
         found.extend(one.filter(|_| !inside));
     }
@@ -152,7 +166,7 @@ fn token(bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Found> {
     let span = at..at + pattern.start.len() + length;
     match pattern.start {
         // The id alone opens nothing.
-        "AKIA" if !has_aws_secret(bytes, &span) => None,
+        "AKIA" | "ASIA" if !has_aws_secret(bytes, &span) => None,
         "AIza" => Some(Found { span, code: "LS416", what: pattern.what, shown: 4 }),
         _ => Some(Found { span, code: "LS413", what: pattern.what, shown: pattern.start.len().min(4) }),
     }
@@ -170,38 +184,84 @@ fn is_example(body: &[u8]) -> bool {
 
 /// Forty characters of base64 near the id, as in a credentials file.
 fn has_aws_secret(bytes: &[u8], id: &Span) -> bool {
-    let near = &bytes[id.start.saturating_sub(300)..bytes.len().min(id.end + 300)];
-    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
-    near.split(|byte| !inside(byte)).any(|run| {
-        let mixed = run.iter().any(u8::is_ascii_uppercase)
-            && run.iter().any(u8::is_ascii_lowercase)
-            && run.iter().any(u8::is_ascii_digit);
-        run.len() == 40 && mixed && !is_example(run)
+    let near = &bytes[id.start.saturating_sub(AWS_NEAR)..bytes.len().min(id.end + AWS_NEAR)];
+    near.split(|byte| !base64(*byte)).any(is_aws_secret)
+}
+
+fn is_aws_secret(run: &[u8]) -> bool {
+    let mixed = run.iter().any(u8::is_ascii_uppercase)
+        && run.iter().any(u8::is_ascii_lowercase)
+        && run.iter().any(u8::is_ascii_digit);
+    run.len() == 40 && mixed && !is_example(run)
+}
+
+fn base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+')
+}
+
+/// `AWS_SECRET_ACCESS_KEY=` and a value, unless its id is found beside it.
+fn aws_secret(bytes: &[u8], name: Span) -> Option<Found> {
+    let rest = &bytes[name.end..];
+    let between = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'=' | b':')).count();
+    if !rest[..between].iter().any(|byte| matches!(byte, b'=' | b':')) {
+        return None;
+    }
+    let start = name.end + between;
+    let length = bytes[start..].iter().take(41).take_while(|byte| base64(**byte)).count();
+    let span = start..start + length;
+    let near = name.start.saturating_sub(AWS_NEAR)..bytes.len().min(span.end + AWS_NEAR);
+    let ids = PATTERNS.iter().filter(|pattern| matches!(pattern.start, "AKIA" | "ASIA"));
+    let has_id = ids.into_iter().any(|pattern| {
+        near.clone().any(|at| bytes[at..].starts_with(pattern.start.as_bytes()) && token(bytes, at, pattern).is_some())
+    });
+    (is_aws_secret(&bytes[span.clone()]) && !has_id).then_some(Found {
+        span,
+        code: "LS413",
+        what: "an AWS secret access key",
+        shown: 0,
     })
+}
+
+fn minisign_key(bytes: &[u8], begins: Span) -> Option<Found> {
+    if begins.start > 0 && base64(bytes[begins.start - 1]) {
+        return None;
+    }
+    let length = bytes[begins.start..].iter().take_while(|byte| base64(**byte)).count();
+    let span = begins.start..begins.start + length;
+    (length >= MINISIGN_LEAST).then_some(Found { span, code: "LS414", what: "a minisign secret key", shown: 0 })
+}
+
+/// What stands behind the headers of a key, such as `Proc-Type: 4,ENCRYPTED`: after an empty line.
+fn behind_headers(body: &[u8]) -> &[u8] {
+    let head = &body[..body.len().min(1024)];
+    let first = head.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if !first.contains(&b':') || first.contains(&b'"') {
+        return body;
+    }
+    let empty = head.windows(2).position(|two| two == b"\n\n").map(|at| at + 2);
+    let empty = empty.or_else(|| head.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4));
+    empty.map_or(body, |at| &body[at..])
 }
 
 /// `-----BEGIN … PRIVATE KEY-----` with a key after it, also where line breaks are written as `\n`.
 fn private_key(bytes: &[u8], at: usize) -> Option<Found> {
     let rest = bytes[at..].strip_prefix(PRIVATE_KEY_BEGINS.as_bytes())?;
     let head = String::from_utf8_lossy(&rest[..rest.len().min(60)]).into_owned();
-    let end = head.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
-    if !head[..end - PRIVATE_KEY.len()].bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ') {
+    let (kind, ending) = PRIVATE_KEYS.iter().find_map(|ending| Some((head.find(ending)?, ending)))?;
+    let end = kind + ending.len();
+    if !head[..kind].bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ') {
         return None;
     }
-    let body = &rest[end..];
+    let body = behind_headers(&rest[end..]);
     let skipped = body.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'\\').count();
     let body = body[skipped..]
         .strip_prefix(b"n")
         .filter(|_| skipped > 0 && body[skipped - 1] == b'\\')
         .unwrap_or(&body[skipped..]);
-    let base64 = body
-        .iter()
-        .take(64)
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'='))
-        .count();
+    let letters = body.iter().take(64).take_while(|byte| base64(**byte) || **byte == b'=').count();
     let span = at..at + PRIVATE_KEY_BEGINS.len() + end;
     let shown = span.len();
-    (base64 >= 40 && !is_example(&body[..base64])).then_some(Found {
+    (letters >= 40 && !is_example(&body[..letters])).then_some(Found {
         span,
         code: "LS414",
         what: "a private key",

@@ -23,6 +23,7 @@ fn tokens_are_known_by_their_pattern() {
         ("dckr_pat_", 27),
         ("pypi-AgEI", 80),
         ("SG.", 66),
+        ("sk-ant-", 90),
     ] {
         let token = format!("{start}{}", body(count));
         for text in [token.clone(), format!("TOKEN={token}\n"), format!("{{\"a\": \"{token}\"}}")] {
@@ -71,4 +72,42 @@ fn what_is_found_is_shown_at_its_place_and_not_in_full() {
 #[test]
 fn bytes_that_are_no_text_are_left_alone() {
     assert_eq!(codes(&format!("\0ghp_{BODY}")), Vec::<&str>::new());
+}
+
+#[test]
+fn a_minisign_secret_key_is_found_and_its_public_key_is_none() {
+    for begin in ["RWQAAEIy", "RWRTY0Iy"] {
+        let key = format!("{begin}{}", BODY.repeat(6)[..204].to_owned());
+        for text in [format!("untrusted comment: minisign secret key\n{key}\n"), format!("KEY={key}\n")] {
+            assert_eq!(codes(&text), ["LS414"], "{text}");
+        }
+        assert_eq!(codes(&key[..56]), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn keys_with_headers_and_blocks_are_private_keys() {
+    let (pem, pgp) = ("-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN PGP PRIVATE KEY BLOCK-----");
+    for text in [
+        format!("{pem}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}{BODY}\n"),
+        format!("{pem}\r\nProc-Type: 4,ENCRYPTED\r\nDEK-Info: AES-128-CBC,00\r\n\r\n{BODY}{BODY}\r\n"),
+        format!("{pgp}\n\n{BODY}{BODY}\n"),
+        format!("{pgp}\nVersion: 1\n\n{BODY}{BODY}\n"),
+    ] {
+        assert_eq!(codes(&text), ["LS414"], "{text}");
+    }
+    let public = format!("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{BODY}{BODY}\n");
+    assert_eq!(codes(&public), Vec::<&str>::new());
+}
+
+#[test]
+fn aws_secrets_are_found_alone_and_with_temporary_ids() {
+    assert_eq!(codes(&format!("export AWS_SECRET_ACCESS_KEY=\"{BODY}\"\n")), ["LS413"]);
+    assert_eq!(codes("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"), Vec::<&str>::new());
+    assert_eq!(codes("AWS_SECRET_ACCESS_KEY=$KEY\n"), Vec::<&str>::new());
+    let id = format!("ASIA{}", "Q7RK2ZPV9STX4LMW");
+    assert_eq!(codes(&id), Vec::<&str>::new());
+    assert_eq!(codes(&format!("{id}\nAWS_SECRET_ACCESS_KEY={BODY}\n")), ["LS413"]);
+    let age = format!("AGE-SECRET-KEY-1{}", BODY.repeat(2)[..58].to_uppercase());
+    assert_eq!(codes(&age), ["LS413"]);
 }
