@@ -143,7 +143,7 @@ mod tests {
             let mut named = Vec::new();
             for command in commands {
                 // As a shell splits it, but for the variables.
-                let words = command.replace('"', "").replace("$LONGSHORE_COMMIT", "0123456789abcdef");
+                let words = command.replace('"', "").replace("$LONGSHORE_OUT_COMMIT", "0123456789abcdef");
                 let words = words.replace("$BUNDLE_BUCKET", "shop-releases");
                 Cli::try_parse_from(words.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}"));
                 named.extend(command.split_whitespace().nth(1).map(str::to_owned));

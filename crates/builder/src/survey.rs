@@ -140,17 +140,17 @@ impl Project {
         Ok(Project { source, out, settings, problems })
     }
 
-    /// Refuses a group that `longshore.toml` does not list, where it lists any: a misspelt one would be made anew.
+    /// Refuses a group that `longshore.toml` does not list when it lists one that is called nearly so: a misspelt group would be
+    /// made anew.
     pub(crate) fn accept_group(&self, group: &GroupName) -> Result<(), Failure> {
         let groups = &self.settings.groups;
-        if groups.is_empty() || groups.contains_key(group) {
-            return Ok(());
+        match nearest(group.as_str(), groups.keys().map(GroupName::as_str)) {
+            Some(near) if !groups.contains_key(group) => {
+                let failure = Failure::new(Exit::NotFound, SurveyError::NoGroup(group.clone()));
+                Err(failure.hint(format!("did you mean `{near}`? If not, add it: `[groups.{group}]`")))
+            }
+            Some(_) | None => Ok(()),
         }
-        let failure = Failure::new(Exit::NotFound, SurveyError::NoGroup(group.clone()));
-        Err(match nearest(group.as_str(), groups.keys().map(GroupName::as_str)) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure.hint(format!("add it: `[groups.{group}]`")),
-        })
     }
 
     /// Refuses settings with errors.

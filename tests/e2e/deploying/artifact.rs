@@ -188,7 +188,7 @@ fn later_steps_of_a_ci_job_learn_of_the_deployment() {
         written.push_str(&format!("deployment_id={id}\ndeployment_status={status}\ndeployment_url={}\n", link(id)));
         assert_eq!(fs::read_to_string(&github).unwrap(), written);
         let values = format!(
-            "LONGSHORE_DEPLOYMENT_ID={id}\nLONGSHORE_DEPLOYMENT_STATUS={status}\nLONGSHORE_DEPLOYMENT_URL={}\n",
+            "LONGSHORE_OUT_DEPLOYMENT_ID={id}\nLONGSHORE_OUT_DEPLOYMENT_STATUS={status}\nLONGSHORE_OUT_DEPLOYMENT_URL={}\n",
             link(id)
         );
         assert_eq!(fs::read_to_string(&dotenv).unwrap(), values);

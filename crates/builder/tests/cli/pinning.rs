@@ -200,7 +200,8 @@ fn the_files_below_a_lock_file_are_listed_beside_it() {
     let hook = "#!/bin/sh\nset -eu\n. \"$(dirname \"$0\")/project.sh\"\ncompose up 'a b'\necho \"$COMPOSE_PROFILES\"\n";
     sandbox.write("scripts/hook.sh", hook);
     let run = "unzip -p dist/*.zip docker-compose.prod.files | cmp - docker-compose.prod.files
-        APPLICATION_NAME=shop DEPLOYMENT_GROUP_NAME=prod sh scripts/hook.sh";
+        PATH=@BIN@:$PATH APPLICATION_NAME=shop DEPLOYMENT_GROUP_NAME=prod sh scripts/hook.sh";
+    let run = &run.replace("@BIN@", &sandbox.outside("bin").display().to_string());
     assert_eq!(sandbox.shell(run).ok().stdout, "x\n");
     let expected = "--project-name shop-prod --file docker-compose.yml --file extra.yml --file docker-compose.prod.lock.yml up a b";
     assert_eq!(fs::read_to_string(sandbox.outside("asked")).unwrap().lines().last(), Some(expected));

@@ -348,8 +348,11 @@ fn what_is_left_from_an_earlier_build_is_not_published() {
     let to = format!("file://{}", sandbox.outside("store").display());
     let push = ["push", "--to", to.as_str()];
     // The same commit, other bytes: another time stamp.
+    sandbox.shell("mkdir ../old && cp dist/*.minisig dist/*.intoto.json ../old").ok();
     let epoch = sandbox.shell("SOURCE_DATE_EPOCH=1700000000 $LONGSHORE build").ok();
     assert!(epoch.stderr.contains("which had other bytes"), "{}", epoch.stderr);
+    assert!(epoch.stderr.contains(".minisig`, which was of the archive that was replaced"), "{}", epoch.stderr);
+    sandbox.shell("cp ../old/* dist").ok();
     let refused = sandbox.run(&push).exits(8);
     assert!(refused.stderr.contains("is no signature of `[dir]/shop/dist/"), "{}", refused.stderr);
     assert!(refused.stderr.contains("sign again: longshore sign"), "{}", refused.stderr);

@@ -112,7 +112,8 @@ fn a_project_says_who_deploys_and_where_to_and_a_job_learns_what_came_of_it() {
     let written = format!("deployment_id={id}\ndeployment_status=created\ncommit={commit}\nurl={url}\n");
     assert_eq!(fs::read_to_string(&outputs).unwrap(), written);
     let written = format!(
-        "LONGSHORE_DEPLOYMENT_ID={id}\nLONGSHORE_DEPLOYMENT_STATUS=created\nLONGSHORE_COMMIT={commit}\nLONGSHORE_URL={url}\n"
+        "LONGSHORE_OUT_DEPLOYMENT_ID={id}\nLONGSHORE_OUT_DEPLOYMENT_STATUS=created\nLONGSHORE_OUT_COMMIT={commit}\n\
+         LONGSHORE_OUT_URL={url}\n"
     );
     assert_eq!(fs::read_to_string(&dotenv).unwrap(), written);
     for verb in ["deployments", "stop"] {
