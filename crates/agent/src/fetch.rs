@@ -18,7 +18,7 @@ use longshore_core::failure::chain;
 use longshore_core::store::{InvalidUrl, ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
 use self::access::Access;
-use self::delta::{Assembled, Wanted, Whole, refuse_large};
+use self::delta::{Assembled, Wanted, Whole};
 use self::github::{Api, GitHubError};
 use self::signature::{Checked, SignatureRefusal};
 use crate::deployment::order::{Cause, Order, Revision, SignaturePolicy};
@@ -326,17 +326,13 @@ async fn get(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(ObjectInfo, u64), StoreError> {
     let Wanted { object, to, .. } = *wanted;
-    let store = Store::open_with(&object.store, options).await?;
+    let options = S3Options { largest: Some(wanted.limits.total), ..options.clone() };
+    let store = Store::open_with(&object.store, &options).await?;
     if let Store::S3(bucket) = &store {
         match delta::get(bucket, wanted, progress).await {
             Ok(Assembled { info, reused }) => return Ok((info, reused)),
             Err(Whole::Store(source @ StoreError::TooLarge { .. })) => return Err(source),
             Err(why) => tracing::debug!(%object, why = %chain(&why), "fetched as a whole"),
-        }
-        match bucket.look(object).await {
-            Ok(Some(info)) => refuse_large(object, &info, wanted.limits)?,
-            // Fetching says it better.
-            Ok(None) | Err(_) => {}
         }
     }
     Ok((store.get(object, to, None, progress).await?, 0))

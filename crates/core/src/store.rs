@@ -118,6 +118,8 @@ pub struct S3Options {
     pub upload: S3Upload,
     /// How artifacts are sent.
     pub sending: Sending,
+    /// The largest object that [`Store::get`] fetches, in bytes; `None`: any. Who writes into a bucket shall not fill a disk.
+    pub largest: Option<u64>,
 }
 
 /// Credentials of AWS. Their secrets are not in the debug output.

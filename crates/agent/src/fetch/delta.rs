@@ -147,7 +147,7 @@ pub(super) async fn get(
 }
 
 /// Refuses an object that is larger than what it may unpack to, so that nobody fills the disk.
-pub(super) fn refuse_large(object: &ObjectUrl, info: &ObjectInfo, limits: &Limits) -> Result<(), StoreError> {
+fn refuse_large(object: &ObjectUrl, info: &ObjectInfo, limits: &Limits) -> Result<(), StoreError> {
     match info.size > limits.total {
         true => Err(StoreError::TooLarge { place: object.to_string(), size: info.size, limit: limits.total }),
         false => Ok(()),

@@ -44,7 +44,7 @@ pub(super) async fn stop(
     let present = stands.pointer.clone();
     let deployment = args.deployment.clone().unwrap_or_else(|| present.deployment.clone());
     if deployment != present.deployment {
-        return Err(other(at, deployment, &present));
+        return Err(other(at, &deployment, &present));
     }
     if !present.is_stopped() && has_ended(place, &present).await? {
         let ended = StopError::Ended { deployment, group: at.target.group.clone() };
@@ -67,7 +67,7 @@ pub(super) async fn stop(
     let (pointer, already) = match place.stop(&deployment, &by).await? {
         Stopping::Asked(pointer) => (pointer, false),
         Stopping::Already(pointer) => (pointer, true),
-        Stopping::MovedOn(pointer) => return Err(other(at, deployment, &pointer)),
+        Stopping::MovedOn(pointer) => return Err(other(at, &deployment, &pointer)),
         Stopping::Gone => {
             return Err(Failure::new(Exit::Conflict, StopError::Gone { group: at.target.group.clone() }));
         }
@@ -90,7 +90,7 @@ pub(super) async fn stop(
     Ok((text, json))
 }
 
-fn other(at: &At<'_>, deployment: DeploymentId, present: &Pointer) -> Failure {
+fn other(at: &At<'_>, deployment: &DeploymentId, present: &Pointer) -> Failure {
     let other = StopError::Other {
         deployment: deployment.clone(),
         group: at.target.group.clone(),

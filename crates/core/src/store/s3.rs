@@ -53,6 +53,8 @@ pub struct S3Store {
     endpoint: Option<String>,
     keeping: Keeping,
     sending: Sending,
+    /// The largest object that is fetched into a file.
+    largest: Option<u64>,
     /// The bucket answered as existing.
     bucket_seen: AtomicBool,
     /// Multipart uploads that nobody has completed or aborted yet.
@@ -100,6 +102,7 @@ impl S3Store {
             endpoint,
             keeping,
             sending,
+            largest: options.largest,
             bucket_seen: AtomicBool::new(false),
             unfinished: Mutex::default(),
         })

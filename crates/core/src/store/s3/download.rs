@@ -233,8 +233,12 @@ impl Download<'_> {
                 if let Some(expected) = self.object.etag.clone().filter(|expected| *expected != etag) {
                     return Err(StoreError::OtherEtag { place: self.object.to_string(), expected, found: etag });
                 }
+                let size = bytes(answer.content_length());
+                if let Some(limit) = self.store.largest.filter(|largest| size > *largest) {
+                    return Err(StoreError::TooLarge { place: self.object.to_string(), size, limit });
+                }
                 self.info = Some(ObjectInfo {
-                    size: bytes(answer.content_length()),
+                    size,
                     etag,
                     version: version(answer.version_id()),
                     sha256: meta(answer.metadata(), META_SHA256),
