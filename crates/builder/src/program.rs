@@ -322,22 +322,28 @@ mod tests {
 
     #[test]
     fn a_program_that_takes_too_long_is_ended_with_its_children() {
-        let started = Instant::now();
-        let (ended, written) = shell("trap '' TERM; sleep 60 & echo $!; wait; exit 0", Some(1000), Stopping::Ours);
-        assert_eq!(ended, Err("`sh` did not end within 1 s and was ended".to_owned()));
-        let child: i32 = written.strip_prefix("o:").unwrap().trim().parse().unwrap();
-        // Somebody else reaps it; until then it is a zombie.
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
-        assert!(started.elapsed() < GRACE + HELD + Duration::from_secs(5), "{:?}", started.elapsed());
+        let script = "trap '' TERM; sleep 1000 & echo $!; wait; exit 0";
+        let (ended, written) = shell(script, Some(3000), Stopping::Ours);
+        assert_eq!(ended, Err("`sh` did not end within 3 s and was ended".to_owned()));
+        let child = written.strip_prefix("o:").unwrap().trim();
+        // A killed process closes its output before it is gone, and whoever inherits it may leave it a zombie.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") || state.contains(") X ") {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{state}");
+            std::thread::sleep(LOOK);
+        }
     }
 
     #[test]
     fn a_child_that_stays_behind_does_not_hold_us() {
         let started = Instant::now();
-        let (ended, written) = shell("echo here; sleep 30 & exit 0", None, Stopping::Ours);
+        let (ended, written) = shell("echo here; sleep 1000 & exit 0", None, Stopping::Ours);
         assert_eq!((ended, written.as_str()), (Ok(0), "o:here\n"));
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(100), "{:?}", started.elapsed());
     }
 
     #[test]

@@ -617,7 +617,7 @@ fn a_pattern_of_ten_groups_takes_no_time() {
         Request { appspec: &appspec, listing: &listing, previous: &previous, file_exists: FileExists::Disallow };
     let begun = std::time::Instant::now();
     assert_eq!(plan(&request, &disk(&["/s/"])).unwrap().permissions, []);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
