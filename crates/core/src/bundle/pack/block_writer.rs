@@ -40,8 +40,7 @@ impl BlockWriter {
     /// The whole file, ready for the archive.
     pub(super) fn finish(mut self) -> Part {
         if self.size <= BLOCK as u64 {
-            let (deflater, output) = &mut self.deflaters[0];
-            return pipeline::part(&self.waiting, deflater, output);
+            return pipeline::part(&self.waiting, &mut self.deflaters[0].0);
         }
         self.deflate(Place::Last);
         Part {

@@ -1,6 +1,7 @@
 //! Bytes → deflate, the same for the same bytes. Pure.
 //!
-//! What zlib-rs makes of a file depends on how the file is cut into calls, so the cut is part of the format: blocks of
+//! Files of at most [`BLOCK`] bytes are deflated by libdeflate, which takes nothing but whole files; larger ones by zlib-rs.
+//! What that makes of a file depends on how the file is cut into calls, so the cut is part of the format: blocks of
 //! [`BLOCK`] bytes, each one call with room for all of its output, each primed with the 32 KiB before it. A block needs
 //! nothing of the one before but its bytes, so the blocks of one file are deflated side by side.
 //!
@@ -9,13 +10,14 @@
 //! output differs (measured: 6 of 8,664 blocks). A new compressor for each block avoids that, but takes more memory.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 
 use super::zip_header::Method;
 
 /// What the manifest says of the compressor.
-pub(super) const COMPRESSOR: &str = "zlib-rs 0.6.8 level 6";
+pub(super) const COMPRESSOR: &str = "libdeflate 1.26.1 level 1; above 1 MiB zlib-rs 0.6.8 level 6";
 
-/// Bytes of a file that are deflated in one call.
+/// Bytes of a file that are deflated in one call. Files of more are deflated by zlib-rs.
 pub(super) const BLOCK: usize = 1 << 20;
 
 /// How far back deflate can refer.
@@ -36,31 +38,45 @@ pub(super) enum Place {
     Last,
 }
 
-/// A compressor with its memory, used for one block after the other.
+/// Compressors with their memory, used for one file or block after the other.
 pub(super) struct Deflater {
-    compress: Compress,
+    files: Compressor,
+    blocks: Compress,
+    /// Room for what becomes of a file.
+    room: Vec<u8>,
     /// What priming makes, which nobody needs.
     waste: Vec<u8>,
 }
 
 impl Deflater {
-    /// The compressor for the content of files.
+    /// The compressors for the content of files.
     pub(super) fn new() -> Self {
         Self::at(Compression::new(6))
     }
 
     fn at(level: Compression) -> Self {
-        Deflater { compress: Compress::new(level, false), waste: Vec::new() }
+        let files = Compressor::new(CompressionLvl::new(1).expect("libdeflate has the levels 0 to 12"));
+        Deflater { files, blocks: Compress::new(level, false), room: Vec::new(), waste: Vec::new() }
+    }
+
+    /// Deflates a file of at most [`BLOCK`] bytes; `None` if that would not make it smaller.
+    pub(super) fn file(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        if self.room.len() < bytes.len() {
+            self.room.resize(bytes.len(), 0);
+        }
+        let room = &mut self.room[..bytes.len().saturating_sub(1)];
+        let written = self.files.deflate_compress(bytes, room).ok()?;
+        Some(&room[..written])
     }
 
     /// Deflates one block into `output`, which is emptied first. `before` is what precedes the block in its file, at most
     /// [`WINDOW`] bytes of it, nothing for the first.
     pub(super) fn block(&mut self, before: &[u8], bytes: &[u8], place: Place, output: &mut Vec<u8>) {
-        self.compress.reset();
+        self.blocks.reset();
         if !before.is_empty() {
-            run(&mut self.compress, before, Place::Inner, &mut self.waste);
+            run(&mut self.blocks, before, Place::Inner, &mut self.waste);
         }
-        run(&mut self.compress, bytes, place, output);
+        run(&mut self.blocks, bytes, place, output);
     }
 }
 
@@ -195,16 +211,32 @@ mod tests {
     }
 
     #[test]
+    fn a_used_compressor_makes_of_a_file_what_a_fresh_one_makes_and_nothing_of_noise() {
+        let mut used = Deflater::new();
+        for length in [0, 1, 2, 20, 300, 70_000, BLOCK] {
+            let (text, noise) = (text(length), noise(length));
+            let made = used.file(&text).map(<[u8]>::to_vec);
+            assert_eq!(made.is_some(), length >= 300, "{length}");
+            assert!(Deflater::new().file(&text) == made.as_deref(), "{length}");
+            assert!(made.is_none_or(|made| made.len() < length && inflate(&made) == text), "{length}");
+            assert_eq!(used.file(&noise), None, "{length}");
+        }
+    }
+
+    #[test]
     fn samples_lie_inside_the_file() {
         assert_eq!(sample_offsets(PROBE_FROM), [0, 24 << 10, 48 << 10]);
         assert_eq!(sample_offsets(PROBE_FROM + 1), [0, 24 << 10, (48 << 10) + 1]);
     }
 
     #[test]
-    fn the_compressor_that_the_manifest_names_is_the_one_in_the_lock_file() {
+    fn the_compressors_that_the_manifest_names_are_those_in_the_lock_file() {
         let lock = include_str!("../../../../../Cargo.lock");
-        let (_, rest) = lock.split_once("name = \"zlib-rs\"\nversion = \"").unwrap();
-        let (version, _) = rest.split_once('"').unwrap();
-        assert_eq!(COMPRESSOR, format!("zlib-rs {version} level 6"));
+        let version = |name: &str| {
+            let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
+            rest.split_once('"').unwrap().0
+        };
+        let (files, blocks) = (version("libdeflate-sys"), version("zlib-rs"));
+        assert_eq!(COMPRESSOR, format!("libdeflate {files} level 1; above 1 MiB zlib-rs {blocks} level 6"));
     }
 }

@@ -221,12 +221,7 @@ impl Queue<'_> {
 
     fn work(&self) {
         let _stop = StopOnPanic(self);
-        let mut worker = Worker {
-            queue: self,
-            deflater: Deflater::new(),
-            read: Vec::with_capacity(BUFFER),
-            deflated: Vec::with_capacity(BUFFER),
-        };
+        let mut worker = Worker { queue: self, deflater: Deflater::new(), read: Vec::with_capacity(BUFFER) };
         while let Some(index) = self.next() {
             let result = worker.job(&self.jobs[index]);
             self.lock().results.insert(index, result);
@@ -273,7 +268,6 @@ struct Worker<'a> {
     queue: &'a Queue<'a>,
     deflater: Deflater,
     read: Vec<u8>,
-    deflated: Vec<u8>,
 }
 
 impl Worker<'_> {
@@ -289,7 +283,7 @@ impl Worker<'_> {
         let part = match &source.kind {
             SourceKind::File(file) => {
                 source::read_whole(&source.from(), file, &mut self.read)?;
-                part(&self.read, &mut self.deflater, &mut self.deflated)
+                part(&self.read, &mut self.deflater)
             }
             // The target of a link is always stored: unpackers expect its text there.
             SourceKind::Link(target) => stored(target.as_bytes()),
@@ -327,15 +321,14 @@ impl Worker<'_> {
 }
 
 /// A file of at most one block: deflated, unless that does not make it smaller or the probe says so.
-pub(super) fn part(bytes: &[u8], deflater: &mut Deflater, output: &mut Vec<u8>) -> Part {
-    if bytes.is_empty() || bytes.len() as u64 >= compress::PROBE_FROM && source::probe_bytes(bytes) == Method::Stored {
+pub(super) fn part(bytes: &[u8], deflater: &mut Deflater) -> Part {
+    if bytes.len() as u64 >= compress::PROBE_FROM && source::probe_bytes(bytes) == Method::Stored {
         return stored(bytes);
     }
-    deflater.block(&[], bytes, Place::Last, output);
-    if output.len() >= bytes.len() {
-        return stored(bytes);
+    match deflater.file(bytes) {
+        Some(deflated) => Part { method: Method::Deflated, data: deflated.to_vec(), ..checksums(bytes) },
+        None => stored(bytes),
     }
-    Part { method: Method::Deflated, data: output.clone(), ..checksums(bytes) }
 }
 
 fn stored(bytes: &[u8]) -> Part {
