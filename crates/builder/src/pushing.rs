@@ -163,7 +163,9 @@ impl Compose {
                 "what it said stands above; if the registry refused, log in first: {}",
                 crate::images::login_command_of(step.image)
             )),
-            _ => failed.hint(format!("what it said stands above; try it alone with {COMMIT_VARIABLE}={commit}")),
+            _ => failed.hint(format!(
+                "what it said stands above; `docker version` says whether Docker runs; try it alone with {COMMIT_VARIABLE}={commit}"
+            )),
         })
     }
 }

@@ -105,7 +105,9 @@ impl Starter {
         let image: String = small.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let image = image.trim_matches('-');
         let image = if image.is_empty() { "app" } else { image };
-        self.text.replace("@APPLICATION@", application.as_str()).replace("@IMAGE@", image)
+        // The sample of the buildspec is for people to copy too, so a name stands in it.
+        let text = self.text.replace("LONGSHORE_APPLICATION: shop", "LONGSHORE_APPLICATION: \"@APPLICATION@\"");
+        text.replace("@APPLICATION@", application.as_str()).replace("@IMAGE@", image)
     }
 }
 
@@ -130,7 +132,7 @@ mod tests {
     fn every_command_in_the_file_of_a_ci_system_is_one_that_the_program_takes() {
         let application = "shop".parse().unwrap();
         for (ci, expected) in [
-            (Ci::Codebuild, "check build push"),
+            (Ci::Codebuild, "check build push deploy"),
             (Ci::Github, "check build push deploy"),
             (Ci::Gitlab, "check build push deploy"),
         ] {
@@ -144,7 +146,6 @@ mod tests {
             for command in commands {
                 // As a shell splits it, but for the variables.
                 let words = command.replace('"', "").replace("$LONGSHORE_OUT_COMMIT", "0123456789abcdef");
-                let words = words.replace("$BUNDLE_BUCKET", "shop-releases");
                 Cli::try_parse_from(words.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}"));
                 named.extend(command.split_whitespace().nth(1).map(str::to_owned));
             }

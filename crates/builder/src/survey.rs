@@ -353,8 +353,9 @@ fn find_appspec(source: &Path, asked: Option<&str>) -> Result<(BundlePath, Arc<S
 }
 
 fn near_appspec(source: &Path, name: &str) -> Option<String> {
-    let names: Vec<String> =
-        fs::read_dir(source).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let entries = fs::read_dir(source).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    // Nearly the same name, and another thing.
+    let names: Vec<String> = entries.filter(|name| !name.starts_with("buildspec")).collect();
     let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     let near = nearest(name, lower.iter().map(String::as_str))?;
     names.iter().find(|name| name.to_lowercase() == near).cloned()

@@ -76,7 +76,13 @@ pub(crate) fn run(args: &InitArgs, screen: &Screen) -> Result<(), Failure> {
     }
     let files: Vec<&str> = systems.iter().map(|ci| ci.starter().path).filter(|path| written.contains(path)).collect();
     let tops = if files.is_empty() { String::new() } else { format!(" and the top of {}", files.join(" and ")) };
-    let text = format!("\nNext:\n  edit docker-compose*.yml{tops}\n  git add . && git commit\n  longshore check\n");
+    // The sample compose file builds from it, and what it says is the application's business.
+    let has_dockerfile = dir.join("Dockerfile").exists() || !written.contains(&"docker-compose.yml");
+    let dockerfile = if has_dockerfile { "" } else { "  write a Dockerfile, which docker-compose.yml builds from\n" };
+    let text = format!(
+        "\nNext:\n{dockerfile}  edit docker-compose*.yml{tops}\n  git add . && git commit\n  longshore check\n  longshore \
+         build\n"
+    );
     screen.result(&text, &json!({"application": application, "written": written, "kept": kept}))
 }
 

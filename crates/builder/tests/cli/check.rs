@@ -143,6 +143,8 @@ fn what_git_ignores_is_packed_and_what_longshore_ignores_is_not() {
 #[test]
 fn without_an_appspec_the_way_to_one_is_shown() {
     let sandbox = Sandbox::empty();
+    // Nearly the same name, and no appspec.
+    sandbox.write("buildspec.yml", "version: 0.2\n");
     insta::assert_snapshot!(sandbox.run(&["check"]).shown());
     sandbox.write("AppSpec.yml", APPSPEC);
     insta::assert_snapshot!(sandbox.run(&["check"]).shown());

@@ -25,6 +25,19 @@ fn the_starter_set_passes_its_own_check() {
 }
 
 #[test]
+fn a_dockerfile_is_asked_for_where_the_sample_compose_file_needs_one_and_none_is_there() {
+    let needed = |sandbox: &Sandbox| sandbox.run(&["init"]).ok().stdout.contains("\n  write a Dockerfile");
+    let sandbox = Sandbox::empty();
+    assert!(needed(&sandbox));
+    assert!(!needed(&sandbox), "the compose file is theirs by then");
+    for present in ["Dockerfile", "compose.yaml"] {
+        let sandbox = Sandbox::empty();
+        sandbox.write(present, "");
+        assert!(!needed(&sandbox), "{present}");
+    }
+}
+
+#[test]
 fn what_exists_is_kept() {
     let sandbox = Sandbox::empty();
     sandbox.write("appspec.yaml", "mine");
@@ -71,4 +84,13 @@ fn a_folder_is_made_and_its_name_is_the_applications() {
     let compose = fs::read_to_string(sandbox.path("services/My_Site/docker-compose.yml")).unwrap();
     assert!(compose.contains("/my-site:${COMMIT_HASH:?"), "{compose}");
     sandbox.run(&["check", "--strict", "--source", "services/My_Site"]).ok();
+    for (ci, path) in
+        [("codebuild", "buildspec.yml"), ("github", ".github/workflows/longshore.yml"), ("gitlab", ".gitlab-ci.yml")]
+    {
+        sandbox.run(&["init", "services/My_Site", "--ci", ci]).ok();
+        let text = fs::read_to_string(sandbox.path("services/My_Site").join(path)).unwrap();
+        let named: Vec<&str> =
+            text.lines().filter(|line| line.contains("LONGSHORE_APPLICATION")).map(str::trim).collect();
+        assert_eq!(named, ["LONGSHORE_APPLICATION: \"My_Site\""], "{ci}");
+    }
 }

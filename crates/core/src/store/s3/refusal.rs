@@ -72,6 +72,10 @@ impl Asked<'_> {
                 | "RequestTimeTooSkewed"
                 | "TokenRefreshRequired",
             ) => Refusal::Other(StoreError::BadCredentials { source }),
+            // What HEAD gets for a session that has expired.
+            (400, "") if answer.is_some_and(|answer| answer.body().bytes().is_none_or(<[u8]>::is_empty)) => {
+                Refusal::Other(StoreError::BadCredentials { source })
+            }
             // 405: the version is the mark of a deletion.
             (404 | 405, _) => Refusal::NotFound,
             (304, _) => Refusal::NotModified,

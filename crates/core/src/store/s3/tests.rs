@@ -104,6 +104,16 @@ async fn the_region_of_a_bucket_is_told_although_an_answer_to_head_has_no_body()
 }
 
 #[tokio::test]
+async fn a_session_that_has_expired_is_said_although_an_answer_to_head_has_no_body() {
+    let error = open(server("400 Bad Request")).await.head("key", None).await.unwrap_err();
+    assert_eq!(
+        Failure::from(error).to_text(),
+        "error: the AWS credentials are not accepted\n  caused by: HTTP status 400\n\n\
+         hint: log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use\n"
+    );
+}
+
+#[tokio::test]
 async fn an_undecided_race_for_a_key_is_tried_again_and_then_given_up() {
     let answer = "409 Conflict\n\n<Error><Code>ConditionalRequestConflict</Code><Message>Race.</Message></Error>";
     let store = open(server(answer)).await;
