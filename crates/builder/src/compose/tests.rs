@@ -20,7 +20,8 @@ impl Folder {
     }
 
     fn read(&self, settings: &Settings) -> (Compose, Vec<Problem>) {
-        let brought = Brought { packed: self.0.keys().cloned().collect(), installed: vec!["/srv/shop".into()] };
+        let packed = self.0.keys().cloned().collect();
+        let brought = Brought { packed, secrets: BTreeSet::new(), installed: vec!["/srv/shop".into()] };
         Compose::read(settings, &brought, &|path| self.0.get(path).cloned())
     }
 

@@ -76,8 +76,7 @@ fn chooses(shell: &Shell, turns: &Loop) -> bool {
     commands.any(|command| {
         let inspects = command.docker().is_some_and(|(_, found)| found.name == "inspect");
         inspects || matches!(command.name, "[" | "[[" | "test" | "grep" | "continue" | "break")
-    })
-    || shell.cases.iter().any(|case| within(&case.subject.span))
+    }) || shell.cases.iter().any(|case| within(&case.subject.span))
 }
 
 /// The output of `docker ps -aq`, without a filter, also behind programs that leave every line of it.
