@@ -106,8 +106,14 @@ fn one_file_on_top_of_another_is_what_compose_makes_of_them() {
         (
             "volumes: [./a:/x]",
             "volumes: [{type: bind, source: ./b, target: /x/}]",
-            "{volumes: [{type: bind, source: ./b, target: /x/}]}",
+            "{volumes: [./a:/x, {type: bind, source: ./b, target: /x/}]}",
         ),
+        (
+            "volumes: [./a:/x]",
+            "volumes: [{type: bind, source: ./b, target: /x}]",
+            "{volumes: [{type: bind, source: ./b, target: /x}]}",
+        ),
+        ("image: a\n    ports: ['80:80']", "image:\n    ports:", "{image: a, ports: [80:80]}"),
         ("cap_add: [A]", "cap_add: [A, B]", "{cap_add: [A, B]}"),
         ("env_file: a", "env_file: [b]", "{env_file: [a, b]}"),
         (
