@@ -2,9 +2,10 @@
 //! of compose files: what Docker alone decides is left to Docker.
 
 pub(crate) mod builds;
-mod env_file;
+pub(crate) mod env_file;
 pub(crate) mod images;
-mod interpolate;
+pub(crate) mod interpolate;
+mod keys;
 mod lint;
 mod load;
 mod merge;
@@ -71,6 +72,8 @@ pub(crate) type Read<'a> = dyn Fn(&BundlePath) -> Option<Arc<SourceFile>> + 'a;
 pub(crate) struct Brought {
     /// The files of the bundle.
     pub(crate) packed: BTreeSet<BundlePath>,
+    /// Those of them that are a secret or hold one, allowed or not.
+    pub(crate) secrets: BTreeSet<BundlePath>,
     /// Where the appspec installs files, absolute.
     pub(crate) installed: Vec<String>,
 }

@@ -8,6 +8,7 @@ pub(crate) mod script;
 pub(crate) mod secret;
 pub(crate) mod shell;
 pub(crate) mod token;
+pub(crate) mod value;
 
 #[cfg(test)]
 mod tests;

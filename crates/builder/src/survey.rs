@@ -213,9 +213,10 @@ impl Survey {
             false => shellcheck::run(&source, &scripts.checked),
         };
         problems.extend(findings);
-        let (compose, wrong) = survey_compose(&source, &recipe, &plan, &listing)?;
+        let contents = look_into(&source, &plan, &recipe.settings, lenience)?;
+        let (compose, wrong) = survey_compose(&source, &recipe, &plan, &listing, contents.secrets)?;
         problems.extend(wrong);
-        problems.extend(lint_contents(&source, &plan, &recipe.settings, lenience)?);
+        problems.extend(contents.problems);
         problems.extend(lint_submodules(&source, &recipe, &listing)?);
         let mut commented = scripts.sources;
         commented.push(Arc::clone(&recipe.appspec_source));
@@ -399,8 +400,10 @@ fn survey_compose(
     recipe: &Recipe,
     plan: &BuildPlan,
     listing: &Listing,
+    secrets: Vec<BundlePath>,
 ) -> Result<(Compose, Vec<Problem>), Failure> {
     let brought = Brought {
+        secrets: secrets.into_iter().collect(),
         packed: plan.files.keys().cloned().collect(),
         installed: recipe.appspec.files.iter().map(|mapping| mapping.destination.clone()).collect(),
     };
@@ -443,21 +446,20 @@ fn survey_compose(
     Ok((compose, problems))
 }
 
-fn lint_contents(
+fn look_into(
     source: &Path,
     plan: &BuildPlan,
     settings: &Settings,
     lenience: Lenience<'_>,
-) -> Result<Vec<Problem>, Failure> {
+) -> Result<Contents, Failure> {
     let allowed = |path: &String, said_by| AllowedSecret { path: path.clone(), said_by };
     let of_settings = settings.allow_secrets.iter().map(|path| allowed(path, SETTINGS_FILE));
     let of_flags = lenience.secrets.iter().map(|path| allowed(path, "--allow-secret"));
     let allowed: Vec<AllowedSecret> = of_settings.chain(of_flags).collect();
-    let contents = Contents::read(source, plan, &allowed).map_err(|unreadable| {
+    Contents::read(source, plan, &allowed).map_err(|unreadable| {
         let contents::Unreadable { path, source } = unreadable;
         Failure::new(Exit::Failed, SurveyError::Read { path, source })
-    })?;
-    Ok(contents.problems)
+    })
 }
 
 /// Every wish not to hear of something. `commented`: files whose comments count, beside the compose files.

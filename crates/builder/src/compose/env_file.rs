@@ -75,12 +75,12 @@ impl<'a> Reader<'a> {
                 Some(inside) => (inside.replace("\\'", "'"), false),
                 None => return self.wrong(value_at..value_at + 1, "this quote is not closed"),
             },
-            _ if value.starts_with('#') && after.len() > value.len() => (String::new(), false),
             _ => (value.find(" #").map_or(value, |comment| &value[..comment]).trim_end().to_owned(), true),
         };
-        let filled = fill(&text, &|name| match self.entries.get(name) {
-            Some(entry) => Known::Value(entry.value.clone()),
-            None => (self.outer)(name),
+        // What is set outside counts before the lines above.
+        let filled = fill(&text, &|name| match ((self.outer)(name), self.entries.get(name)) {
+            (Known::Unset, Some(entry)) => Known::Value(entry.value.clone()),
+            (known, _) => known,
         });
         let (value, varies) = if expands { (filled.text, filled.varies) } else { (text, false) };
         self.entries.insert(name.to_owned(), Entry { value, span, varies });
@@ -115,7 +115,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(c))
 }
 
-/// The escapes of double quotes. `\$` stays a dollar that begins no variable.
+/// The escapes of double quotes. `\$` stays a dollar that begins no variable; what is no escape stays as it is.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -125,11 +125,16 @@ fn unescaped(text: &str) -> String {
             continue;
         }
         match chars.next() {
+            Some('a') => plain.push('\u{7}'),
+            Some('b') => plain.push('\u{8}'),
+            Some('f') => plain.push('\u{c}'),
             Some('n') => plain.push('\n'),
             Some('r') => plain.push('\r'),
             Some('t') => plain.push('\t'),
+            Some('v') => plain.push('\u{b}'),
             Some('$') => plain.push_str("$$"),
-            Some(other) => plain.push(other),
+            Some(other @ ('"' | '\\')) => plain.push(other),
+            Some(other) => plain.extend(['\\', other]),
             None => plain.push('\\'),
         }
     }

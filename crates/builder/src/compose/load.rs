@@ -336,13 +336,18 @@ impl<'a> Loader<'a> {
         };
         for range in filled.malformed {
             let part = &written[range];
-            let message = format!("`{part}` begins like a variable and is none, so compose refuses the file");
-            let fix = if part.starts_with("${") {
-                "a default is written `${NAME:-default}`; a dollar that is meant as one is written twice: `$$`"
+            let problem = if part.starts_with("${") {
+                let message = format!("`{part}` begins like a variable and is none, so compose refuses the file");
+                let fix =
+                    "a default is written `${NAME:-default}`; a dollar that is meant as one is written twice: `$$`";
+                within(part).error("LS307", message).with_fix(fix)
             } else {
-                "write a dollar that is meant as one twice: `$$`"
+                let message = format!(
+                    "`{part}` begins like a variable and is none: docker-compose 1.x refuses the file, compose 2 takes it as it is"
+                );
+                within(part).warning("LS307", message).with_fix("write a dollar that is meant as one twice: `$$`")
             };
-            self.problems.push(within(part).error("LS307", message).at_path(path).with_fix(fix));
+            self.problems.push(problem.at_path(path));
         }
         let unknown: Vec<String> = filled.unknown.iter().map(|unknown| unknown.name.clone()).collect();
         for unknown in filled.unknown {

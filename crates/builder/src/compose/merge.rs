@@ -23,6 +23,8 @@ pub(crate) fn documents(base: Tree, over: Tree) -> Tree {
 pub(crate) fn service(base: Tree, over: Tree) -> Tree {
     mapping(base, over, &|key, base, over| match key {
         _ if REPLACED.contains(&key) => over,
+        // `NAME` alone takes the value from the host, in place of the one that stood there.
+        _ if PAIRS.contains(&key) => mapping(base, over, &|_, _, over| over),
         "healthcheck" => mapping(base, over, &|key, base, over| if key == "test" { over } else { values(base, over) }),
         "logging" if differ(base.get("driver"), over.get("driver")) => over,
         "ports" => unique(values(base, over), &|port| ports::identity(port)),
@@ -68,6 +70,8 @@ fn values(base: Tree, over: Tree) -> Tree {
             let all = over.with(Value::List(all));
             unique(all, &|item| item.as_text().map(|text| text.text.clone()))
         }
+        // A key without a value says nothing.
+        (_, Value::Null) => base,
         (_, _) => over,
     }
 }
@@ -93,7 +97,7 @@ fn target_of_mount(mount: &Tree) -> Option<String> {
             let first = parts.next()?;
             Some(parts.next().unwrap_or(first).trim_end_matches('/').to_owned())
         }
-        None => Some(mount.get("target")?.text()?.trim_end_matches('/').to_owned()),
+        None => mount.get("target")?.text().map(ToOwned::to_owned),
     }
 }
 

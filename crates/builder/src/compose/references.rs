@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longshore_core::bundle::BundlePath;
-use longshore_core::problem::{Problem, SourceFile, Span, nearest};
+use longshore_core::problem::{Problem, SourceFile, Span};
 use longshore_core::yaml::{self, Node};
 
+use super::keys;
 use crate::listing::Listing;
 use crate::plan::BuildPlan;
-
-/// The keys that may stand at the top; any that begins with `x-` too.
-const TOP: [&str; 9] =
-    ["configs", "include", "models", "name", "networks", "secrets", "services", "version", "volumes"];
 
 /// A compose file as it was read.
 #[derive(Debug)]
@@ -86,7 +83,7 @@ pub(crate) fn read(source: &Arc<SourceFile>) -> (ComposeFile, Vec<Problem>) {
     let mut problems: Vec<Problem> = reading.problems.into_iter().map(of_compose).collect();
     match reading.node {
         Some(root) if root.as_map().is_some() => {
-            problems.extend(unknown_keys(source, &root));
+            problems.extend(keys::unknown(source, &root));
             reader.top(&root);
         }
         Some(root) => {
@@ -109,20 +106,6 @@ fn of_compose(problem: Problem) -> Problem {
         return problem.with_fix("write one `<<: [*first, *second]`; compose since 2.17 refuses two");
     }
     problem.with_fix("keep one of the two; compose refuses the file")
-}
-
-fn unknown_keys(source: &Arc<SourceFile>, root: &Node) -> Vec<Problem> {
-    let keys = root.entries().iter().filter_map(|(key, _)| Some((key, key.text()?)));
-    let unknown = keys.filter(|(_, name)| !TOP.contains(name) && !name.starts_with("x-"));
-    let problem = |(key, name): (&Node, &str)| {
-        let fix = match nearest(name, TOP.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? What is for yourself alone begins with `x-`"),
-            None => format!("what is for yourself alone begins with `x-`: `x-{name}`"),
-        };
-        let message = format!("compose knows no `{name}` at the top and refuses the file");
-        Problem::error("LS310", source, Some(key.span.clone()), message).with_fix(fix)
-    };
-    unknown.map(problem).collect()
 }
 
 /// The paths below the source folder that compose files refer to.

@@ -20,7 +20,8 @@ impl Folder {
     }
 
     fn read(&self, settings: &Settings) -> (Compose, Vec<Problem>) {
-        let brought = Brought { packed: self.0.keys().cloned().collect(), installed: vec!["/srv/shop".into()] };
+        let packed = self.0.keys().cloned().collect();
+        let brought = Brought { packed, secrets: BTreeSet::new(), installed: vec!["/srv/shop".into()] };
         Compose::read(settings, &brought, &|path| self.0.get(path).cloned())
     }
 
@@ -105,8 +106,14 @@ fn one_file_on_top_of_another_is_what_compose_makes_of_them() {
         (
             "volumes: [./a:/x]",
             "volumes: [{type: bind, source: ./b, target: /x/}]",
-            "{volumes: [{type: bind, source: ./b, target: /x/}]}",
+            "{volumes: [./a:/x, {type: bind, source: ./b, target: /x/}]}",
         ),
+        (
+            "volumes: [./a:/x]",
+            "volumes: [{type: bind, source: ./b, target: /x}]",
+            "{volumes: [{type: bind, source: ./b, target: /x}]}",
+        ),
+        ("image: a\n    ports: ['80:80']", "image:\n    ports:", "{image: a, ports: [80:80]}"),
         ("cap_add: [A]", "cap_add: [A, B]", "{cap_add: [A, B]}"),
         ("env_file: a", "env_file: [b]", "{env_file: [a, b]}"),
         (

@@ -102,7 +102,7 @@ impl<'a> Invocation<'a> {
         }
         let found = self.subcommand(&["--context", "-c", "-H", "--host", "-l", "--log-level", "--config"])?;
         match found.name {
-            "container" | "image" | "system" | "volume" | "network" | "builder" => {
+            "container" | "image" | "system" | "volume" | "network" | "builder" | "pod" => {
                 Some((Some(found.name), found.subcommand(&[])?))
             }
             _ => Some((None, found)),

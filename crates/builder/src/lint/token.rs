@@ -50,13 +50,17 @@ fn dotted(byte: u8) -> bool {
     dashed(byte) || byte == b'.'
 }
 
+fn path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'/'
+}
+
 fn upper(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
 }
 
 const MOST: usize = 255;
 
-const PATTERNS: [Pattern; 22] = [
+const PATTERNS: [Pattern; 34] = [
     pattern("AKIA", upper, 16, 16, "an AWS access key"),
     pattern("ASIA", upper, 16, 16, "an AWS access key"),
     pattern("AGE-SECRET-KEY-1", upper, 58, 58, "an age key"),
@@ -72,6 +76,18 @@ const PATTERNS: [Pattern; 22] = [
     pattern("xoxb-", dashed, 20, MOST, "a Slack token"),
     pattern("xoxp-", dashed, 20, MOST, "a Slack token"),
     pattern("xoxa-", dashed, 20, MOST, "a Slack token"),
+    pattern("xoxs-", dashed, 20, MOST, "a Slack token"),
+    pattern("xoxe-", dashed, 20, MOST, "a Slack token"),
+    pattern("hooks.slack.com/services/T", path, 30, MOST, "a Slack webhook"),
+    pattern("whsec_", letter, 24, MOST, "a Stripe webhook secret"),
+    pattern("sk-proj-", dashed, 40, MOST, "an OpenAI key"),
+    pattern("hf_", letter, 34, 34, "a Hugging Face token"),
+    pattern("dop_v1_", letter, 64, 64, "a DigitalOcean token"),
+    pattern("shpat_", letter, 32, 32, "a Shopify token"),
+    pattern("hvs.", dashed, 24, MOST, "a Vault token"),
+    pattern("gldt-", dashed, 20, MOST, "a GitLab token"),
+    pattern("glrt-", dashed, 20, MOST, "a GitLab token"),
+    pattern("client-key-data: ", base64, 200, 8192, "a key of Kubernetes"),
     pattern("xapp-", dashed, 20, MOST, "a Slack token"),
     pattern("sk_live_", letter, 20, MOST, "a Stripe key"),
     pattern("rk_live_", letter, 20, MOST, "a Stripe key"),

@@ -22,7 +22,7 @@ const HEAD: u64 = 64 << 10;
 pub(super) struct Contents {
     pub(super) problems: Vec<Problem>,
     /// The files that look like a secret or hold one, allowed or not.
-    secrets: Vec<BundlePath>,
+    pub(super) secrets: Vec<BundlePath>,
 }
 
 /// A file that could not be read.

@@ -21,7 +21,7 @@ fn values_are_what_compose_reads() {
         ("A=", ""),
         ("A=a # comment", "a"),
         ("A=a#b", "a#b"),
-        ("A= # comment", ""),
+        ("A= # comment", "# comment"),
         ("export A=1", "1"),
         ("A: yaml", "yaml"),
         ("A='single $OUTER' # c", "single $OUTER"),

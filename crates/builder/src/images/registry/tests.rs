@@ -175,13 +175,35 @@ fn a_registry_that_had_enough_is_asked_again_after_the_pause_it_wants_unless_tha
 
 #[test]
 fn no_password_goes_where_everybody_could_read_it() {
-    for realm in ["http://tokens.example.com/token", "ftp://127.0.0.1/token", "nowhere"] {
+    for realm in [
+        "http://tokens.example.com/token",
+        "http://127.0.0.1.example.com/token",
+        "http://192.0.2.7/token",
+        "ftp://127.0.0.1/token",
+        "nowhere",
+    ] {
         let server = Server::start(move |_, _| {
             Response::new("401 Unauthorized", "").with("WWW-Authenticate", format!("Bearer realm=\"{realm}\""))
         });
         let asked = ask(&server, "app:1", password());
         let expected = format!("`[host]` wants a token from `{realm}`, which is no address with encryption");
         assert_eq!((text(&server, asked), server.asked().len()), (expected, 1));
+    }
+}
+
+#[test]
+fn a_registry_of_this_host_may_have_its_tokens_at_any_name_of_this_host() {
+    for name in ["127.0.0.1", "localhost"] {
+        let server = Server::start(move |host, request| {
+            let port = host.rsplit(':').next().unwrap();
+            match (request.line.starts_with("GET /token?"), request.header("authorization")) {
+                (true, "Basic YW5uOmg6dXNo") => Response::new("200 OK", r#"{"token": "t0ken"}"#),
+                (false, "Bearer t0ken") => found(),
+                _ => Response::new("401 Unauthorized", "")
+                    .with("WWW-Authenticate", format!("Bearer realm=\"http://{name}:{port}/token\"")),
+            }
+        });
+        assert_eq!(ask(&server, "app:1", password()).unwrap().as_str(), DIGEST, "{name}");
     }
 }
 

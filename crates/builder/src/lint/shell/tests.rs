@@ -100,6 +100,28 @@ fn parameters_are_known_with_what_stands_in_for_them() {
 }
 
 #[test]
+fn a_loop_is_known_with_its_variables_and_where_their_values_come_from() {
+    for (text, expected) in [
+        ("for x in 1 $(a); do b; done", "x: 1 $(a)"),
+        ("for x; do b; done", "x:"),
+        ("for ((i = 0; i < 3; i++)); do b; done", ":"),
+        ("a | while read -r x y; do b; done", "x y: |a"),
+        ("a | b | while IFS= read -r x; do c; done", "x: |b"),
+        ("while read x; do b; done < <(a | c)", "x: |c"),
+        ("while read x; do b; done <<<\"$a\"", "x: $a"),
+        ("while read x; do b; done <f >g", "x:"),
+        ("until a; do b; done", ":"),
+    ] {
+        let shell = read(text);
+        let turns = &shell.loops[0];
+        let words = turns.words.iter().map(|word| word.text.clone());
+        let reads = turns.reads.map(|index| format!("|{}", shell.commands[index].words[0].text));
+        let from: Vec<String> = words.chain(reads).collect();
+        assert_eq!(format!("{}: {}", turns.variables.join(" "), from.join(" ")).trim_end(), expected, "{text}");
+    }
+}
+
+#[test]
 fn every_beginning_of_a_script_is_read_to_its_end() {
     let text = "#!/bin/bash\nf() { case \"$1\" in a|'b c') x=`y \\`z\\`` ;; *) cat <<E | g $((1+(2))) ${a:-\"$(b)\"} &\nE\n;; esac; }\n\
                 [[ a && (b) ]] || { (c; d=(1 '2') ) >é 2>&1; } \\\n && for i in 1; do $'é\\'' <(k) ; done\n";

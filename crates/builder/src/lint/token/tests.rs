@@ -9,7 +9,7 @@ const BODY: &str = "q7Rk2ZpV9sTx4LmW8bYc3NdHf6JgKa1EuQoP5iXy";
 
 #[test]
 fn tokens_are_known_by_their_pattern() {
-    let body = |count: usize| BODY.repeat(3)[..count].to_owned();
+    let body = |count: usize| BODY.repeat(6)[..count].to_owned();
     for (start, count) in [
         ("ghp_", 36),
         ("gho_", 36),
@@ -24,6 +24,17 @@ fn tokens_are_known_by_their_pattern() {
         ("pypi-AgEI", 80),
         ("SG.", 66),
         ("sk-ant-", 90),
+        ("xoxs-", 50),
+        ("hooks.slack.com/services/T", 44),
+        ("whsec_", 32),
+        ("sk-proj-", 120),
+        ("hf_", 34),
+        ("dop_v1_", 64),
+        ("shpat_", 32),
+        ("hvs.", 90),
+        ("gldt-", 20),
+        ("glrt-", 20),
+        ("client-key-data: ", 240),
     ] {
         let token = format!("{start}{}", body(count));
         for text in [token.clone(), format!("TOKEN={token}\n"), format!("{{\"a\": \"{token}\"}}")] {

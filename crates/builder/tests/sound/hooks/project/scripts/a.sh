@@ -22,6 +22,21 @@ UNIT
 aws ecr get-login-password --region eu-west-1 | docker login --username AWS --password-stdin 1234.dkr.ecr.eu-west-1.amazonaws.com
 docker run --rm -v "$here:/app" -w /app node:20 npm ci
 docker image prune -f
+for c in $(docker ps -aq --filter label=shop); do docker rm -f "$c"; done
+docker ps -aq -f name=shop | while read -r c; do docker stop "$c"; done
+for c in $(docker compose ps -q); do docker stop "$c"; done
+docker compose ps -aq | xargs -r docker rm -f
+docker compose rm --force --stop
+docker ps -q -n 1 | xargs -r docker stop
+docker images shop -q | sort -u | xargs -r docker rmi
+docker images --format '{{.ID}}' | tail -n +6 | xargs -r docker rmi
+docker ps -a | awk '/shop/ {print $1}' | xargs -r docker rm
+for c in $(docker ps -aq); do docker inspect "$c" | grep -q shop && docker rm -f "$c"; done
+docker ps -q | while read -r c; do case $c in a*) docker stop "$c" ;; *) ;; esac; done
+for c in $(docker ps -aq); do docker logs --tail 5 "$c"; done
+for c in web worker; do docker rm -f "$c"; done
+podman rm --force shop
+docker system prune --force --filter label=shop
 docker exec web sh -c 'echo $1' _ x
 sudo -u app -H bash -c 'cd ~ && ls'
 case "$DEPLOYMENT_GROUP_NAME" in (prod|stg) x=1;; (*) x=2;; esac
