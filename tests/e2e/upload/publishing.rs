@@ -255,3 +255,28 @@ async fn parts_that_cannot_be_removed_are_told_of_with_the_command_that_does() {
     bench.client.abort_multipart_upload().bucket(&bench.bucket).key(found).upload_id(id).send().await.unwrap();
     assert_eq!((bench.unfinished().await, bench.keys().await), (0, Vec::new()));
 }
+
+#[tokio::test]
+async fn large_provenance_in_a_bucket_is_found_again() {
+    let bench = Bench::new("large-provenance").await;
+    bench.project(MIB);
+    let build = ["build", "--application", "shop", "--commit", COMMIT, "--provenance"];
+    assert!(bench.longshore("", &build).output().unwrap().status.success());
+    let path = PathBuf::from(format!("{}.intoto.json", bench.artifact().display()));
+    let mut statement: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let to = format!("s3://{}/pre", bench.bucket);
+    for (images, already) in [(30_000, false), (30_001, true)] {
+        let dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array_mut().unwrap();
+        dependencies
+            .resize(images, serde_json::json!({"uri": "docker://shop:1", "digest": {"sha256": "0".repeat(64)}}));
+        fs::write(&path, statement.to_string()).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > 3 * MIB);
+        let artifact = bench.artifact();
+        let push = ["push", artifact.to_str().unwrap(), "--to", &to, "--output", "json"];
+        let pushed = json(&bench.longshore(&services().s3().url, &push).output().unwrap());
+        assert_eq!(pushed["already_published"], already);
+    }
+    let stored: Value = serde_json::from_slice(&bench.bytes(&key(".intoto.json")).await).unwrap();
+    let dependencies = stored["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    assert_eq!(dependencies.len(), 30_000, "the first one stays");
+}
