@@ -178,11 +178,18 @@ async fn ahead(
         }
     }
     let mut stored = Vec::new();
-    match beside.publish(destination, &mut stored).await {
+    let ended = beside.publish(destination, &mut stored).await.map_err(|error| {
+        let taken = matches!(error, BesideError::Taken { .. });
+        (taken, Halt::Refused(error.into()))
+    });
+    match ended {
         Ok(()) => (stored, Ok(())),
-        Err(error) => {
-            withdraw(&stored, destination, tell).await;
-            (Vec::new(), Err(Halt::Refused(error.into())))
+        // The next push of these bytes may go on from what is there; after a refusal nobody will.
+        Err((taken, halt)) => {
+            if taken {
+                withdraw(&stored, destination, tell).await;
+            }
+            (Vec::new(), Err(halt))
         }
     }
 }
@@ -242,7 +249,7 @@ async fn withdraw(stored: &[StoredBeside], destination: Destination<'_>, tell: &
             let (url, why) = (destination.url_beside(suffix), chain(&error));
             let removal = destination.removal(suffix);
             let text = format!(
-                "`{url}` is not of what stands beside it, and could not be removed: {why}; do it with: {removal}"
+                "`{url}` is of an artifact that was not published, and could not be removed: {why}; do it with: {removal}"
             );
             tell(&Event::Warned(text));
         }

@@ -173,20 +173,31 @@ async fn a_foreign_signature_is_refused_before_the_object_of_a_build_appears() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_is_taken_back_when_another_artifact_was_faster() {
-    let bench = Bench::new("withdrawn").await;
-    bench.project(20 * MIB);
-    let secret = bench.keygen();
-    let gate = Gate::start(&services().s3().url, Rule::Held, completes);
-    let more = ["--commit", COMMIT, "--sign", "--key", secret.to_str().unwrap()];
-    let pushing = bench.push(&gate.url, &more).spawn().unwrap();
-    gate.until(1);
-    assert_eq!(bench.endings().await, [".minisig"]);
-    let other = bench.twin(MIB, 0);
-    json(&other.push(&services().s3().url, &["--commit", COMMIT]).output().unwrap());
-    gate.open();
-    let said = said(&pushing.wait_with_output().unwrap(), 4);
-    assert!(said.contains("holds other content for this commit"), "{said}");
-    assert_eq!((bench.endings().await, bench.unfinished().await), (vec![String::new()], 0));
+    for (name, may_remove) in [("withdrawn", true), ("not-withdrawn", false)] {
+        let bench = Bench::new(name).await;
+        bench.project(20 * MIB);
+        let secret = bench.keygen();
+        let removals = Gate::start(&services().s3().url, Rule::Forbidden, move |line| {
+            !may_remove && line.starts_with("DELETE ") && line.contains(".minisig")
+        });
+        let gate = Gate::start(&removals.url, Rule::Held, completes);
+        let more = ["--commit", COMMIT, "--sign", "--key", secret.to_str().unwrap()];
+        let pushing = bench.push(&gate.url, &more).spawn().unwrap();
+        gate.until(1);
+        assert_eq!(bench.endings().await, [".minisig"], "{name}");
+        let other = bench.twin(MIB, 0);
+        json(&other.push(&services().s3().url, &["--commit", COMMIT]).output().unwrap());
+        gate.open();
+        let said = said(&pushing.wait_with_output().unwrap(), 4);
+        assert!(said.contains("holds other content for this commit"), "{name}: {said}");
+        let left = if may_remove { vec![""] } else { vec!["", ".minisig"] };
+        assert_eq!(
+            (bench.endings().await, bench.unfinished().await),
+            (left.iter().map(ToString::to_string).collect(), 0)
+        );
+        let command = format!("do it with: aws s3 rm s3://{name}/{}", key(".minisig"));
+        assert_eq!(said.contains(&command), !may_remove, "{name}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
