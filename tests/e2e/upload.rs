@@ -1,6 +1,9 @@
 //! Uploads against a real S3 server: in parts, over a bad network, while the archive is packed, and kept as was asked.
 #![expect(clippy::unwrap_used, reason = "whatever fails in a test fails the test")]
 
+#[path = "upload/publishing.rs"]
+mod publishing;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -17,7 +20,7 @@ use e2e::proxy::{Cut, Proxy};
 use e2e::services;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::Exit;
-use longshore_core::growing::{Growing, Written};
+use longshore_core::growing::{GivenUp, Growing, Written};
 use longshore_core::store::{
     Attributes, Described, Keys, ObjectInfo, Put, S3Options, S3Upload, Sending, Store, StoreError, StoreUrl,
 };
@@ -141,6 +144,10 @@ fn described() -> Described {
     Described { content_digest: Sha256::of(b"content"), commit: COMMIT.to_owned() }
 }
 
+async fn ready() -> Result<(), GivenUp> {
+    Ok(())
+}
+
 fn created(put: Put) -> ObjectInfo {
     match put {
         Put::Created(info) => info,
@@ -246,7 +253,7 @@ async fn parts_are_stored_before_the_file_is_whole_and_the_object_appears_after_
         making.whole();
     };
     let (put, ()) =
-        tokio::join!(store.put_growing("growing.zip", &growing, async || Ok(described()), &progress), writing);
+        tokio::join!(store.put_growing("growing.zip", &growing, (async || Ok(described()), ready), &progress), writing);
     let info = created(put.unwrap());
     assert_eq!((info.size, info.sha256, info.content_digest), (45 * MIB, None, Some(Sha256::of(b"content"))));
     assert_eq!(store.head("growing.zip", None).await.unwrap(), Some(info));
@@ -259,7 +266,8 @@ async fn parts_are_stored_before_the_file_is_whole_and_the_object_appears_after_
     assert_eq!(bench.unfinished().await, 0);
 
     // What stands there is found before a byte is sent.
-    let again = store.put_growing("growing.zip", &growing, async || panic!("nobody needs to know"), &progress).await;
+    let unneeded = async || panic!("nobody needs to know");
+    let again = store.put_growing("growing.zip", &growing, (unneeded, ready), &progress).await;
     assert!(matches!(again, Ok(Put::Exists(_))), "{again:?}");
 }
 
@@ -270,14 +278,14 @@ async fn a_small_file_is_stored_with_its_digest_when_it_is_whole() {
     let mut making = Making::new(&bench, 3 * MIB);
     making.write(3 * MIB, None);
     making.whole();
-    let put = store.put_growing("small.zip", &making.growing, async || Ok(described()), &|_| ()).await;
+    let put = store.put_growing("small.zip", &making.growing, (async || Ok(described()), ready), &|_| ()).await;
     assert_eq!(created(put.unwrap()).sha256, Some(Sha256::of(&making.contents)));
     assert_eq!(metadata(&bench.head("small.zip").await)["sha256"], Sha256::of(&making.contents).to_string());
 
     // In a folder every file waits.
     let folder = bench.dir.path().join("store");
     let store = Store::open(&format!("file://{}", folder.display()).parse().unwrap()).await.unwrap();
-    let put = store.put_growing("small.zip", &making.growing, async || Ok(described()), &|_| ()).await;
+    let put = store.put_growing("small.zip", &making.growing, (async || Ok(described()), ready), &|_| ()).await;
     assert_eq!(created(put.unwrap()).sha256, Some(Sha256::of(&making.contents)));
     assert!(fs::read(folder.join("small.zip")).unwrap() == making.contents);
 }
@@ -296,7 +304,8 @@ async fn a_file_that_is_never_whole_is_not_stored_and_no_part_stays() {
         }
         making.grower = None;
     };
-    let (put, ()) = tokio::join!(store.put_growing("a.zip", &growing, async || Ok(described()), &|_| ()), writing);
+    let (put, ()) =
+        tokio::join!(store.put_growing("a.zip", &growing, (async || Ok(described()), ready), &|_| ()), writing);
     let error = put.unwrap_err();
     assert!(matches!(error, StoreError::GivenUp(_)), "{error}");
     assert_eq!(error.exit(), Exit::Failed);

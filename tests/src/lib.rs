@@ -7,6 +7,7 @@ pub mod codedeploy_service;
 pub mod command_service;
 pub mod container;
 pub mod disk;
+pub mod gate;
 pub mod imds;
 pub mod proxy;
 pub mod tracer;

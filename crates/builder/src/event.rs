@@ -233,7 +233,7 @@ pub(crate) enum Event {
     /// The provenance of an artifact was written.
     Described(PathBuf),
     /// What stands beside an artifact is in the store.
-    PublishedBeside(String),
+    PublishedBeside(PublishedBeside),
     /// An image of a service is being built.
     BuildingImage {
         /// The service.
@@ -269,6 +269,15 @@ pub(crate) enum Event {
     },
     /// An image of what is deployed is not known to be what it was when the artifact was built.
     ImageMoved(Box<MovedImage>),
+}
+
+/// A signature or a provenance in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublishedBeside {
+    /// Where.
+    pub(crate) url: String,
+    /// Whether one that says the same was there before.
+    pub(crate) already: bool,
 }
 
 /// A host and how far it is.

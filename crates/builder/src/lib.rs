@@ -24,6 +24,7 @@
 //! | `git` | the only file that runs `git` |
 //! | `signing` | signs an artifact: a key in a file, in the environment or in KMS |
 //! | `provenance` | where an artifact comes from: written, and compared with it |
+//! | `destination` | where an artifact is published |
 //! | `beside` | signature and provenance of an artifact → a store |
 //! | `aws` | how services of AWS other than S3 are reached |
 //! | `publish` | a bundle → a store, never over another one |
@@ -52,6 +53,7 @@ mod codedeploy;
 mod commands;
 mod commit;
 mod compose;
+mod destination;
 mod display;
 mod ending;
 mod environment;

@@ -1,20 +1,29 @@
-//! A verified bundle → a store, under its commit. Never over another one: the same content is already published, other
-//! content is a conflict.
+//! A verified bundle → a store, under its commit, with what stands beside it. Never over another one: the same content is already
+//! published, other content is a conflict.
+//!
+//! What stands beside an artifact is stored before it: whoever finds the artifact finds its signature. What can be refused is refused
+//! before both.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+mod comparison;
+mod error;
+mod interruption;
 
-use longshore_core::bundle::{
-    Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, Manifest, ManifestFile, OpenError,
-};
+use std::sync::{Mutex, PoisonError};
+
+use longshore_core::bundle::Manifest;
 use longshore_core::digest::Sha256;
+use longshore_core::failure::chain;
 use longshore_core::growing::{GivenUp, Growing};
 use longshore_core::ids::ApplicationName;
-use longshore_core::store::{Attributes, Described, ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
+use longshore_core::store::{Described, ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
 
 use crate::artifact::Artifact;
-use crate::beside::{Beside, BesideError};
-use crate::interrupt::asked_to_stop;
+use crate::beside::{Beside, BesideError, StoredBeside};
+use crate::destination::Destination;
+use crate::event::{Event, PublishedBeside};
+
+pub(crate) use error::PublishError;
+pub(crate) use interruption::unless_stopped;
 
 /// How publishing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,51 +51,6 @@ impl Published {
     }
 }
 
-/// Why an artifact was not published.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PublishError {
-    /// The store failed.
-    #[error("cannot publish to `{url}`")]
-    Store {
-        /// Where to.
-        url: String,
-        /// Why.
-        source: StoreError,
-    },
-    /// Other content stands under this commit.
-    #[error("`{url}` holds other content for this commit, {theirs}, not {ours}:{differences}")]
-    Conflict {
-        /// The object.
-        url: String,
-        /// The content digest of what is there.
-        theirs: Sha256,
-        /// The content digest of what should be published.
-        ours: Sha256,
-        /// The files that differ, one line each, each after a line break.
-        differences: String,
-    },
-    /// Ctrl-C.
-    #[error("interrupted; nothing was published to `{url}`")]
-    Interrupted {
-        /// Where to.
-        url: String,
-    },
-    /// What stands there is no bundle that can be compared.
-    #[error("something else stands at `{url}`")]
-    Foreign {
-        /// The object.
-        url: String,
-        /// Why it cannot be read.
-        source: OpenError,
-    },
-    /// Signature or provenance are not those of the artifact, or cannot be stored.
-    #[error(transparent)]
-    Beside(#[from] BesideError),
-    /// The published object could not be kept for comparing.
-    #[error("cannot make a temporary folder")]
-    Temporary(#[source] io::Error),
-}
-
 /// The name of an artifact without its ending: the commit, and what makes a dirty build another one.
 pub(crate) fn revision_name(commit: &str, dirty: bool, content_digest: &Sha256) -> String {
     if dirty { format!("{commit}-dirty-{}", content_digest.short()) } else { commit.to_owned() }
@@ -109,224 +73,189 @@ pub(crate) async fn open(to: &StoreUrl, options: &S3Options, url: &str) -> Resul
     opened.map_err(|source| PublishError::Store { url: url.to_owned(), source })
 }
 
-/// Publishes an artifact, and the signature and the provenance that stand beside it. What is not the artifact's own is refused
-/// before anything is stored.
-pub(crate) async fn publish(
-    artifact: &Artifact,
-    to: &StoreUrl,
-    store: &Store,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Published, PublishError> {
-    let key = key(&artifact.manifest);
-    let url = to.object(&key).to_string();
-    let attributes = Attributes {
-        sha256: artifact.archive_digest,
-        content_digest: artifact.manifest.content_digest,
-        commit: artifact.manifest.commit.to_string(),
-    };
-    let beside = Beside::read(artifact)?;
-    let publishing = async {
-        let put = store.put_new(&key, &artifact.path, &attributes, progress).await;
-        let put = put.map_err(|source| PublishError::Store { url: url.clone(), source })?;
-        let published = settle(put, artifact, to, store).await?;
-        beside_it(&beside, &published, artifact, to, store).await?;
-        Ok(published)
-    };
-    unless_stopped(publishing, store, &url).await
+/// What became of an artifact and of what stands beside it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The artifact.
+    pub(crate) published: Published,
+    beside: Vec<StoredBeside>,
 }
 
-/// Stores an archive under `key` while it is packed. What that means is known when it is whole: see [`settle`].
-pub(crate) async fn store_growing(
-    growing: &Growing,
-    described: impl AsyncFn() -> Result<Described, GivenUp>,
-    (to, key): (&StoreUrl, &str),
-    store: &Store,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Put, PublishError> {
-    let url = to.object(key).to_string();
-    let storing = async {
-        let put = store.put_growing(key, growing, described, progress).await;
-        let put = put.map_err(|source| PublishError::Store { url: url.clone(), source })?;
-        // Where something stands already, packing goes on, and must be able to be stopped as long as it does. If it fails, it
-        // says so itself.
-        let _ = growing.ends().await;
-        Ok(put)
-    };
-    unless_stopped(storing, store, &url).await
-}
-
-/// Whether what stands there is ours.
-pub(crate) async fn settle(
-    put: Put,
-    artifact: &Artifact,
-    to: &StoreUrl,
-    store: &Store,
-) -> Result<Published, PublishError> {
-    match put {
-        Put::Created(info) => Ok(Published::New(info)),
-        Put::Exists(info) => compare(artifact, to, store, info).await,
+impl Outcome {
+    /// Tells where all of it is.
+    pub(crate) fn tell(&self, destination: Destination<'_>, tell: &dyn Fn(&Event)) {
+        for StoredBeside { suffix, already } in &self.beside {
+            let url = destination.url_beside(suffix);
+            tell(&Event::PublishedBeside(PublishedBeside { url, already: *already }));
+        }
+        tell(&Event::Published { url: destination.url(), already: self.published.was_there() });
     }
 }
 
-/// Publishes what stands beside an artifact that is in the store.
-pub(crate) async fn beside_it(
-    beside: &Beside,
-    published: &Published,
-    artifact: &Artifact,
-    to: &StoreUrl,
-    store: &Store,
-) -> Result<(), PublishError> {
-    let key = key(&artifact.manifest);
-    let stored = match published {
-        Published::New(_) => Some(artifact.archive_digest),
-        Published::Already(info) => match info.sha256 {
-            // Stored while it was packed, so the store does not know it; a signature is about these very bytes.
-            None if beside.suffixes().next().is_some() => {
-                let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
-                let object = to.object(&key);
-                let fetched = store.get(&object, &folder.path().join("published.zip"), None, &|_| {}).await;
-                fetched.map_err(|source| PublishError::Store { url: object.to_string(), source })?.sha256
-            }
-            known => known,
-        },
-    };
-    Ok(beside.publish(store, to, &key, stored).await?)
+/// What became of the archive, and what was stored beside it before.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    put: Put,
+    beside: Vec<StoredBeside>,
 }
 
-/// Waits for the end of something that stores, or for Ctrl-C.
-pub(crate) async fn unless_stopped<T>(
-    storing: impl Future<Output = Result<T, PublishError>>,
-    store: &Store,
-    url: &str,
-) -> Result<T, PublishError> {
-    tokio::select! {
-        stored = storing => stored,
-        () = asked_to_stop() => {
-            // Parts of a large upload would stay in the bucket, invisible and billed. Whoever asks again will not wait.
-            tokio::select! {
-                cleaned = store.clean_up() => {
-                    cleaned.map_err(|source| PublishError::Store { url: url.to_owned(), source })?;
-                }
-                () = asked_to_stop() => {}
+/// Why an archive that is whole is not to appear.
+#[derive(Debug)]
+enum Halt {
+    /// Something appeared meanwhile.
+    Standing(ObjectInfo),
+    /// What stands beside it was refused.
+    Refused(PublishError),
+}
+
+/// Publishes an artifact and what stands beside it.
+pub(crate) async fn publish(
+    artifact: &Artifact,
+    beside: &Beside,
+    destination: Destination<'_>,
+    tell: &(dyn Fn(&Event) + Sync),
+) -> Result<Outcome, PublishError> {
+    let Artifact { path, archive_digest, manifest } = artifact;
+    let growing =
+        Growing::finished(path, *archive_digest).map_err(|source| PublishError::Read { path: path.clone(), source })?;
+    let described =
+        async || Ok(Described { content_digest: manifest.content_digest, commit: manifest.commit.to_string() });
+    let publishing = async {
+        let sent = send(&growing, described, &|| Some(beside), destination, tell).await?;
+        settle(sent, artifact, beside, destination, tell).await
+    };
+    // In a box, as the types of what waits for it would grow beyond what the compiler takes.
+    unless_stopped(Box::pin(publishing), destination, tell).await
+}
+
+/// Stores an archive, which may still be packed. `beside`: what stands beside it, known when it is whole. What an object that is
+/// there means is known then: see [`settle`].
+pub(crate) async fn send<'a>(
+    growing: &Growing,
+    described: impl AsyncFn() -> Result<Described, GivenUp>,
+    beside: &dyn Fn() -> Option<&'a Beside>,
+    destination: Destination<'_>,
+    tell: &(dyn Fn(&Event) + Sync),
+) -> Result<Sent, PublishError> {
+    let Destination { store, key, .. } = destination;
+    let (stored, halt) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let ready = async || match beside() {
+        Some(beside) if !beside.is_empty() && lock(&stored).is_empty() => {
+            let (new, ended) = ahead(beside, destination, tell).await;
+            *lock(&stored) = new;
+            ended.map_err(|reason| {
+                *lock(&halt) = Some(reason);
+                GivenUp
+            })
+        }
+        // Nothing, or done: another writer interfered.
+        Some(_) | None => Ok(()),
+    };
+    let progress = |bytes| tell(&Event::Stored(bytes));
+    let put = store.put_growing(key, growing, (described, ready), &progress).await;
+    let put = match (lock(&halt).take(), put) {
+        (Some(Halt::Standing(info)), _) => Put::Exists(info),
+        (Some(Halt::Refused(error)), _) => return Err(error),
+        (None, put) => put.map_err(|source| PublishError::Store { url: destination.url(), source })?,
+    };
+    let beside = std::mem::take(&mut *lock(&stored));
+    Ok(Sent { put, beside })
+}
+
+/// Stores what stands beside an artifact that is about to appear: what was stored, and why the artifact must not appear.
+async fn ahead(
+    beside: &Beside,
+    destination: Destination<'_>,
+    tell: &(dyn Fn(&Event) + Sync),
+) -> (Vec<StoredBeside>, Result<(), Halt>) {
+    match destination.store.head(destination.key, None).await {
+        Ok(Some(info)) => return (Vec::new(), Err(Halt::Standing(info))),
+        // Who may write need not be allowed to read.
+        Ok(None) | Err(StoreError::Denied { .. }) => {}
+        Err(source) => {
+            let refused = PublishError::Store { url: destination.url(), source };
+            return (Vec::new(), Err(Halt::Refused(refused)));
+        }
+    }
+    let mut stored = Vec::new();
+    let ended = beside.publish(destination, &mut stored).await.map_err(|error| {
+        let taken = matches!(error, BesideError::Taken { .. });
+        (taken, Halt::Refused(error.into()))
+    });
+    match ended {
+        Ok(()) => (stored, Ok(())),
+        // The next push of these bytes may go on from what is there; after a refusal nobody will.
+        Err((taken, halt)) => {
+            if taken {
+                withdraw(&stored, destination, tell).await;
             }
-            Err(PublishError::Interrupted { url: url.to_owned() })
+            (Vec::new(), Err(halt))
         }
     }
 }
 
-/// The archive's bytes decide first; two versions of the compressor may pack the same content differently.
-async fn compare(
+/// Whether what stands there is ours, and then what stands beside it.
+pub(crate) async fn settle(
+    sent: Sent,
     artifact: &Artifact,
-    to: &StoreUrl,
-    store: &Store,
-    info: ObjectInfo,
-) -> Result<Published, PublishError> {
-    if info.sha256 == Some(artifact.archive_digest) {
-        return Ok(Published::Already(info));
-    }
-    let ours = artifact.manifest.content_digest;
-    if info.content_digest == Some(ours) {
-        return Ok(Published::Already(info));
-    }
-    let object = to.object(&key(&artifact.manifest));
-    let url = object.to_string();
-    // Fetched also where the digest is known: who is refused wants to know which files differ.
-    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
-    let path = folder.path().join("published.zip");
-    let fetched = store.get(&object, &path, None, &|_| {}).await;
-    let fetched = fetched.map_err(|source| PublishError::Store { url: url.clone(), source })?;
-    let info = ObjectInfo { sha256: fetched.sha256, ..info };
-    let published = match Bundle::open(&path, &Limits::default()) {
-        Ok(bundle) => bundle,
-        Err(source) => return Err(PublishError::Foreign { url, source }),
+    beside: &Beside,
+    destination: Destination<'_>,
+    tell: &(dyn Fn(&Event) + Sync),
+) -> Result<Outcome, PublishError> {
+    let Sent { put, beside: mut stored } = sent;
+    let info = match put {
+        Put::Created(info) => return Ok(Outcome { published: Published::New(info), beside: stored }),
+        Put::Exists(info) => info,
     };
-    let theirs = published.content_digest;
-    if theirs == ours {
-        return Ok(Published::Already(info));
-    }
-    let differences = differences(&published.entries, &artifact.manifest.files);
-    Err(PublishError::Conflict { url, theirs, ours, differences: listed(&differences) })
-}
-
-/// How many files an error lists.
-const SHOWN_DIFFERENCES: usize = 10;
-
-fn listed(differences: &[String]) -> String {
-    let mut list: String = differences.iter().take(SHOWN_DIFFERENCES).map(|line| format!("\n    {line}")).collect();
-    if differences.len() > SHOWN_DIFFERENCES {
-        list.push_str(&format!("\n    and {} more", differences.len() - SHOWN_DIFFERENCES));
-    }
-    list
-}
-
-/// How the files that are here differ from those that are published, one line each, sorted by path.
-fn differences(published: &[Entry], here: &[ManifestFile]) -> Vec<String> {
-    let there: BTreeMap<&BundlePath, (bool, Sha256)> = published
-        .iter()
-        .filter(|entry| entry.path.as_str() != MANIFEST_PATH)
-        .filter_map(|entry| match &entry.kind {
-            EntryKind::File(digest) => Some((&entry.path, (entry.mode & 0o111 != 0, *digest))),
-            EntryKind::Link(target) => Some((&entry.path, (false, Sha256::of(target.as_bytes())))),
-            EntryKind::Directory => None,
-        })
-        .collect();
-    let here: BTreeMap<&BundlePath, (bool, Sha256)> =
-        here.iter().map(|file| (&file.path, (file.is_executable(), file.sha256))).collect();
-    let paths: BTreeSet<&BundlePath> = there.keys().chain(here.keys()).copied().collect();
-    let difference = |path: &BundlePath| match (there.get(path), here.get(path)) {
-        (Some(_), None) => Some(format!("only there  {path}")),
-        (None, Some(_)) => Some(format!("only here   {path}")),
-        (Some(there), Some(here)) if there != here => Some(format!("differs     {path}")),
-        (Some(_), Some(_)) | (None, None) => None,
+    let settling = async {
+        let info = comparison::compare(artifact, destination, info).await?;
+        if !beside.is_empty() && digest_of(&info, destination).await? != Some(artifact.archive_digest) {
+            return Err(PublishError::from(BesideError::OtherBytes(destination.url())));
+        }
+        if stored.is_empty() {
+            beside.publish(destination, &mut stored).await?;
+        }
+        Ok(info)
     };
-    paths.into_iter().filter_map(difference).collect()
+    match settling.await {
+        Ok(info) => Ok(Outcome { published: Published::Already(info), beside: stored }),
+        Err(error) => {
+            if error.tells_other_bytes() {
+                // Another writer was faster, and ours says nothing of its archive.
+                withdraw(&stored, destination, tell).await;
+            }
+            Err(error)
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_name_every_file_that_is_not_the_same() {
-        let entry = |path: &str, mode, text: &str| Entry {
-            path: path.parse().unwrap(),
-            kind: EntryKind::File(Sha256::of(text.as_bytes())),
-            mode,
-            size: text.len() as u64,
-        };
-        let file = |path: &str, executable, text: &str| {
-            ManifestFile::file(path.parse().unwrap(), executable, text.len() as u64, Sha256::of(text.as_bytes()))
-        };
-        let link = |target: &str| Entry {
-            path: "link".parse().unwrap(),
-            kind: EntryKind::Link(target.into()),
-            mode: 0o777,
-            size: 0,
-        };
-        let there = [
-            entry("same", 0o644, "1"),
-            entry("changed", 0o644, "1"),
-            entry("mode", 0o644, "1"),
-            entry("old", 0o644, "1"),
-            link("a"),
-        ];
-        let here = [
-            file("same", false, "1"),
-            file("changed", false, "2"),
-            file("mode", true, "1"),
-            file("new", false, "1"),
-            ManifestFile::link("link".parse().unwrap(), "b"),
-        ];
-        assert_eq!(
-            differences(&there, &here),
-            ["differs     changed", "differs     link", "differs     mode", "only here   new", "only there  old"]
-        );
+/// The digest of what stands there.
+async fn digest_of(info: &ObjectInfo, destination: Destination<'_>) -> Result<Option<Sha256>, PublishError> {
+    match info.sha256 {
+        Some(known) => Ok(Some(known)),
+        // Stored while it was packed, so the store does not know it; a signature is about these very bytes.
+        None => {
+            let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
+            let fetched = destination.fetch(&folder.path().join("published.zip")).await;
+            Ok(fetched.map_err(|source| PublishError::Store { url: destination.url(), source })?.sha256)
+        }
     }
+}
 
-    #[test]
-    fn a_long_list_is_cut() {
-        let lines: Vec<String> = (0..12).map(|number| number.to_string()).collect();
-        assert!(listed(&lines).ends_with("\n    9\n    and 2 more"));
-        assert_eq!(listed(&lines[..1]), "\n    0");
+/// Removes what was stored beside an artifact that is not ours, or is refused.
+async fn withdraw(stored: &[StoredBeside], destination: Destination<'_>, tell: &(dyn Fn(&Event) + Sync)) {
+    for StoredBeside { suffix, .. } in stored.iter().filter(|stored| !stored.already) {
+        if let Err(error) = destination.store.remove_artifact(&format!("{}{suffix}", destination.key)).await {
+            let (url, why) = (destination.url_beside(suffix), chain(&error));
+            let removal = destination.removal(suffix);
+            let text = format!(
+                "`{url}` is of an artifact that was not published, and could not be removed: {why}; do it with: {removal}"
+            );
+            tell(&Event::Warned(text));
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

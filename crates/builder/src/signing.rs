@@ -4,6 +4,7 @@
 pub(crate) mod file;
 mod kms;
 pub(crate) mod password;
+pub(crate) mod policy;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -57,6 +58,13 @@ pub(crate) enum Signer {
     Kms(KmsKey),
 }
 
+/// A signature that was made and is not written yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Made {
+    text: String,
+    key_id: KeyId,
+}
+
 /// A signature that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -74,8 +82,8 @@ pub(crate) fn path_of(artifact: &Path) -> PathBuf {
 }
 
 impl Signer {
-    /// Finds the key, and opens it: asks for its password, or KMS for its public half. `folder`: what paths in the settings
-    /// start from.
+    /// Finds the key, and opens it: asks for its password, or KMS for its public half and whether it would sign. `folder`: what
+    /// paths in the settings start from.
     pub(crate) fn open(
         args: &SignArgs,
         environment: &Environment,
@@ -83,9 +91,14 @@ impl Signer {
         folder: &Path,
     ) -> Result<Signer, Failure> {
         let secret = |path: &Path| SecretKey::read(path, environment).map(Signer::File);
+        let kms = |key: &str| {
+            let key = KmsKey::open(key, settings.region.as_deref())?;
+            key.rehearse()?;
+            Ok(Signer::Kms(key))
+        };
         match (&args.key, &args.kms_key) {
             (Some(path), _) => return secret(path),
-            (None, Some(key)) => return KmsKey::open(key).map(Signer::Kms),
+            (None, Some(key)) => return kms(key),
             (None, None) => {}
         }
         match (environment.get(KEY_VARIABLE), environment.get(KMS_VARIABLE)) {
@@ -93,13 +106,13 @@ impl Signer {
             (Some(text), None) => {
                 return SecretKey::parse(text, &format!("`{KEY_VARIABLE}`"), environment).map(Signer::File);
             }
-            (None, Some(key)) => return KmsKey::open(key).map(Signer::Kms),
+            (None, Some(key)) => return kms(key),
             (None, None) => {}
         }
         match (&settings.sign.key, &settings.sign.kms_key) {
             (Some(_), Some(_)) => Err(two("`sign.key`", "`sign.kms_key`")),
             (Some(path), None) => secret(&folder.join(path)),
-            (None, Some(key)) => KmsKey::open(key).map(Signer::Kms),
+            (None, Some(key)) => kms(key),
             (None, None) => Err(Failure::new(Exit::Usage, SigningError::NoKey)
                 .hint(format!("name one with `--key FILE` or `--kms-key KEY`, or put its text into `{KEY_VARIABLE}`"))
                 .hint("make one: longshore keygen longshore.key")),
@@ -142,25 +155,36 @@ impl Signer {
 /// The first line of every signature; nobody relies on it.
 const UNTRUSTED: &str = "untrusted comment: signature of a Longshore artifact";
 
-/// Signs an artifact, verifies what was made, and writes it beside the artifact, in the place of an earlier one. Waits for KMS;
-/// may be called within a runtime.
-pub(crate) fn sign_archive(
+/// The public half of a key of KMS.
+pub(crate) fn kms_public_key(key: &str, settings: &Settings) -> Result<PublicKey, Failure> {
+    Ok(KmsKey::open(key, settings.region.as_deref())?.public_key())
+}
+
+/// Signs an archive, and verifies what was made. Waits for KMS; may be called within a runtime.
+pub(crate) fn sign(
     signer: &Signer,
-    artifact: &Path,
+    archive: &Path,
     manifest: &Manifest,
     archive_digest: Sha256,
-) -> Result<Written, Failure> {
+) -> Result<Made, Failure> {
     let Manifest { application, commit, .. } = manifest;
     let claim = Claim { application: application.clone(), commit: commit.clone(), archive_digest };
-    let text = signer.sign(artifact, &claim.to_string())?;
+    let text = signer.sign(archive, &claim.to_string())?;
     let public_key = signer.public_key();
     let key_id = public_key.id();
-    let verified = Signature::parse(text.as_bytes()).and_then(|signature| signature.verify(artifact, &[public_key]));
+    let verified = Signature::parse(text.as_bytes()).and_then(|signature| signature.verify(archive, &[public_key]));
     verified.map_err(|error| Failure::new(Exit::Failed, SigningError::Unsound(error)))?;
-    let path = path_of(artifact);
-    fsx::write_atomic(&path, text.as_bytes())
-        .map_err(|source| Failure::new(Exit::Failed, SigningError::Write { path: path.clone(), source }))?;
-    Ok(Written { path, key_id })
+    Ok(Made { text, key_id })
+}
+
+impl Made {
+    /// Writes it beside the artifact, in the place of an earlier one.
+    pub(crate) fn write(&self, artifact: &Path) -> Result<Written, Failure> {
+        let path = path_of(artifact);
+        fsx::write_atomic(&path, self.text.as_bytes())
+            .map_err(|source| Failure::new(Exit::Failed, SigningError::Write { path: path.clone(), source }))?;
+        Ok(Written { path, key_id: self.key_id })
+    }
 }
 
 fn two(one: &str, other: &str) -> Failure {

@@ -1,6 +1,7 @@
 //! A file that is read while it is written: which of its bytes are final. Whoever writes it tells, whoever reads it waits.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -81,12 +82,14 @@ impl Growing {
         (Grower(sender), Growing { file: Arc::new(file), path: path.to_owned(), most, stage })
     }
 
-    /// A file that is whole already.
-    pub(crate) fn finished(file: File, path: &Path, size: u64) -> Growing {
-        let whole = Stage { written: Written { end: size, hole: None }, size: Some(size), sha256: None };
+    /// A file that is whole already, and what its digest must be.
+    pub fn finished(path: &Path, sha256: Sha256) -> io::Result<Growing> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let whole = Stage { written: Written { end: size, hole: None }, size: Some(size), sha256: Some(sha256) };
         // A stage that is whole is never waited for, so nobody misses the other end.
         let (_, stage) = watch::channel(whole);
-        Growing { file: Arc::new(file), path: path.to_owned(), most: size, stage }
+        Ok(Growing { file: Arc::new(file), path: path.to_owned(), most: size, stage })
     }
 
     /// Waits until it has more than `limit` bytes, or is whole. Whether it has more.

@@ -25,7 +25,7 @@ use crate::proxy::ProxyUrl;
 
 pub use error::{Cause, StoreError, Verb};
 pub use s3::{Part, S3Store, connect};
-pub use upload::{InvalidUpload, S3Upload, Sending};
+pub use upload::{InvalidUpload, S3Upload, Sending, Unfinished};
 pub use url::{InvalidUrl, ObjectUrl, StoreUrl};
 
 /// What is known of a stored object.
@@ -175,27 +175,40 @@ impl Store {
         attributes: &Attributes,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
-        match self {
-            Store::S3(store) => store.put_new(key, file, attributes, progress).await,
-            Store::Dir(store) => store.put_new(key, file, attributes, progress).await,
-        }
+        let Attributes { sha256, content_digest, commit } = attributes;
+        let growing = Growing::finished(file, *sha256).map_err(|source| StoreError::File {
+            verb: Verb::Read,
+            path: file.to_owned(),
+            source,
+        })?;
+        let described = async || Ok(Described { content_digest: *content_digest, commit: commit.clone() });
+        self.put_growing(key, &growing, (described, async || Ok(())), progress).await
     }
 
     /// Stores a file under a key that must be new while the file is written: what is final is sent at once, and the object
     /// appears only when the file is whole. Nothing is sent when something stands there already. `described`: what is known of
-    /// the file, asked for when the first bytes can go; its SHA-256 stands beside the object if it is known by then.
+    /// the file, asked for when the first bytes can go; its SHA-256 stands beside the object if it is known by then. `ready`: awaited
+    /// when the file is whole, right before the object appears, and again when another writer interfered; refuses the object.
     ///
     /// Otherwise as [`Store::put_new`]. A folder, and an S3 store that gets at most 16 MiB, wait for the whole file.
     pub async fn put_growing(
         &self,
         key: &str,
         growing: &Growing,
-        described: impl AsyncFn() -> Result<Described, GivenUp>,
+        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         match self {
-            Store::S3(store) => store.put_growing(key, growing, described, progress).await,
-            Store::Dir(store) => store.put_growing(key, growing, described, progress).await,
+            Store::S3(store) => store.put_growing(key, growing, (described, ready), progress).await,
+            Store::Dir(store) => store.put_growing(key, growing, (described, ready), progress).await,
+        }
+    }
+
+    /// The uploads in parts of this store that could not be aborted, each once. Not while something is stored.
+    pub fn take_unfinished(&self) -> Vec<Unfinished> {
+        match self {
+            Store::S3(store) => store.take_unfinished(),
+            Store::Dir(_) => Vec::new(),
         }
     }
 
@@ -252,9 +265,14 @@ impl Store {
     /// Fetches a small object whole, with its ETag; `None` when it does not exist. At most 256 KiB: pointers and what
     /// hosts say of themselves are small, and whoever writes one of them must not fill the memory of all who read it.
     pub async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        self.read_at_most(key, READ_LIMIT).await
+    }
+
+    /// The same for an object that may have more bytes.
+    pub async fn read_at_most(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, String)>, StoreError> {
         match self {
-            Store::S3(store) => store.read(key).await,
-            Store::Dir(store) => store.read(key),
+            Store::S3(store) => store.read(key, limit).await,
+            Store::Dir(store) => store.read(key, limit),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::identity::Identity;
 use crate::images::deployed::Deployed;
 use crate::lookup::{self, LookupError};
 use crate::publish;
+use crate::signing::policy::Policy;
 use crate::target::Target;
 use crate::upload;
 
@@ -163,7 +164,8 @@ impl Wanted {
             let object = to.object(&publish::key(&artifact.manifest));
             let opened = publish::open(to, &options, &object.to_string()).await;
             let store = opened.map_err(push::publish_failure)?;
-            let published = push::publish(artifact, (to, &store), screen).await?;
+            let policy = Policy::of(&target.project.settings, &target.project.source, environment);
+            let published = push::publish(artifact, (to, &store), &policy, screen).await?;
             Ok::<Found, Failure>(Found {
                 object: revision(&object, published.info())?,
                 commit: Some(artifact.manifest.commit.clone()),

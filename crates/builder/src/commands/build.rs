@@ -15,6 +15,7 @@ use longshore_core::figures::{plural, size};
 use longshore_core::growing::Written;
 use longshore_core::ids::GroupName;
 use longshore_core::problem::Problem;
+use longshore_core::signature::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -33,7 +34,7 @@ use crate::pinning::{self, Generated};
 use crate::provenance::{self, Described};
 use crate::publish::revision_name;
 use crate::pushing;
-use crate::signing::{self, Signer, Written as Signature};
+use crate::signing::{self, Made, Signer, Written as Signature};
 use crate::survey::{Lenience, Strictness, Survey};
 
 /// Why nothing was built.
@@ -217,8 +218,22 @@ impl<'a> Prepared<'a> {
         Ok(Begun { prepared: self, unfinished, file, temporary, sources })
     }
 
-    /// Describes and signs what was packed, as far as that is wanted.
-    fn beside(&self, artifact: &Artifact, screen: &Screen) -> Result<Beside, Failure> {
+    /// The public half of the key that signs.
+    pub(crate) fn public_key(&self) -> Option<PublicKey> {
+        self.signer.as_ref().map(Signer::public_key)
+    }
+
+    /// Signs what was packed, if that is wanted.
+    fn sign(&self, archive: &Path, packed: &Packed, screen: &Screen) -> Result<Option<Made>, Failure> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        if let Some(warning) = signer.warning() {
+            screen.tell(&Event::Warned(warning));
+        }
+        signing::sign(signer, archive, &packed.manifest, packed.archive_digest).map(Some)
+    }
+
+    /// Writes what stands beside the artifact, as far as that is wanted.
+    fn beside(&self, artifact: &Artifact, signature: Option<&Made>, screen: &Screen) -> Result<Beside, Failure> {
         let Artifact { path, archive_digest, manifest } = artifact;
         let mut beside = Beside::default();
         if self.provenance {
@@ -236,11 +251,8 @@ impl<'a> Prepared<'a> {
             screen.tell(&Event::Described(written.clone()));
             beside.provenance = Some(written);
         }
-        if let Some(signer) = &self.signer {
-            if let Some(warning) = signer.warning() {
-                screen.tell(&Event::Warned(warning));
-            }
-            let written = signing::sign_archive(signer, path, manifest, *archive_digest)?;
+        if let Some(made) = signature {
+            let written = made.write(path)?;
             screen.tell(&Event::Signed { path: written.path.clone(), key_id: written.key_id.to_string() });
             beside.signature = Some(written);
         }
@@ -367,6 +379,8 @@ impl Begun<'_> {
                 .hint("`--strict` makes warnings fail; without it they do not"));
         }
 
+        // Before the archive has its name: a key that does not sign leaves everything as it was.
+        let signature = self.prepared.sign(&self.temporary, &packed, screen)?;
         self.prepared.still()?;
         let path = survey.out.join(artifact_name(&packed));
         if let Some(earlier) = earlier(&path)? {
@@ -382,7 +396,7 @@ impl Begun<'_> {
         let Packed { size, archive_digest, manifest, warnings } = packed;
         let warnings = [identity.chosen.warnings.clone(), warnings].concat();
         let artifact = Artifact { path, archive_digest, manifest };
-        let beside = self.prepared.beside(&artifact, screen)?;
+        let beside = self.prepared.beside(&artifact, signature.as_ref(), screen)?;
         Ok(Built { artifact, size, warnings, beside })
     }
 }

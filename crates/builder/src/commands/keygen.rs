@@ -6,19 +6,19 @@ use longshore_core::failure::Failure;
 use longshore_core::signature::PublicKey;
 use serde_json::json;
 
-use crate::cli::{KeygenArgs, SignArgs};
+use crate::cli::{KeygenArgs, SourceArgs};
 use crate::display::Screen;
 use crate::environment::Environment;
-use crate::settings::Settings;
 use crate::signing::file::{NewPair, write_new};
-use crate::signing::{Signer, password};
+use crate::signing::{kms_public_key, password};
+use crate::survey::Project;
 
 /// Makes a pair of keys, or shows the public half of a key of KMS.
 pub(crate) fn run(args: &KeygenArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     match (&args.kms_key, &args.key) {
         (Some(key), file) => {
-            let named = SignArgs { key: None, kms_key: Some(key.clone()) };
-            let public = Signer::open(&named, environment, &Settings::none(), Path::new("."))?.public_key();
+            let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
+            let public = kms_public_key(key, &project.settings)?;
             let path = file.as_deref().map(public_path);
             if let Some(path) = &path {
                 write_new(path, &public.to_file(), 0o644)?;

@@ -19,6 +19,7 @@ use crate::artifact::Artifact;
 use crate::beside::Beside;
 use crate::cli::PushArgs;
 use crate::commit::Chosen;
+use crate::destination::Destination;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
@@ -28,6 +29,7 @@ use crate::pointing::Place;
 use crate::provenance;
 use crate::publish::{self, PublishError, Published};
 use crate::signing;
+use crate::signing::policy::Policy;
 use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
 use crate::upload;
@@ -59,7 +61,8 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
     let prepared = args.build.then(|| Prepared::of(args.into(), environment, screen)).transpose()?;
     let runtime = group::runtime()?;
     let pushed = if let Some(prepared) = prepared {
-        building::run(args, &prepared, (to, &options), &runtime, screen)?
+        let policy = Policy::of(&project.settings, &project.source, environment).and(prepared.public_key());
+        building::run(args, &prepared, (to, &options), &policy, &runtime, screen)?
     } else {
         let path = match &args.bundle {
             Some(path) => path.clone(),
@@ -72,7 +75,8 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
         }
         let url = to.object(&publish::key(&artifact.manifest)).to_string();
         let store = runtime.block_on(publish::open(to, &options, &url)).map_err(publish_failure)?;
-        let published = runtime.block_on(publish(&artifact, (to, &store), screen))?;
+        let policy = Policy::of(&project.settings, &project.source, environment);
+        let published = runtime.block_on(publish(&artifact, (to, &store), &policy, screen))?;
         Pushed { artifact, published, store, build: None }
     };
     let outputs = outputs_of(&pushed.artifact, to, &pushed.published);
@@ -222,29 +226,55 @@ pub(crate) fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
 pub(crate) async fn publish(
     artifact: &Artifact,
     (to, store): (&StoreUrl, &Store),
+    policy: &Policy<'_>,
     screen: &Screen,
 ) -> Result<Published, Failure> {
-    let url = to.object(&publish::key(&artifact.manifest)).to_string();
+    let key = publish::key(&artifact.manifest);
+    let destination = Destination { to, store, key: &key };
     let size = artifact.path.metadata().map_or(0, |metadata| metadata.len());
-    let beside = Beside::read(artifact).map_err(|error| publish_failure(error.into()))?;
-    if let Some(warning) = beside.warning(artifact) {
-        screen.tell(&Event::Warned(warning));
-    }
-    screen.tell(&Event::Publishing { url: url.clone(), size });
+    let beside = beside(artifact, policy, screen)?;
+    screen.tell(&Event::Publishing { url: destination.url(), size });
     let made = match to {
         StoreUrl::Dir(folder) if !folder.exists() => Some(folder),
         StoreUrl::Dir(_) | StoreUrl::S3 { .. } => None,
     };
-    let stored = |bytes| screen.tell(&Event::Stored(bytes));
-    let published = publish::publish(artifact, to, store, &stored).await.map_err(publish_failure)?;
+    let tell = |event: &Event| screen.tell(event);
+    let outcome = publish::publish(artifact, &beside, destination, &tell).await.map_err(publish_failure)?;
     if let Some(folder) = made {
         screen.tell(&Event::CreatedStore(folder.clone()));
     }
-    for suffix in beside.suffixes() {
-        screen.tell(&Event::PublishedBeside(format!("{url}{suffix}")));
+    outcome.tell(destination, &tell);
+    warn_unsigned(artifact, &beside, destination, policy, screen).await;
+    Ok(outcome.published)
+}
+
+/// What stands beside an artifact and is its own.
+fn beside(artifact: &Artifact, policy: &Policy<'_>, screen: &Screen) -> Result<Beside, Failure> {
+    // Keys that nobody needs are not missed.
+    let keys = if signing::path_of(&artifact.path).exists() { policy.keys()? } else { Vec::new() };
+    let beside = Beside::read(artifact, keys).map_err(|error| publish_failure(error.into()))?;
+    if let Some(warning) = beside.warning() {
+        screen.tell(&Event::Warned(warning));
     }
-    screen.tell(&Event::Published { url, already: published.was_there() });
-    Ok(published)
+    Ok(beside)
+}
+
+/// Warns of an artifact that is not signed where there is a key to sign with.
+async fn warn_unsigned(
+    artifact: &Artifact,
+    beside: &Beside,
+    destination: Destination<'_>,
+    policy: &Policy<'_>,
+    screen: &Screen,
+) {
+    let Some(key) = policy.key_to_sign_with().filter(|_| !beside.is_signed()) else { return };
+    let there = destination.store.head(&format!("{}{}", destination.key, signature::SUFFIX), None).await;
+    // Signed earlier, or nobody knows.
+    let Ok(None) = there else { return };
+    let path = quoted(&artifact.path.display().to_string());
+    let url = destination.url();
+    let text = format!("`{url}` has no signature, although {key} names a key: longshore sign {path}, and push again");
+    screen.tell(&Event::Warned(text));
 }
 
 /// How publishing failed, with what to do about it.
@@ -263,7 +293,10 @@ pub(crate) fn publish_failure(error: PublishError) -> Failure {
             (Exit::Conflict, Some("publish under another prefix, or remove what stands there".to_owned()))
         }
         PublishError::Beside(error) => (error.exit(), error.hint()),
-        PublishError::Interrupted { .. } | PublishError::Temporary(_) => (Exit::Failed, None),
+        PublishError::InterruptedLate { .. } | PublishError::InterruptedBlind { .. } => {
+            (Exit::Failed, Some("run the same command again: it goes on from what is published".to_owned()))
+        }
+        PublishError::Interrupted { .. } | PublishError::Read { .. } | PublishError::Temporary(_) => (Exit::Failed, None),
     };
     let failure = Failure::new(exit, error);
     match hint {

@@ -13,15 +13,15 @@ use crate::survey::Project;
 
 /// Signs an artifact.
 pub(crate) fn run(args: &SignCommandArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let here = SourceArgs { source: ".".into(), appspec: None, out: None };
-    let project = Project::open(&here, environment)?.accept()?;
+    let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
     let signer = Signer::open(&args.sign, environment, &project.settings, &project.source)?;
     if let Some(warning) = signer.warning() {
         screen.tell(&Event::Warned(warning));
     }
     let artifact = push::open(args.bundle.clone())?;
     screen.tell(&Event::Verified { path: artifact.path.clone(), files: artifact.manifest.files.len() });
-    let written = signing::sign_archive(&signer, &artifact.path, &artifact.manifest, artifact.archive_digest)?;
+    let made = signing::sign(&signer, &artifact.path, &artifact.manifest, artifact.archive_digest)?;
+    let written = made.write(&artifact.path)?;
     let public = signer.public_key();
     let text = format!(
         " signature  {}\n    key id  {}\npublic key  {public}\n\nVerify it with:\n  longshore verify --public-key {public} {}\n",

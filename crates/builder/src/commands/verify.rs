@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use longshore_core::bundle::Bundle;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, quoted};
-use longshore_core::signature::{InvalidKey, PublicKey, Signature, SignatureError, Signed};
+use longshore_core::signature::{PublicKey, Signature, SignatureError, Signed};
 use serde_json::json;
 
 use super::push::open_bundle;
@@ -15,10 +15,8 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::provenance::{self, Provenance, ProvenanceError};
 use crate::signing;
+use crate::signing::policy::{PUBLIC_KEY_VARIABLE, Policy, key_of};
 use crate::survey::Project;
-
-/// The variable that holds a public key, or the path of one.
-const KEY_VARIABLE: &str = "LONGSHORE_PUBLIC_KEY";
 
 /// Why an artifact is not taken for good.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +27,6 @@ enum VerifyError {
     /// There is no key.
     #[error("there is no public key to verify the signature with")]
     NoKey,
-    /// A key is none.
-    #[error("`{0}`")]
-    Key(String, #[source] InvalidKey),
-    /// A key's file cannot be read.
-    #[error("cannot read the public key `{path}`")]
-    KeyFile { path: PathBuf, source: io::Error },
     /// There is no signature.
     #[error("`{artifact}` is not signed: there is no `{signature}`")]
     Unsigned { artifact: PathBuf, signature: PathBuf },
@@ -81,26 +73,8 @@ fn keys(args: &VerifyArgs, environment: &Environment) -> Result<Vec<PublicKey>, 
     if !args.public_key.is_empty() {
         return args.public_key.iter().map(|key| key_of(key, Path::new(""))).collect();
     }
-    if let Some(text) = environment.get(KEY_VARIABLE) {
-        return Ok(vec![key_of(text, Path::new(""))?]);
-    }
-    let here = SourceArgs { source: ".".into(), appspec: None, out: None };
-    let project = Project::open(&here, environment)?.accept()?;
-    project.settings.sign.public_keys.iter().map(|key| key_of(key, &project.source)).collect()
-}
-
-/// The text of a key, or else the path of a file with one.
-fn key_of(text: &str, folder: &Path) -> Result<PublicKey, Failure> {
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    let path = folder.join(text);
-    let text = std::fs::read_to_string(&path).map_err(|source| {
-        let exit = if source.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-        Failure::new(exit, VerifyError::KeyFile { path: path.clone(), source })
-            .hint("give the text of a public key, which begins with `RW`, or the path of its `.pub` file")
-    })?;
-    text.parse().map_err(|invalid| Failure::new(Exit::Usage, VerifyError::Key(path.display().to_string(), invalid)))
+    let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
+    Policy::of(&project.settings, &project.source, environment).accepted()
 }
 
 fn signature_path(args: &VerifyArgs) -> PathBuf {
@@ -125,7 +99,7 @@ fn signature(args: &VerifyArgs, keys: &[PublicKey]) -> Result<Found, Failure> {
                 .hint("or accept it without a signature: `longshore verify --unsigned`"))
         }
         (Some(signature), true) => Err(Failure::new(Exit::Usage, VerifyError::NoKey).hint(format!(
-            "it was made with key {}; name the public key with `--public-key`, in `{KEY_VARIABLE}`, or as \
+            "it was made with key {}; name the public key with `--public-key`, in `{PUBLIC_KEY_VARIABLE}`, or as \
              `sign.public_keys` in longshore.toml",
             signature.key_id()
         ))),

@@ -7,7 +7,7 @@ use longshore_core::problem::{Look, visible_lines};
 use super::deploying;
 use super::sheet::{ago, one_line, progress, span, why};
 use crate::ending::Known;
-use crate::event::{Event, HostSeen};
+use crate::event::{Event, HostSeen, PublishedBeside};
 use crate::fleet::{LeftOut, Standing};
 use crate::images::moved::{MovedImage, Now};
 use crate::pointing::{How, Moved};
@@ -97,7 +97,10 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         }
         Event::Signed { path, key_id } => ("Signed", format!("with key {key_id} into `{}`", path.display())),
         Event::Described(path) => ("Described", format!("where it comes from in `{}`", path.display())),
-        Event::PublishedBeside(url) => ("Published", format!("`{url}`")),
+        Event::PublishedBeside(PublishedBeside { url, already: false }) => ("Published", format!("`{url}`")),
+        Event::PublishedBeside(PublishedBeside { url, already: true }) => {
+            ("Found", format!("`{url}`: already published"))
+        }
         Event::OrderUnknown(_)
         | Event::GoingBackTo { .. }
         | Event::DeploymentCreated { .. }
@@ -289,7 +292,8 @@ mod tests {
             Event::Noted("`artifacts.name` is not used here".into()),
             Event::Signed { path: "dist/a.zip.minisig".into(), key_id: "781188AD86BA5F2B".into() },
             Event::Described("dist/a.zip.intoto.json".into()),
-            Event::PublishedBeside("s3://b/shop/a.zip.minisig".into()),
+            Event::PublishedBeside(PublishedBeside { url: "s3://b/shop/a.zip.minisig".into(), already: false }),
+            Event::PublishedBeside(PublishedBeside { url: "s3://b/shop/a.zip.minisig".into(), already: true }),
             Event::BuildingImage { service: "web".into(), image: "shop:1".into() },
             Event::PushingImage { service: "web".into(), image: "shop:1".into() },
             Event::ServiceSaid { service: "web".into(), line: "Step 1/3 : FROM scratch".into() },

@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::images::deployed::{self as images, Deployed as Images};
 use crate::lookup;
 use crate::pointing::Place;
+use crate::signing::policy::Policy;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
 use crate::upload;
@@ -99,7 +100,7 @@ async fn artifact(
     let stored = |(ours, manifest)| Found { ours, manifest, published: false };
     let application = &target.application;
     if let Some(path) = &args.bundle {
-        return published(path, args, target, (to, store), screen).await;
+        return published(path, args, target, (to, store), environment, screen).await;
     }
     if let Some(object) = &args.revision {
         let key = relative(object, to)?;
@@ -117,7 +118,7 @@ async fn artifact(
         screen.tell(&Event::Published { url: to.object(&key).to_string(), already: true });
         return Ok(stored(lookup::candidate(store, to, &key, Some(application)).await?));
     }
-    published(&push::built_of(project, &identity)?, args, target, (to, store), screen).await
+    published(&push::built_of(project, &identity)?, args, target, (to, store), environment, screen).await
 }
 
 async fn published(
@@ -125,6 +126,7 @@ async fn published(
     args: &DeployArgs,
     target: &Target,
     (to, store): (&StoreUrl, &Store),
+    environment: &Environment,
     screen: &Screen,
 ) -> Result<Found, Failure> {
     let artifact = push::open(path.to_owned())?;
@@ -135,7 +137,8 @@ async fn published(
         return Err(lookup::LookupError::OtherApplication { url, found, wanted }.into());
     }
     group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.allow_dirty)?;
-    let published = push::publish(&artifact, (to, store), screen).await?;
+    let policy = Policy::of(&target.project.settings, &target.project.source, environment);
+    let published = push::publish(&artifact, (to, store), &policy, screen).await?;
     let ours = push::candidate(&artifact, &published, Stop::default());
     Ok(Found { ours, manifest: artifact.manifest, published: !published.was_there() })
 }

@@ -44,7 +44,12 @@ impl Kms {
 
     /// A sandbox whose `longshore` asks this service.
     pub(crate) fn environment(&self, sandbox: Sandbox) -> Sandbox {
-        let sandbox = sandbox.env("AWS_ENDPOINT_URL_KMS", &self.url).env("AWS_REGION", "eu-west-1");
+        self.environment_without_region(sandbox).env("AWS_REGION", "eu-west-1")
+    }
+
+    /// The same, which is not told a region.
+    pub(crate) fn environment_without_region(&self, sandbox: Sandbox) -> Sandbox {
+        let sandbox = sandbox.env("AWS_ENDPOINT_URL_KMS", &self.url).env("AWS_EC2_METADATA_DISABLED", "true");
         sandbox.env("AWS_ACCESS_KEY_ID", "AKIATEST").env("AWS_SECRET_ACCESS_KEY", "secret")
     }
 }
@@ -90,19 +95,28 @@ fn text<'a>(asked: &'a Value, name: &str) -> &'a str {
 fn answer(operation: &str, asked: &Value, key: &Ed25519KeyPair, kind: &str) -> (u16, Value) {
     let refuse = |code: &str, message: String| (400, json!({"__type": code, "message": message}));
     let id = text(asked, "KeyId");
-    if id.ends_with("/forbidden") {
-        return refuse("AccessDeniedException", "User is not authorized".to_owned());
-    }
-    if !id.ends_with("/longshore") && !id.ends_with("/liar") {
-        return refuse("NotFoundException", format!("Alias {id} is not found."));
+    let name = id.rsplit('/').next().unwrap_or_default();
+    let is_rehearsal = asked["DryRun"] == true;
+    // What each of these keys refuses, with what: everything, signing even on trial, or the signature itself.
+    let refusal = match (name, operation, is_rehearsal) {
+        ("forbidden", ..) | ("read-only", "Sign", _) => Some(("AccessDeniedException", "User is not authorized")),
+        ("disabled", ..) => Some(("DisabledException", "The key is disabled.")),
+        ("deleted", ..) => Some(("KMSInvalidStateException", "The key is pending deletion.")),
+        ("symmetric", ..) => Some(("UnsupportedOperationException", "The key is symmetric.")),
+        ("mac", "Sign", _) => Some(("InvalidKeyUsageException", "The key usage is GENERATE_VERIFY_MAC.")),
+        ("throttled", ..) | ("late", "Sign", false) => Some(("ThrottlingException", "Rate exceeded")),
+        ("expired", ..) => Some(("ExpiredTokenException", "The security token is expired")),
+        ("longshore" | "liar" | "agreement" | "read-only" | "mac" | "late", ..) => None,
+        _ => return refuse("NotFoundException", format!("Alias {id} is not found.")),
+    };
+    if let Some((code, message)) = refusal {
+        return refuse(code, message.to_owned());
     }
     match operation {
         "GetPublicKey" => {
             let der = [DER_PREFIX, key.public_key().as_ref()].concat();
-            (
-                200,
-                json!({"KeyId": id, "KeySpec": kind, "KeyUsage": "SIGN_VERIFY", "PublicKey": BASE64_STANDARD.encode(der)}),
-            )
+            let usage = if name == "agreement" { "KEY_AGREEMENT" } else { "SIGN_VERIFY" };
+            (200, json!({"KeyId": id, "KeySpec": kind, "KeyUsage": usage, "PublicKey": BASE64_STANDARD.encode(der)}))
         }
         "Sign" => {
             let message = BASE64_STANDARD.decode(text(asked, "Message")).unwrap();
@@ -110,7 +124,10 @@ fn answer(operation: &str, asked: &Value, key: &Ed25519KeyPair, kind: &str) -> (
             if !right || message.len() > 4096 {
                 return refuse("ValidationException", "wrong algorithm, message type or length".to_owned());
             }
-            let message = if id.ends_with("/liar") { b"something else".to_vec() } else { message };
+            if is_rehearsal {
+                return refuse("DryRunOperationException", "The request would have succeeded.".to_owned());
+            }
+            let message = if name == "liar" { b"something else".to_vec() } else { message };
             (
                 200,
                 json!({"KeyId": id, "Signature": BASE64_STANDARD.encode(key.sign(&message)), "SigningAlgorithm": "ED25519_SHA_512"}),

@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::kms::Kms;
 use crate::sandbox::{Ran, Sandbox};
@@ -273,22 +277,116 @@ fn a_key_of_kms_signs_and_minisign_verifies_it() {
 }
 
 #[test]
-fn a_key_of_kms_that_cannot_sign_is_refused_before_anything_is_packed() {
-    for (kind, key, code, expected) in [
+fn a_kms_that_does_not_sign_leaves_everything_as_it_was_and_names_the_next_command() {
+    let edwards = "ECC_NIST_EDWARDS25519";
+    let create = "aws kms create-key --region eu-west-1 --key-spec ECC_NIST_EDWARDS25519 --key-usage SIGN_VERIFY";
+    let describe = |key: &str| format!("aws kms describe-key --region eu-west-1 --key-id alias/{key}");
+    let enable = format!(
+        "aws kms enable-key --region eu-west-1 --key-id \"$({} --query KeyMetadata.KeyId --output text)\"",
+        describe("disabled")
+    );
+    for (kind, key, code, said, next) in [
         (
             "RSA_2048",
-            "alias/longshore",
+            "longshore",
             2,
             "is of the kind RSA_2048, and signatures are made with ECC_NIST_EDWARDS25519",
+            create,
         ),
-        ("ECC_NIST_EDWARDS25519", "alias/other", 7, "NotFoundException: Alias alias/other is not found"),
-        ("ECC_NIST_EDWARDS25519", "alias/forbidden", 10, "AccessDeniedException"),
+        (edwards, "agreement", 2, "is for KEY_AGREEMENT, and signatures are made with keys for SIGN_VERIFY", create),
+        (edwards, "symmetric", 2, "UnsupportedOperationException: The key is symmetric.", create),
+        (edwards, "mac", 2, "KMS in eu-west-1 cannot sign with `alias/mac`", create),
+        (
+            edwards,
+            "other",
+            7,
+            "NotFoundException: Alias alias/other is not found",
+            "aws kms list-aliases --region eu-west-1",
+        ),
+        (edwards, "forbidden", 10, "KMS in eu-west-1 cannot give the public key of `alias/forbidden`", "`kms:Sign`"),
+        (
+            edwards,
+            "read-only",
+            10,
+            "KMS in eu-west-1 cannot sign with `alias/read-only`",
+            "aws sts get-caller-identity",
+        ),
+        (edwards, "disabled", 10, "DisabledException: The key is disabled.", &enable),
+        (edwards, "deleted", 10, "KMSInvalidStateException: The key is pending deletion.", &describe("deleted")),
+        (edwards, "expired", 10, "ExpiredTokenException", "log in again or renew the keys"),
+        (edwards, "throttled", 10, "ThrottlingException: Rate exceeded", "run the same command again"),
     ] {
         let kms = Kms::start(kind);
         let sandbox = kms.environment(Sandbox::shop());
-        let refused = sandbox.run(&["build", "--sign", "--kms-key", key]).exits(code);
-        assert!(refused.stderr.contains(expected) && !refused.stderr.contains("Packed"), "{}", refused.stderr);
+        let key = format!("alias/{key}");
+        let refused = sandbox.run(&["build", "--sign", "--provenance", "--kms-key", &key]).exits(code);
+        let shown = &refused.stderr;
+        assert!(shown.contains(said) && shown.contains(next) && !shown.contains("Packed"), "{key}: {shown}");
+        assert!(!sandbox.path("dist").exists(), "{key}");
     }
+}
+
+#[test]
+fn a_kms_that_fails_after_packing_leaves_the_earlier_artifact_as_it_was() {
+    let kms = Kms::start("ECC_NIST_EDWARDS25519");
+    let sandbox = kms.environment(Sandbox::shop());
+    let build = |more: &[&str]| sandbox.run(&[&["build", "--sign", "--provenance", "--kms-key"], more].concat());
+    let late = build(&["alias/late"]).exits(10);
+    assert!(late.stderr.contains("Packed") && late.stderr.contains("run the same command again"), "{}", late.stderr);
+    assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
+    build(&["alias/longshore"]).ok();
+    let files = || {
+        let entries = fs::read_dir(sandbox.path("dist")).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect::<BTreeMap<_, _>>()
+    };
+    let before = files();
+    assert_eq!(before.len(), 3);
+    let sandbox = sandbox.env("SOURCE_DATE_EPOCH", "1700000000");
+    sandbox.run(&["build", "--sign", "--kms-key", "alias/late"]).exits(10);
+    let entries = fs::read_dir(sandbox.path("dist")).unwrap().map(|entry| entry.unwrap().path());
+    let after: BTreeMap<_, _> = entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    assert!(after == before, "{:?}", after.keys());
+}
+
+#[test]
+fn the_region_of_a_kms_key_is_that_of_its_arn_then_of_the_settings_then_of_the_environment() {
+    let arn = "arn:aws:kms:eu-north-1:123456789012:key/longshore";
+    for (case, file, variables, key, expected) in [
+        (
+            "arn",
+            "region = \"us-west-2\"\n",
+            &[("LONGSHORE_REGION", "us-east-2"), ("AWS_REGION", "eu-west-1")][..],
+            arn,
+            "eu-north-1",
+        ),
+        (
+            "variable",
+            "region = \"us-west-2\"\n",
+            &[("LONGSHORE_REGION", "us-east-2"), ("AWS_REGION", "eu-west-1")],
+            "alias/longshore",
+            "us-east-2",
+        ),
+        ("file", "region = \"us-west-2\"\n", &[("AWS_REGION", "eu-west-1")], "alias/longshore", "us-west-2"),
+        ("aws", "", &[("AWS_REGION", "eu-west-1")], "alias/longshore", "eu-west-1"),
+    ] {
+        let kms = Kms::start("ECC_NIST_EDWARDS25519");
+        let sandbox = Sandbox::empty();
+        sandbox.write_shop();
+        sandbox.write("longshore.toml", &format!("application = \"shop\"\n{file}"));
+        sandbox.commit();
+        let sandbox = kms.environment_without_region(sandbox);
+        let sandbox = variables.iter().fold(sandbox, |sandbox, (name, value)| sandbox.env(name, value));
+        sandbox.run(&["build", "--sign", "--kms-key", key]).ok();
+        sandbox.run(&["keygen", "--kms-key", key]).ok();
+        let asked = kms.asked();
+        assert!(asked.iter().all(|line| line.starts_with(expected)), "{case}: {asked:?}");
+        assert_eq!(asked.last().unwrap(), &format!("{expected} GetPublicKey"), "{case}");
+    }
+    let kms = Kms::start("ECC_NIST_EDWARDS25519");
+    let sandbox = kms.environment_without_region(Sandbox::shop());
+    let unknown = sandbox.run(&["build", "--sign", "--kms-key", "alias/longshore"]).exits(2);
+    assert!(unknown.stderr.contains("the region of the KMS key `alias/longshore` is not known"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("hint: set `region` in longshore.toml"), "{}", unknown.stderr);
 }
 
 #[test]
@@ -301,7 +399,7 @@ fn a_signature_that_is_wrong_when_it_is_made_is_not_written() {
         "{}",
         refused.stderr
     );
-    assert!(!sandbox.path(&format!("dist/shop-{}.zip.minisig", sandbox.head())).exists());
+    assert_eq!(fs::read_dir(sandbox.path("dist")).unwrap().count(), 0);
 }
 
 #[test]
@@ -332,6 +430,12 @@ fn signature_and_provenance_are_published_beside_the_artifact_and_stay() {
     signing.sign().ok();
     sandbox.run(&push).ok();
     assert!(stored(".minisig") == first);
+    let again = sandbox.run(&["push", "--to", to.as_str()]).ok();
+    for suffix in [".minisig", ".intoto.json"] {
+        let line = format!("Found `file://[dir]/store/shop/{head}.zip{suffix}`: already published");
+        assert!(again.stderr.contains(&line), "{}", again.stderr);
+    }
+    assert!(!again.stderr.contains("Published"), "{}", again.stderr);
     // By another key: refused, before the group moves.
     sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
     sandbox.run(&["sign", "--key", "../other.key", signing.artifact()]).ok();
@@ -375,6 +479,144 @@ fn a_signature_of_bytes_that_are_not_those_published_is_refused() {
     let refused = sandbox.run(&["push", "--to", &to]).exits(4);
     assert!(refused.stderr.contains("has the same content in other bytes"), "{}", refused.stderr);
     assert!(!sandbox.outside(&format!("store/shop/{}.zip.minisig", sandbox.head())).exists());
+}
+
+/// A signature that says all that it should, and that its key did not make.
+fn forged(signature: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(signature.to_vec()).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut bytes = BASE64_STANDARD.decode(&lines[1]).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    lines[1] = BASE64_STANDARD.encode(bytes);
+    (lines.join("\n") + "\n").into_bytes()
+}
+
+#[test]
+fn a_forged_signature_is_not_published_where_its_public_key_is_known() {
+    let variable = |signing: Signing, value: &str| {
+        let sandbox = signing.sandbox.env("LONGSHORE_PUBLIC_KEY", value);
+        Signing { sandbox, ..signing }
+    };
+    for case in ["variable", "one of several", "settings", "beside the key", "unknown"] {
+        let signing = Signing::new();
+        signing.sign().ok();
+        signing.change(&signing.signature(), |bytes| *bytes = forged(bytes));
+        let settings =
+            |text: &str| signing.sandbox.write("longshore.toml", &format!("application = \"shop\"\n[sign]\n{text}\n"));
+        let public = fs::read_to_string(signing.sandbox.outside("one.key.pub")).unwrap();
+        match case {
+            "settings" => settings("public_keys = [\"../one.key.pub\"]"),
+            "beside the key" => settings("key = \"../one.key\""),
+            _ => {}
+        }
+        let signing = match case {
+            "variable" => variable(signing, &public),
+            "one of several" => variable(signing, &format!("../other.key.pub, {}", public.lines().nth(1).unwrap())),
+            _ => signing,
+        };
+        signing.sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
+        let to = format!("file://{}", signing.sandbox.outside("store").display());
+        let pushed = signing.sandbox.run(&["push", "--to", &to, signing.artifact()]);
+        match case {
+            "unknown" => drop(pushed.ok()),
+            _ => {
+                let refused = pushed.exits(8);
+                assert!(
+                    refused.stderr.contains("but is not that key's signature of this archive"),
+                    "{case}: {}",
+                    refused.stderr
+                );
+                assert!(refused.stderr.contains("sign again: longshore sign"), "{case}: {}", refused.stderr);
+                assert!(!signing.sandbox.outside("store").exists(), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forged_signature_in_the_store_is_told_of_with_the_command_that_removes_it() {
+    let signing = Signing::new();
+    signing.sign().ok();
+    let sandbox = signing.sandbox;
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let push = ["push", "--to", to.as_str()];
+    sandbox.run(&push).ok();
+    let stored = sandbox.outside(&format!("store/shop/{}.zip.minisig", sandbox.head()));
+    let right = fs::read(&stored).unwrap();
+    fs::write(&stored, forged(&right)).unwrap();
+    // Nobody can tell without the public key; who signs has it.
+    sandbox.run(&push).ok();
+    let signs = [&push[..], &["--build", "--sign", "--key", "../one.key"]].concat();
+    let refused = sandbox.run(&signs).exits(4);
+    assert!(refused.stderr.contains("holds a signature that is not right (it names key "), "{}", refused.stderr);
+    let sandbox = sandbox.env("LONGSHORE_PUBLIC_KEY", "../one.key.pub");
+    let refused = sandbox.run(&push).exits(4);
+    assert!(refused.stderr.contains("holds a signature that is not right (it names key "), "{}", refused.stderr);
+    let (_, removal) = refused.stderr.split_once("remove it and push again: ").unwrap();
+    sandbox.shell(&removal.trim().replace("[dir]", sandbox.outside("").to_str().unwrap())).ok();
+    sandbox.run(&push).ok();
+    assert!(fs::read(&stored).unwrap() == fs::read(format!("{}.minisig", signing.artifact.display())).unwrap());
+    // Another signature of the same key that is right may stay.
+    let outside = sandbox.outside("");
+    let archive = stored.with_extension("");
+    assert!(minisign(&outside, &["-S", "-s", "one.key", "-m", archive.to_str().unwrap(), "-t", "by hand"]).0);
+    let by_hand = fs::read(&stored).unwrap();
+    sandbox.run(&push).ok();
+    assert!(fs::read(&stored).unwrap() == by_hand);
+}
+
+#[test]
+fn an_artifact_without_a_signature_is_warned_of_where_there_is_a_key() {
+    let signing = Signing::new();
+    let sandbox = &signing.sandbox;
+    let push = |store: &str| {
+        let to = format!("file://{}", sandbox.outside(store).display());
+        sandbox.run(&["push", "--to", &to, signing.artifact()]).ok().stderr
+    };
+    assert!(!push("none").contains("has no signature"));
+    sandbox.write("longshore.toml", "application = \"shop\"\n[sign]\nkey = \"../one.key\"\n");
+    let warning = format!(
+        "warning: `file://[dir]/store/shop/{head}.zip` has no signature, although `sign.key` names a key: longshore sign \
+         [dir]/shop/dist/shop-{head}.zip, and push again\n",
+        head = sandbox.head()
+    );
+    for _ in ["new", "already there"] {
+        let shown = push("store");
+        assert!(shown.contains(&warning), "{shown}");
+    }
+    // What it says is what helps.
+    sandbox.run(&["sign", signing.artifact()]).ok();
+    assert!(!push("store").contains("has no signature"));
+    fs::remove_file(signing.signature()).unwrap();
+    assert!(!push("store").contains("has no signature"), "it was signed earlier");
+    let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KMS_KEY", "alias/longshore");
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let shown = sandbox.run(&["push", "--build", "--to", &to]).ok().stderr;
+    assert!(shown.contains("has no signature, although `LONGSHORE_SIGN_KMS_KEY` names a key"), "{shown}");
+}
+
+#[test]
+fn large_provenance_is_found_again_and_larger_one_is_refused() {
+    let signing = Signing::new();
+    signing.sandbox.run(&["build", "--provenance"]).ok();
+    let path = PathBuf::from(format!("{}.intoto.json", signing.artifact()));
+    let grow = |to: usize| {
+        let mut statement: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let images = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array_mut().unwrap();
+        let one = serde_json::json!({"uri": "docker://shop:1", "digest": {"sha256": "0".repeat(64)}});
+        images.resize(to, one);
+        fs::write(&path, serde_json::to_vec(&statement).unwrap()).unwrap();
+        fs::metadata(&path).unwrap().len()
+    };
+    let to = format!("file://{}", signing.sandbox.outside("store").display());
+    let push = || signing.sandbox.run(&["push", "--to", &to]);
+    assert!(grow(30_000) > 3 << 20);
+    push().ok();
+    // Of another run, as large: the first one stays.
+    grow(30_001);
+    assert!(push().ok().stderr.contains(".intoto.json`: already published"));
+    assert!(grow(60_000) > 4 << 20);
+    assert!(push().exits(8).stderr.contains("it is larger than 4194304 bytes"));
 }
 
 #[test]

@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::temporary::Temporary;
-use super::{
-    Attributes, Changed, Described, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url,
-};
+use super::{Changed, Described, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
 use crate::growing::{GivenUp, Growing, Stage};
@@ -38,14 +36,20 @@ impl DirStore {
         DirStore { root }
     }
 
-    /// See [`super::Store::put_new`].
-    pub(super) async fn put_new(
+    /// See [`super::Store::put_growing`].
+    pub(super) async fn put_growing(
         &self,
         key: &str,
-        file: &Path,
-        attributes: &Attributes,
+        growing: &Growing,
+        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
+        let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
+        let Stage { sha256: Some(expected), .. } = growing.whole().await.map_err(given_up)? else {
+            return Err(given_up(GivenUp));
+        };
+        // A folder keeps nothing of it; whoever gave up says so here.
+        described().await.map_err(given_up)?;
         let place = self.place(key)?;
         if let Some(info) = info(&place)? {
             return Ok(Put::Exists(info));
@@ -53,11 +57,12 @@ impl DirStore {
         let folder = parent(&place);
         fs::create_dir_all(folder).map_err(cannot(Verb::Write, folder))?;
         let temporary = Temporary::beside(&place);
-        let (sha256, size) = copy(file, temporary.path(), progress).await?;
-        if sha256 != attributes.sha256 {
-            let place = file.display().to_string();
-            return Err(StoreError::OtherDigest { place, expected: attributes.sha256, found: sha256 });
+        let (sha256, size) = copy(&growing.held(), temporary.path(), progress).await?;
+        if sha256 != expected {
+            let place = growing.path.display().to_string();
+            return Err(StoreError::OtherDigest { place, expected, found: sha256 });
         }
+        ready().await.map_err(given_up)?;
         if publish(&temporary, &place)? {
             drop(temporary);
             fsx::sync_dir(folder).map_err(cannot(Verb::Write, folder))?;
@@ -72,23 +77,6 @@ impl DirStore {
             // It stood there a moment ago and was removed since.
             None => Err(StoreError::Contested { place: place.display().to_string() }),
         }
-    }
-
-    /// See [`super::Store::put_growing`].
-    pub(super) async fn put_growing(
-        &self,
-        key: &str,
-        growing: &Growing,
-        described: impl AsyncFn() -> Result<Described, GivenUp>,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Put, StoreError> {
-        let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
-        let Stage { sha256: Some(sha256), .. } = growing.whole().await.map_err(given_up)? else {
-            return Err(given_up(GivenUp));
-        };
-        let Described { content_digest, commit } = described().await.map_err(given_up)?;
-        let attributes = Attributes { sha256, content_digest, commit };
-        self.put_new(key, &growing.held(), &attributes, progress).await
     }
 
     /// See [`super::Store::replace_if`].
@@ -148,7 +136,7 @@ impl DirStore {
     }
 
     /// See [`super::Store::read`].
-    pub(super) fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+    pub(super) fn read(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, String)>, StoreError> {
         let place = self.place(key)?;
         if !exists(&place)? {
             return Ok(None);
@@ -159,17 +147,17 @@ impl DirStore {
             opened => opened.map_err(cannot(Verb::Read, &place))?,
         };
         let size = file.metadata().map_err(cannot(Verb::Read, &place))?.len();
-        if size > READ_LIMIT {
-            return Err(StoreError::TooLarge { place: place.display().to_string(), size, limit: READ_LIMIT });
+        if size > limit {
+            return Err(StoreError::TooLarge { place: place.display().to_string(), size, limit });
         }
-        file.take(READ_LIMIT).read_to_end(&mut contents).map_err(cannot(Verb::Read, &place))?;
+        file.take(limit).read_to_end(&mut contents).map_err(cannot(Verb::Read, &place))?;
         let etag = Sha256::of(&contents).to_string();
         Ok(Some((contents, etag)))
     }
 
     /// See [`super::Store::read_if_changed`]. The ETag is the digest of the bytes, so they are read.
     pub(super) fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
-        Ok(match self.read(key)? {
+        Ok(match self.read(key, READ_LIMIT)? {
             None => Changed::Missing,
             Some((_, etag)) if known == Some(etag.as_str()) => Changed::Same,
             Some((contents, etag)) => Changed::New { contents, etag },

@@ -28,7 +28,7 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Verb};
+use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Unfinished, Verb};
 use crate::chance;
 use connection::Way;
 use keeping::Keeping;
@@ -58,7 +58,7 @@ pub struct S3Store {
     /// The bucket answered as existing.
     bucket_seen: AtomicBool,
     /// Multipart uploads that nobody has completed or aborted yet.
-    unfinished: Mutex<Vec<upload::Unfinished>>,
+    unfinished: Mutex<Vec<Unfinished>>,
 }
 
 impl S3Store {
@@ -128,8 +128,8 @@ impl S3Store {
     }
 
     /// See [`super::Store::read`].
-    pub(super) async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
-        match self.read_if_changed(key, None).await? {
+    pub(super) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        match self.read_small(key, None, limit).await? {
             Changed::New { contents, etag } => Ok(Some((contents, etag))),
             // Without a known ETag there is nothing that it could be the same as.
             Changed::Missing | Changed::Same => Ok(None),
@@ -138,6 +138,10 @@ impl S3Store {
 
     /// See [`super::Store::read_if_changed`].
     pub(super) async fn read_if_changed(&self, key: &str, known: Option<&str>) -> Result<Changed, StoreError> {
+        self.read_small(key, known, READ_LIMIT).await
+    }
+
+    async fn read_small(&self, key: &str, known: Option<&str>, limit: u64) -> Result<Changed, StoreError> {
         let key = self.whole_key(key)?;
         let mut times = 0;
         loop {
@@ -157,13 +161,13 @@ impl S3Store {
                 return Ok(Changed::Same);
             }
             let size = bytes(output.content_length());
-            if size > READ_LIMIT {
-                return Err(StoreError::TooLarge { place: self.show(&key), size, limit: READ_LIMIT });
+            if size > limit {
+                return Err(StoreError::TooLarge { place: self.show(&key), size, limit });
             }
-            match collect(output.body).await {
-                Ok(contents) if contents.len() as u64 > READ_LIMIT => {
+            match collect(output.body, limit).await {
+                Ok(contents) if contents.len() as u64 > limit => {
                     let (place, size) = (self.show(&key), contents.len() as u64);
-                    return Err(StoreError::TooLarge { place, size, limit: READ_LIMIT });
+                    return Err(StoreError::TooLarge { place, size, limit });
                 }
                 Ok(contents) => return Ok(Changed::New { contents, etag }),
                 Err(error) => {
@@ -238,7 +242,7 @@ impl S3Store {
     /// The ETag of the object if it holds these contents.
     async fn is_ours(&self, key: &str, contents: &[u8]) -> Result<Option<String>, StoreError> {
         let relative = key.strip_prefix(&self.prefix).map_or(key, |rest| rest.trim_start_matches('/'));
-        let current = self.read(relative).await?;
+        let current = self.read(relative, READ_LIMIT.max(contents.len() as u64)).await?;
         Ok(current.filter(|(current, _)| current == contents).map(|(_, etag)| etag))
     }
 
@@ -372,11 +376,11 @@ fn endpoint_of(sdk: &SdkConfig, service: &str) -> Option<String> {
 }
 
 /// The bytes of a small object, and no more of a larger one than tells that it is larger: an answer needs not say its length.
-async fn collect(mut body: ByteStream) -> Result<Vec<u8>, ByteStreamError> {
+async fn collect(mut body: ByteStream, limit: u64) -> Result<Vec<u8>, ByteStreamError> {
     let mut contents = Vec::new();
     while let Some(chunk) = body.try_next().await? {
         contents.extend_from_slice(&chunk);
-        if contents.len() as u64 > READ_LIMIT {
+        if contents.len() as u64 > limit {
             break;
         }
     }

@@ -39,6 +39,19 @@ impl Default for Sending {
     }
 }
 
+/// An upload in parts that is neither completed nor aborted. Its parts stay in the bucket, invisible and billed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The bucket.
+    pub bucket: String,
+    /// The whole key.
+    pub key: String,
+    /// The id of the upload.
+    pub id: String,
+    /// Why it could not be aborted, one line; `None`: nobody tried.
+    pub why: Option<String>,
+}
+
 /// What S3 would refuse, or hosts could not fetch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUpload {

@@ -13,20 +13,22 @@ use longshore_core::store::{Described, S3Options, Store, StoreError, StoreUrl};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::{Published, Pushed, publish, publish_failure};
-use crate::beside::Beside;
+use super::{Published, Pushed, publish, publish_failure, warn_unsigned};
 use crate::cli::PushArgs;
 use crate::commands::build::{self, Begun, Built, Prepared};
 use crate::commands::group;
+use crate::destination::Destination;
 use crate::display::Screen;
 use crate::event::Event;
 use crate::publish::{self as publishing, PublishError};
+use crate::signing::policy::Policy;
 
 /// Builds and publishes.
 pub(super) fn run(
     args: &PushArgs,
     prepared: &Prepared<'_>,
     (to, options): (&StoreUrl, &S3Options),
+    policy: &Policy<'_>,
     runtime: &Runtime,
     screen: &Screen,
 ) -> Result<Pushed, Failure> {
@@ -43,10 +45,10 @@ pub(super) fn run(
         StoreUrl::Dir(_) => false,
     };
     let (built, published) = if overlaps {
-        together(prepared, &begun, (to, &store), runtime, screen)?
+        together(prepared, &begun, (to, &store), policy, runtime, screen)?
     } else {
         let built = begun.pack(&|_| ControlFlow::Continue(()), screen)?;
-        let published = runtime.block_on(publish(&built.artifact, (to, &store), screen))?;
+        let published = runtime.block_on(publish(&built.artifact, (to, &store), policy, screen))?;
         (built, published)
     };
     let build = built.report(prepared);
@@ -58,25 +60,26 @@ fn together(
     prepared: &Prepared<'_>,
     begun: &Begun<'_>,
     (to, store): (&StoreUrl, &Store),
+    policy: &Policy<'_>,
     runtime: &Runtime,
     screen: &Screen,
 ) -> Result<(Built, Published), Failure> {
     let commit = &prepared.options.commit;
     let key = publishing::key_of(&prepared.options.application, commit.as_str());
-    let url = to.object(&key).to_string();
+    let destination = Destination { to, store, key: &key };
     let file = begun.archive()?;
     let (grower, growing) = Growing::new(file, &begun.temporary, begun.sources.most_bytes());
     let stop = AtomicBool::new(false);
     let stopped = || stop.load(Ordering::Relaxed);
     let digests = Mutex::new(Digests::default());
     let unread = OnceLock::new();
-    let stored = |bytes| {
+    let beside = OnceLock::new();
+    let tell = |event: &Event| match event {
         // Until then the bar shows how much is packed.
-        if lock(&digests).packed.is_some() {
-            screen.tell(&Event::Stored(bytes));
-        }
+        Event::Stored(_) if lock(&digests).packed.is_none() => {}
+        event => screen.tell(event),
     };
-    let (put, built) = thread::scope(|scope| {
+    let (sent, built) = thread::scope(|scope| {
         let packing = scope.spawn(|| {
             let written = |written| {
                 grower.written(written);
@@ -87,7 +90,9 @@ fn together(
             if !lock(&digests).pack(artifact.manifest.content_digest) {
                 return Err(build::moved());
             }
-            screen.tell(&Event::Publishing { url: url.clone(), size: *size });
+            // What is refused here never appears.
+            drop(beside.set(super::beside(artifact, policy, screen)?));
+            screen.tell(&Event::Publishing { url: destination.url(), size: *size });
             grower.whole(*size, artifact.archive_digest);
             Ok(built)
         });
@@ -113,18 +118,25 @@ fn together(
             };
             Ok(Described { content_digest, commit: commit.to_string() })
         };
-        let put = runtime.block_on(publishing::store_growing(&growing, described, (to, &key), store, &stored));
-        if put.is_err() {
+        let sending = async {
+            let sent = publishing::send(&growing, described, &|| beside.get(), destination, &tell).await?;
+            // Where something stands already, packing goes on, and must be able to be stopped as long as it does. If it fails, it
+            // says so itself.
+            let _ = growing.ends().await;
+            Ok(sent)
+        };
+        let sent = runtime.block_on(publishing::unless_stopped(sending, destination, &tell));
+        if sent.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
         let built = match packing.join() {
             Ok(built) => built,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        (put, built)
+        (sent, built)
     });
-    let (put, built) = match (put, built) {
-        (Ok(put), built) => (put, built?),
+    let (sent, built) = match (sent, built) {
+        (Ok(sent), built) => (sent, built?),
         // Who packs or reads the files failed, and said why.
         (Err(PublishError::Store { source: StoreError::GivenUp(_), .. }), built) => {
             return Err(match (unread.into_inner(), built) {
@@ -135,18 +147,13 @@ fn together(
         }
         (Err(error), _) => return Err(publish_failure(error)),
     };
-    let settling = async {
-        let artifact = &built.artifact;
-        let beside = Beside::read(artifact)?;
-        let published = publishing::settle(put, artifact, to, store).await?;
-        publishing::beside_it(&beside, &published, artifact, to, store).await?;
-        for suffix in beside.suffixes() {
-            screen.tell(&Event::PublishedBeside(format!("{url}{suffix}")));
-        }
-        Ok(published)
-    };
-    let published = runtime.block_on(publishing::unless_stopped(settling, store, &url)).map_err(publish_failure)?;
-    screen.tell(&Event::Published { url, already: published.was_there() });
+    let beside = beside.into_inner().unwrap_or_else(|| unreachable!("what is whole was looked at"));
+    let settling = publishing::settle(sent, &built.artifact, &beside, destination, &tell);
+    let settled =
+        runtime.block_on(publishing::unless_stopped(settling, destination, &tell)).map_err(publish_failure)?;
+    settled.tell(destination, &tell);
+    runtime.block_on(warn_unsigned(&built.artifact, &beside, destination, policy, screen));
+    let published = settled.published;
     Ok((built, published))
 }
 

@@ -10,14 +10,17 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn attributes(contents: &[u8]) -> Attributes {
-    Attributes { sha256: Sha256::of(contents), content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() }
+/// Stores a file that should hold these bytes.
+fn put_file(store: &DirStore, key: &str, file: &Path, contents: &[u8]) -> Result<Put, StoreError> {
+    let growing = Growing::finished(file, Sha256::of(contents)).unwrap();
+    let described = async || Ok(Described { content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() });
+    now(store.put_growing(key, &growing, (described, async || Ok(())), &|_| ()))
 }
 
 fn put(store: &DirStore, key: &str, contents: &[u8]) -> Result<Put, StoreError> {
     let source = tempfile::NamedTempFile::new().unwrap();
     fs::write(source.path(), contents).unwrap();
-    now(store.put_new(key, source.path(), &attributes(contents), &|_| ()))
+    put_file(store, key, source.path(), contents)
 }
 
 /// All names below a folder.
@@ -104,7 +107,7 @@ fn of_sixteen_racing_replacements_each_one_that_is_reported_was_the_only_one_of_
                 barrier.wait();
                 let mut done = 0;
                 while done < 20 {
-                    let current = store.read("pointer").unwrap();
+                    let current = store.read("pointer", READ_LIMIT).unwrap();
                     let (number, etag) = match &current {
                         Some((text, etag)) => (String::from_utf8_lossy(text).parse().unwrap(), Some(etag.as_str())),
                         None => (0, None),
@@ -117,7 +120,7 @@ fn of_sixteen_racing_replacements_each_one_that_is_reported_was_the_only_one_of_
             });
         }
     });
-    assert_eq!(store.read("pointer").unwrap().unwrap().0, b"320");
+    assert_eq!(store.read("pointer", READ_LIMIT).unwrap().unwrap().0, b"320");
 }
 
 #[test]
@@ -129,10 +132,35 @@ fn a_replacement_needs_the_etag_that_stands() {
     assert_eq!(first, Sha256::of(b"1").to_string());
     assert_eq!(store.replace_if("p", b"2", None).unwrap(), None);
     assert_eq!(store.replace_if("p", b"2", Some("x")).unwrap(), None);
-    assert_eq!(store.read("p").unwrap(), Some((b"1".to_vec(), first.clone())));
+    assert_eq!(store.read("p", READ_LIMIT).unwrap(), Some((b"1".to_vec(), first.clone())));
     let second = store.replace_if("p", b"2", Some(&first)).unwrap().unwrap();
-    assert_eq!(store.read("p").unwrap(), Some((b"2".to_vec(), second)));
-    assert_eq!(store.read("q").unwrap(), None);
+    assert_eq!(store.read("p", READ_LIMIT).unwrap(), Some((b"2".to_vec(), second)));
+    assert_eq!(store.read("q", READ_LIMIT).unwrap(), None);
+}
+
+#[test]
+fn what_is_refused_when_it_is_whole_does_not_appear() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::new(dir.path().join("store"));
+    let source = dir.path().join("source");
+    fs::write(&source, "a").unwrap();
+    let growing = Growing::finished(&source, Sha256::of(b"a")).unwrap();
+    let described = async || Ok(Described { content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() });
+    let refused = now(store.put_growing("a", &growing, (described, async || Err(GivenUp)), &|_| ())).unwrap_err();
+    assert!(matches!(refused, StoreError::GivenUp(_)), "{refused}");
+    assert_eq!(names(dir.path()), ["source"]);
+}
+
+#[test]
+fn more_than_a_pointer_has_is_read_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::Dir(DirStore::new(dir.path().to_owned()));
+    fs::write(dir.path().join("a"), vec![b'x'; 300 << 10]).unwrap();
+    let read = |limit| now(store.read_at_most("a", limit)).map(|found| found.unwrap().0.len());
+    assert_eq!(read(300 << 10).unwrap(), 300 << 10);
+    for error in [read((300 << 10) - 1).unwrap_err(), now(store.read("a")).unwrap_err()] {
+        assert!(matches!(error, StoreError::TooLarge { size: 307_200, .. }), "{error}");
+    }
 }
 
 #[test]
@@ -141,7 +169,7 @@ fn a_file_that_is_not_the_one_of_its_attributes_is_refused_and_leaves_nothing() 
     let store = DirStore::new(dir.path().join("store"));
     let source = dir.path().join("source");
     fs::write(&source, "changed since").unwrap();
-    let error = now(store.put_new("a", &source, &attributes(b"as it was"), &|_| ())).unwrap_err();
+    let error = put_file(&store, "a", &source, b"as it was").unwrap_err();
     assert!(
         matches!(&error, StoreError::OtherDigest { place, .. } if *place == source.display().to_string()),
         "{error}"
@@ -239,7 +267,7 @@ fn keys_that_leave_the_folder_or_meet_our_own_files_are_refused() {
         (&long, "it is longer than 1024 bytes"),
         (&long[..300], "a part between slashes is longer than 255 bytes"),
     ] {
-        let error = store.read(key).unwrap_err();
+        let error = store.read(key, READ_LIMIT).unwrap_err();
         assert_eq!(error.to_string(), format!("`{key}` cannot be a key: {why}"));
     }
 }
@@ -322,8 +350,8 @@ fn a_small_object_that_is_large_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = DirStore::new(dir.path().to_owned());
     fs::write(dir.path().join("pointer.json"), vec![b' '; 256 << 10]).unwrap();
-    assert_eq!(store.read("pointer.json").unwrap().map(|(contents, _)| contents.len()), Some(256 << 10));
+    assert_eq!(store.read("pointer.json", READ_LIMIT).unwrap().map(|(contents, _)| contents.len()), Some(256 << 10));
     fs::write(dir.path().join("pointer.json"), vec![b' '; (256 << 10) + 1]).unwrap();
-    let error = store.read("pointer.json").unwrap_err();
+    let error = store.read("pointer.json", READ_LIMIT).unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { size: 262_145, limit: 262_144, .. }), "{error}");
 }

@@ -14,10 +14,10 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use base64::Engine as _;
 use tokio::task::JoinSet;
 
-use super::super::{Attributes, Described, ObjectInfo, Put, StoreError, Verb};
+use super::super::{Described, ObjectInfo, Put, StoreError, Unfinished, Verb};
 use super::part::{self, Part};
 use super::parts::Parts;
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::{META_COMMIT, META_CONTENT_DIGEST, META_SHA256, S3Store, pause, small, unquoted, version};
 use crate::digest::{Hasher, Sha256};
 use crate::growing::{GivenUp, Growing};
@@ -26,13 +26,6 @@ use crate::growing::{GivenUp, Growing};
 const SINGLE_LIMIT: u64 = 16 << 20;
 /// How often a write is tried that meets another writer.
 const ROUNDS: u32 = 4;
-
-/// A multipart upload that is neither completed nor aborted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unfinished {
-    key: String,
-    id: String,
-}
 
 /// What is stored where.
 struct Upload<'a> {
@@ -54,34 +47,12 @@ enum Attempt {
 }
 
 impl S3Store {
-    /// See [`super::super::Store::put_new`].
-    pub(in super::super) async fn put_new(
-        &self,
-        key: &str,
-        file: &Path,
-        attributes: &Attributes,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Put, StoreError> {
-        let key = &self.whole_key(key)?;
-        let open = File::open(file).map_err(cannot_read(file))?;
-        let size = open.metadata().map_err(cannot_read(file))?.len();
-        let growing = &Growing::finished(open, file, size);
-        let Attributes { sha256, content_digest, commit } = attributes.clone();
-        if size > SINGLE_LIMIT
-            && let Some(info) = self.standing(key).await?
-        {
-            return Ok(Put::Exists(info));
-        }
-        let described = Described { content_digest, commit };
-        self.put(&Upload { key, growing, sha256: Some(sha256), described, progress }).await
-    }
-
     /// See [`super::super::Store::put_growing`].
     pub(in super::super) async fn put_growing(
         &self,
         key: &str,
         growing: &Growing,
-        described: impl AsyncFn() -> Result<Described, GivenUp>,
+        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         let key = &self.whole_key(key)?;
@@ -94,7 +65,7 @@ impl S3Store {
         let described = described().await.map_err(given_up)?;
         // It may be whole by now.
         let sha256 = growing.stage.borrow().sha256;
-        self.put(&Upload { key, growing, sha256, described, progress }).await
+        self.put(&Upload { key, growing, sha256, described, progress }, ready).await
     }
 
     /// What stands at a key. The condition of a large upload is checked at the very end: nobody should send gigabytes to learn
@@ -107,10 +78,12 @@ impl S3Store {
         }
     }
 
-    async fn put(&self, upload: &Upload<'_>) -> Result<Put, StoreError> {
+    async fn put(&self, upload: &Upload<'_>, ready: impl AsyncFn() -> Result<(), GivenUp>) -> Result<Put, StoreError> {
+        let ready = async || ready().await.map_err(upload.given_up());
         for round in 1..=ROUNDS {
             let large = upload.growing.exceeds(SINGLE_LIMIT).await.map_err(upload.given_up())?;
-            let attempt = if large { self.in_parts(upload).await? } else { self.at_once(upload).await? };
+            let attempt =
+                if large { self.in_parts(upload, &ready).await? } else { self.at_once(upload, &ready).await? };
             let info = match attempt {
                 Attempt::Created(info) => return Ok(Put::Created(info)),
                 Attempt::Taken => self.head_whole(upload.key, None).await?,
@@ -136,7 +109,11 @@ impl S3Store {
         result
     }
 
-    async fn at_once(&self, upload: &Upload<'_>) -> Result<Attempt, StoreError> {
+    async fn at_once(
+        &self,
+        upload: &Upload<'_>,
+        ready: &impl AsyncFn() -> Result<(), StoreError>,
+    ) -> Result<Attempt, StoreError> {
         let path = &upload.growing.path;
         let held = upload.growing.held();
         let (found, size) = File::open(&held).and_then(Sha256::of_reader).map_err(cannot_read(path))?;
@@ -144,7 +121,9 @@ impl S3Store {
         let request = self.client.put_object().bucket(&self.bucket).key(upload.key).if_none_match("*");
         let request = request.checksum_sha256(base64::engine::general_purpose::STANDARD.encode(found.as_bytes()));
         let request = self.keeping.put(request, metadata(upload));
-        match request.body(part::body(&held, &(0..size)).await.map_err(cannot_read(path))?).send().await {
+        let request = request.body(part::body(&held, &(0..size)).await.map_err(cannot_read(path))?);
+        ready().await?;
+        match request.send().await {
             Ok(output) => {
                 (upload.progress)(size);
                 Ok(Attempt::Created(upload.info(size, output.e_tag(), output.version_id())))
@@ -157,7 +136,11 @@ impl S3Store {
         }
     }
 
-    async fn in_parts(&self, upload: &Upload<'_>) -> Result<Attempt, StoreError> {
+    async fn in_parts(
+        &self,
+        upload: &Upload<'_>,
+        ready: &impl AsyncFn() -> Result<(), StoreError>,
+    ) -> Result<Attempt, StoreError> {
         let asked = self.asked(Verb::Write, upload.key);
         // The algorithm must be declared here and be used for every part: the SDK adds another one otherwise, and servers
         // refuse the mixture when the upload is completed.
@@ -171,23 +154,26 @@ impl S3Store {
         let request = self.keeping.create(request, metadata(upload));
         let created = request.customize().config_override(small()).send().await;
         let created = created.map_err(|error| asked.unexpected(asked.refusal(&error)))?;
-        let unfinished =
-            Unfinished { key: upload.key.to_owned(), id: created.upload_id().unwrap_or_default().to_owned() };
+        let unfinished = Unfinished {
+            bucket: self.bucket.clone(),
+            key: upload.key.to_owned(),
+            id: created.upload_id().unwrap_or_default().to_owned(),
+            why: None,
+        };
         self.unfinished().push(unfinished.clone());
 
         let attempt = async {
             let (size, parts) = self.send_parts(upload, &unfinished.id).await?;
+            ready().await?;
             self.complete(upload, size, &unfinished.id, parts).await
         };
         let attempt = attempt.await;
         if matches!(attempt, Ok(Attempt::Created(_))) {
-            self.unfinished().retain(|other| *other != unfinished);
+            self.unfinished().retain(|other| other.id != unfinished.id);
             return attempt;
         }
-        if let Err(error) = self.abort(&unfinished).await {
-            // What matters to the caller is why the upload failed.
-            tracing::warn!(%error, "cannot abort an unfinished upload");
-        }
+        // What matters to the caller is why the upload failed; that its parts stay is noted.
+        let _ = self.abort(&unfinished).await;
         attempt
     }
 
@@ -304,7 +290,13 @@ impl S3Store {
             if let Err(error) = request.customize().config_override(small()).send().await {
                 match asked.refusal(&error) {
                     Refusal::NoUpload | Refusal::NotFound => break,
-                    refusal => return Err(asked.unexpected(refusal)),
+                    refusal => {
+                        let error = asked.unexpected(refusal);
+                        let why = refusal::chain(&error).0;
+                        let mut unfinished = self.unfinished();
+                        unfinished.iter_mut().filter(|it| it.id == upload.id).for_each(|it| it.why = Some(why.clone()));
+                        return Err(error);
+                    }
                 }
             }
             let request = self.client.list_parts().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
@@ -314,8 +306,13 @@ impl S3Store {
                 Err(_) => break,
             }
         }
-        self.unfinished().retain(|other| other != upload);
+        self.unfinished().retain(|other| other.id != upload.id);
         Ok(())
+    }
+
+    /// See [`super::super::Store::take_unfinished`].
+    pub(in super::super) fn take_unfinished(&self) -> Vec<Unfinished> {
+        std::mem::take(&mut *self.unfinished())
     }
 
     fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<Unfinished>> {

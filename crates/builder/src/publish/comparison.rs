@@ -1,0 +1,126 @@
+//! Whether what stands under the key of an artifact is that artifact, and else how they differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, ManifestFile};
+use longshore_core::digest::Sha256;
+use longshore_core::store::ObjectInfo;
+
+use super::error::PublishError;
+use crate::artifact::Artifact;
+use crate::destination::Destination;
+
+/// The archive's bytes decide first; two versions of the compressor may pack the same content differently.
+pub(super) async fn compare(
+    artifact: &Artifact,
+    destination: Destination<'_>,
+    info: ObjectInfo,
+) -> Result<ObjectInfo, PublishError> {
+    if info.sha256 == Some(artifact.archive_digest) {
+        return Ok(info);
+    }
+    let ours = artifact.manifest.content_digest;
+    if info.content_digest == Some(ours) {
+        return Ok(info);
+    }
+    let url = destination.url();
+    // Fetched also where the digest is known: who is refused wants to know which files differ.
+    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
+    let path = folder.path().join("published.zip");
+    let fetched = destination.fetch(&path).await;
+    let fetched = fetched.map_err(|source| PublishError::Store { url: url.clone(), source })?;
+    let info = ObjectInfo { sha256: fetched.sha256, ..info };
+    let published = match Bundle::open(&path, &Limits::default()) {
+        Ok(bundle) => bundle,
+        Err(source) => return Err(PublishError::Foreign { url, source }),
+    };
+    let theirs = published.content_digest;
+    if theirs == ours {
+        return Ok(info);
+    }
+    let differences = differences(&published.entries, &artifact.manifest.files);
+    Err(PublishError::Conflict { url, theirs, ours, differences: listed(&differences) })
+}
+
+/// How many files an error lists.
+const SHOWN_DIFFERENCES: usize = 10;
+
+fn listed(differences: &[String]) -> String {
+    let mut list: String = differences.iter().take(SHOWN_DIFFERENCES).map(|line| format!("\n    {line}")).collect();
+    if differences.len() > SHOWN_DIFFERENCES {
+        list.push_str(&format!("\n    and {} more", differences.len() - SHOWN_DIFFERENCES));
+    }
+    list
+}
+
+/// How the files that are here differ from those that are published, one line each, sorted by path.
+fn differences(published: &[Entry], here: &[ManifestFile]) -> Vec<String> {
+    let there: BTreeMap<&BundlePath, (bool, Sha256)> = published
+        .iter()
+        .filter(|entry| entry.path.as_str() != MANIFEST_PATH)
+        .filter_map(|entry| match &entry.kind {
+            EntryKind::File(digest) => Some((&entry.path, (entry.mode & 0o111 != 0, *digest))),
+            EntryKind::Link(target) => Some((&entry.path, (false, Sha256::of(target.as_bytes())))),
+            EntryKind::Directory => None,
+        })
+        .collect();
+    let here: BTreeMap<&BundlePath, (bool, Sha256)> =
+        here.iter().map(|file| (&file.path, (file.is_executable(), file.sha256))).collect();
+    let paths: BTreeSet<&BundlePath> = there.keys().chain(here.keys()).copied().collect();
+    let difference = |path: &BundlePath| match (there.get(path), here.get(path)) {
+        (Some(_), None) => Some(format!("only there  {path}")),
+        (None, Some(_)) => Some(format!("only here   {path}")),
+        (Some(there), Some(here)) if there != here => Some(format!("differs     {path}")),
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    paths.into_iter().filter_map(difference).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_every_file_that_is_not_the_same() {
+        let entry = |path: &str, mode, text: &str| Entry {
+            path: path.parse().unwrap(),
+            kind: EntryKind::File(Sha256::of(text.as_bytes())),
+            mode,
+            size: text.len() as u64,
+        };
+        let file = |path: &str, executable, text: &str| {
+            ManifestFile::file(path.parse().unwrap(), executable, text.len() as u64, Sha256::of(text.as_bytes()))
+        };
+        let link = |target: &str| Entry {
+            path: "link".parse().unwrap(),
+            kind: EntryKind::Link(target.into()),
+            mode: 0o777,
+            size: 0,
+        };
+        let there = [
+            entry("same", 0o644, "1"),
+            entry("changed", 0o644, "1"),
+            entry("mode", 0o644, "1"),
+            entry("old", 0o644, "1"),
+            link("a"),
+        ];
+        let here = [
+            file("same", false, "1"),
+            file("changed", false, "2"),
+            file("mode", true, "1"),
+            file("new", false, "1"),
+            ManifestFile::link("link".parse().unwrap(), "b"),
+        ];
+        assert_eq!(
+            differences(&there, &here),
+            ["differs     changed", "differs     link", "differs     mode", "only here   new", "only there  old"]
+        );
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let lines: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+        assert!(listed(&lines).ends_with("\n    9\n    and 2 more"));
+        assert_eq!(listed(&lines[..1]), "\n    0");
+    }
+}
