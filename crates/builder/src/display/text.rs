@@ -98,22 +98,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::Signed { path, key_id } => ("Signed", format!("with key {key_id} into `{}`", path.display())),
         Event::Described(path) => ("Described", format!("where it comes from in `{}`", path.display())),
         Event::PublishedBeside(url) => ("Published", format!("`{url}`")),
-        Event::OrderUnknown(_)
-        | Event::GoingBackTo { .. }
-        | Event::DeploymentCreated { .. }
-        | Event::Following { .. }
-        | Event::FollowingAgain(_)
-        | Event::DeploymentState { .. }
-        | Event::DeploymentEnded(_)
-        | Event::TargetLifecycle { .. }
-        | Event::TargetState(_)
-        | Event::Targets(_)
-        | Event::RollingBack { .. }
-        | Event::AskedToStop(_)
-        | Event::StopAsked(_)
-        | Event::StillFollowing { .. }
-        | Event::ServiceLost { .. }
-        | Event::ServiceBack => return deploying::line(event, look),
+        Event::Deploying(event) => return deploying::line(event, look),
     };
     Some(verb_line(verb, &rest, look))
 }
