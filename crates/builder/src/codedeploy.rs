@@ -99,7 +99,7 @@ pub(crate) fn deploy(
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check_before(target, group, &wanted)?;
         }
-        let found = wanted.find(args, target, environment, screen).await?;
+        let found = wanted.find(args, target, screen).await?;
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check(target, group, &found, screen)?;
         }
