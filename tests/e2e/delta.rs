@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "whatever fails in a test fails the test")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use e2e::proxy::{Cut, Proxy};
 use e2e::{S3Server, bin, services};
@@ -173,4 +177,72 @@ fn a_network_that_breaks_off_in_the_middle_of_the_pieces_is_asked_again() {
     assert!(fs::read(kept).unwrap() == fs::read(&archive).unwrap());
     assert!(event["reused"].as_u64().unwrap() > 0);
     assert!(bench.proxy.cuts() > 3, "nothing broke off");
+}
+
+/// A server whose every object is larger than any disk of ours; it begins to send whatever it is asked for.
+fn endless() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let request = lines.collect::<Vec<String>>().first().cloned().unwrap_or_default();
+            let verb = request.split(' ').next().unwrap_or_default().to_owned();
+            noted.lock().unwrap().push(verb.clone());
+            let head = "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n";
+            let mut sent = stream.write_all(head.as_bytes());
+            while verb == "GET" && sent.is_ok() {
+                sent = stream.write_all(&[0; 64 << 10]);
+            }
+        }
+    });
+    (url, asked)
+}
+
+/// Every file below a folder that somebody could have written, sorted.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_object_larger_than_what_may_be_unpacked_is_refused_at_the_first_answer_and_nothing_of_it_is_stored() {
+    let bench = Bench::new("delta-large", NEVER);
+    for (requests, kept) in [(["GET"], false), (["HEAD"], true)] {
+        if kept {
+            bench.deploy_directly(&bench.push(1).0);
+        }
+        let (url, asked) = endless();
+        let object = format!("s3://delta-large/shop/{:040x}.zip", 9);
+        let before = files(&bench.path("srv"));
+        let mut agent = Command::new(bin("longshore-agent"));
+        agent.args(["deploy", &object, "--root"]).arg(bench.path("root"));
+        agent.args(["--application", "shop", "--group", "dev"]).envs(bench.s3.environment());
+        let output = agent.env("AWS_ENDPOINT_URL_S3", &url).env("AWS_ENDPOINT_URL", &url).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let error = format!(
+            "error: cannot fetch `{object}`\n  caused by: `{object}` has 99999999999 bytes; at most 34359738368 were expected\n"
+        );
+        assert!(told.contains(&error), "{told}");
+        assert_eq!(
+            (output.status.code(), asked.lock().unwrap().as_slice()),
+            (Some(8), &requests.map(str::to_owned)[..])
+        );
+        assert_eq!(files(&bench.path("srv")), before, "the release of before stands");
+        // The archive, or one in the making, which has a longer name.
+        let is_archive = |path: &&PathBuf| path.file_name().unwrap().to_string_lossy().contains("bundle.tar");
+        let archives = files(&bench.path("root"));
+        let archives = archives.iter().filter(is_archive);
+        assert_eq!(archives.count(), usize::from(kept), "{told}");
+    }
 }

@@ -20,3 +20,5 @@ mod network;
 mod prune;
 #[path = "deploying/refusal.rs"]
 mod refusal;
+#[path = "deploying/region.rs"]
+mod region;

@@ -41,8 +41,8 @@ pub(crate) struct Cli {
     /// stays [env: LONGSHORE_DOTENV]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) dotenv: Option<String>,
-    /// A setting that has no option of its own, before the variable and longshore.toml: `build.include`, `build.exclude`, `compose`,
-    /// `env_files`, `profiles` or `copies`; lists with commas; may be given several times
+    /// A setting by its key, before the variable and longshore.toml, for example `copies=2` or `upload.tags=none`; lists with commas;
+    /// `KEY=` takes back what both say; may be given several times
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// What to do.
@@ -57,6 +57,19 @@ pub(crate) enum Output {
     Text,
     /// One JSON document
     Json,
+}
+
+impl Output {
+    /// The variable that stands in for `--output`.
+    pub(crate) const VARIABLE: &str = "LONGSHORE_OUTPUT";
+
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Output::Text => "text",
+            Output::Json => "json",
+        }
+    }
 }
 
 /// The commands.
@@ -245,7 +258,7 @@ pub(crate) struct ConfigArgs {
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) site: SiteArgs,
 }
 
 /// How S3 keeps what is stored. Without effect in a folder.
@@ -282,6 +295,25 @@ pub(crate) struct StoreArgs {
     /// longshore.toml]
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<StoreUrl>,
+}
+
+/// The store, and where it is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SiteArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The region of the store [env: LONGSHORE_REGION] [default: `region` of longshore.toml, else as the AWS CLI finds it]
+    #[arg(long, value_name = "REGION", value_parser = region)]
+    pub(crate) region: Option<String>,
+}
+
+/// It becomes a part of host names.
+fn region(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match !text.is_empty() && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("write the name of a region, for example `eu-west-1`".to_owned()),
+    }
 }
 
 /// What a move of a pointer may do.
@@ -367,7 +399,7 @@ fn time(text: &str) -> Result<Duration, String> {
 /// With `--group`, the group's pointer then moves to it, and the agents that follow the group deploy it. The newest commit wins:
 /// a group that stands at a newer one is refused with exit code 4. The same commit again is deployed again.
 ///
-/// Region, credentials and endpoint of S3 are found as the AWS CLI finds them.
+/// Credentials and endpoint of S3 are found as the AWS CLI finds them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longshore push --to s3://artifacts/releases --group dev --wait")]
 pub(crate) struct PushArgs {
@@ -375,7 +407,7 @@ pub(crate) struct PushArgs {
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) site: SiteArgs,
     /// Move this group to the artifact; may be given several times
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Vec<GroupName>,
@@ -419,7 +451,7 @@ pub(crate) struct PushArgs {
 #[command(after_help = "Example:\n  longshore point --to s3://artifacts/releases --group dev --previous --wait")]
 pub(crate) struct PointArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) site: SiteArgs,
     /// Move this group; may be given several times
     #[arg(long, value_name = "GROUP", required = true)]
     pub(crate) group: Vec<GroupName>,
@@ -462,7 +494,7 @@ fn commit_prefix(text: &str) -> Result<String, String> {
 #[command(after_help = "Example:\n  longshore status --to s3://artifacts/releases --group dev")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) site: SiteArgs,
     /// Only this group [default: all groups in the store]
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<GroupName>,

@@ -36,7 +36,7 @@ use crate::cli::{DeployArgs, DeployWaitArgs, DeploymentsArgs, RollbackArgs, Stop
 use crate::commands::group::{self, runtime};
 use crate::display::{Screen, deployments as sheet};
 use crate::environment::Environment;
-use crate::event::Event;
+use crate::event::Deploying;
 use crate::images::deployed as images;
 use crate::interrupt::Interruptions;
 use crate::outputs;
@@ -171,7 +171,7 @@ pub(crate) fn rollback(
                 return screen.result(&text, &json);
             }
         };
-        screen.tell(&Event::GoingBackTo { to: Box::new(back.clone()) });
+        screen.tell(&Deploying::GoingBackTo { to: Box::new(back.clone()) }.into());
         let Some(revision) = back.revision.clone() else { return Err(rollback::nothing(target)) };
         if args.dry_run {
             let json = json_of(&client, &back, None);
@@ -265,7 +265,7 @@ async fn look_at_group(
     match client.patiently(async || client.group(application, group).await).await {
         Ok(group) => Ok(Some(group)),
         Err(error) if error.is_denied() => {
-            screen.tell(&Event::OrderUnknown("`codedeploy:GetDeploymentGroup` is not allowed"));
+            screen.tell(&Deploying::OrderUnknown("`codedeploy:GetDeploymentGroup` is not allowed").into());
             Ok(None)
         }
         Err(error) => Err(explain(client, target, config, None, error).await),
@@ -351,12 +351,15 @@ impl Run<'_> {
     async fn finish(&self, waiting: &DeployWaitArgs, signals: &mut Interruptions) -> Result<(), Failure> {
         let Run { client, target, id, screen, .. } = self;
         let link = console::link(&client.region, id);
-        screen.tell(&Event::DeploymentCreated {
-            deployment: (*id).clone(),
-            application: target.codedeploy_application.clone(),
-            group: target.codedeploy_group.clone(),
-            link: link.clone(),
-        });
+        screen.tell(
+            &Deploying::Created {
+                deployment: (*id).clone(),
+                application: target.codedeploy_application.clone(),
+                group: target.codedeploy_group.clone(),
+                link: link.clone(),
+            }
+            .into(),
+        );
         if !waiting.wait {
             self.output(Status::Created.word(), None);
             let look = command("deployments", target, Some(id.as_str()));

@@ -13,6 +13,7 @@ mod model;
 mod ports;
 pub(crate) mod references;
 mod tree;
+mod unserved;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +106,7 @@ impl Compose {
             documents.extend(model.documents);
             groups.push(group);
         }
+        problems.extend(unserved::lint(settings, &groups, brought, &read));
         (Compose { groups, files: files.into_inner(), documents }, once(problems))
     }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::cli::Output;
 use crate::environment::Environment;
-use crate::event::{Event, HostSeen};
+use crate::event::{Deploying, Event, HostSeen};
 
 /// Where everything is shown.
 #[derive(Debug)]
@@ -86,22 +86,8 @@ impl Screen {
             | Event::Described(_)
             | Event::PublishedBeside(_)
             | Event::Noted(_) => {}
-            Event::Following { .. } | Event::FollowingAgain(_) => self.start_fleet(),
-            Event::Targets(targets) => self.with_bar(|bar| bar.set_message(deploying::rows(targets, self.look))),
-            Event::StillFollowing { .. } if self.bars == Bars::Drawn => return,
-            Event::OrderUnknown(_)
-            | Event::GoingBackTo { .. }
-            | Event::DeploymentCreated { .. }
-            | Event::DeploymentState { .. }
-            | Event::DeploymentEnded(_)
-            | Event::TargetLifecycle { .. }
-            | Event::TargetState(_)
-            | Event::RollingBack { .. }
-            | Event::AskedToStop(_)
-            | Event::StopAsked(_)
-            | Event::StillFollowing { .. }
-            | Event::ServiceLost { .. }
-            | Event::ServiceBack => {}
+            Event::Deploying(Deploying::StillFollowing { .. }) if self.bars == Bars::Drawn => return,
+            Event::Deploying(event) => self.draw(event),
             Event::BuildingImage { .. }
             | Event::PushingImage { .. }
             | Event::ServiceSaid { .. }
@@ -111,6 +97,27 @@ impl Screen {
         }
         if let Some(line) = text::line(event, self.look) {
             self.talk(&format!("{line}\n"));
+        }
+    }
+
+    /// What a terminal shows of deployments of CodeDeploy, below all lines.
+    fn draw(&self, event: &Deploying) {
+        match event {
+            Deploying::Following { .. } | Deploying::FollowingAgain(_) => self.start_fleet(),
+            Deploying::Targets(targets) => self.with_bar(|bar| bar.set_message(deploying::rows(targets, self.look))),
+            Deploying::OrderUnknown(_)
+            | Deploying::GoingBackTo { .. }
+            | Deploying::Created { .. }
+            | Deploying::State { .. }
+            | Deploying::Ended(_)
+            | Deploying::TargetLifecycle { .. }
+            | Deploying::TargetState(_)
+            | Deploying::RollingBack { .. }
+            | Deploying::AskedToStop(_)
+            | Deploying::StopAsked(_)
+            | Deploying::StillFollowing { .. }
+            | Deploying::ServiceLost { .. }
+            | Deploying::ServiceBack => {}
         }
     }
 

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
+    /// The options that stand for some of them.
+    options: BTreeMap<&'static str, &'static str>,
     /// What `--set` says, which goes before them.
     set: Vec<String>,
 }
@@ -17,19 +19,31 @@ impl Environment {
         let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Environment { variables: std::env::vars_os().filter_map(utf8).collect(), set: Vec::new() }
+        Environment { variables: std::env::vars_os().filter_map(utf8).collect(), ..Environment::default() }
     }
 
     /// An environment with these variables alone.
     #[cfg(test)]
     pub(crate) fn of(variables: &[(&str, &str)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Environment { variables, set: Vec::new() }
+        Environment { variables, ..Environment::default() }
     }
 
-    /// The same with one variable more, where a flag stands for it.
-    pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Environment {
+    /// The same with one variable more, where an option of the command line stands for it.
+    pub(crate) fn with(mut self, name: &'static str, option: &'static str, value: Option<&str>) -> Environment {
+        self.options.extend(value.map(|_| (name, option)));
         self.variables.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        self
+    }
+
+    /// The option that stands for a variable.
+    pub(crate) fn option(&self, name: &str) -> Option<&'static str> {
+        self.options.get(name).copied()
+    }
+
+    /// The same without a variable.
+    pub(crate) fn without(mut self, name: &str) -> Environment {
+        self.variables.remove(name);
         self
     }
 

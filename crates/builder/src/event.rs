@@ -147,82 +147,8 @@ pub(crate) enum Event {
     },
     /// An artifact was removed from a store.
     Removed(String),
-    /// It cannot be told whether the group would go back to an older commit. Why.
-    OrderUnknown(&'static str),
-    /// The deployment whose revision is deployed again.
-    GoingBackTo {
-        /// It.
-        to: Box<Deployment>,
-    },
-    /// CodeDeploy has a new deployment.
-    DeploymentCreated {
-        /// Its id.
-        deployment: DeploymentId,
-        /// The application's name there.
-        application: String,
-        /// The group's name there.
-        group: String,
-        /// Where people look at it.
-        link: String,
-    },
-    /// A deployment of CodeDeploy is followed.
-    Following {
-        /// It.
-        deployment: DeploymentId,
-        /// How long at most.
-        limit: Duration,
-    },
-    /// It is followed on after an interruption.
-    FollowingAgain(DeploymentId),
-    /// A deployment came further. What to type when it waits for somebody.
-    DeploymentState {
-        /// It.
-        deployment: Box<Deployment>,
-        /// The command that lets it go on.
-        way_on: Option<String>,
-    },
-    /// A deployment ended.
-    DeploymentEnded(Box<Deployment>),
-    /// A lifecycle event on an instance began or ended.
-    TargetLifecycle {
-        /// The instance.
-        target: String,
-        /// The event.
-        event: Box<TargetEvent>,
-    },
-    /// An instance came further.
-    TargetState(Box<Target>),
-    /// The instances as they are now, for those who can see all of them at once.
-    Targets(Vec<Target>),
-    /// CodeDeploy brings the last good revision back.
-    RollingBack {
-        /// The deployment that failed.
-        of: DeploymentId,
-        /// The deployment that does it.
-        deployment: DeploymentId,
-    },
-    /// Somebody wants this process to end and is asked what is to become of the deployment.
-    AskedToStop(DeploymentId),
-    /// CodeDeploy was told to stop a deployment.
-    StopAsked(DeploymentId),
-    /// Nothing has happened for a while.
-    StillFollowing {
-        /// The deployment.
-        deployment: Box<Deployment>,
-        /// Its instances.
-        targets: Vec<Target>,
-        /// Since the waiting began.
-        since: Duration,
-    },
-    /// CodeDeploy cannot be asked at the moment.
-    ServiceLost {
-        /// Why, in one line.
-        why: String,
-        /// It wants to be asked less often.
-        throttled: bool,
-    },
-    /// It can be asked again.
-    ServiceBack,
+    /// A deployment of CodeDeploy came further.
+    Deploying(Deploying),
     /// An artifact was signed.
     Signed {
         /// The signature.
@@ -278,6 +204,93 @@ pub(crate) struct PublishedBeside {
     pub(crate) url: String,
     /// Whether one that says the same was there before.
     pub(crate) already: bool,
+}
+
+/// One thing that happened to a deployment of CodeDeploy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deploying {
+    /// It cannot be told whether the group would go back to an older commit. Why.
+    OrderUnknown(&'static str),
+    /// The deployment whose revision is deployed again.
+    GoingBackTo {
+        /// It.
+        to: Box<Deployment>,
+    },
+    /// CodeDeploy has a new deployment.
+    Created {
+        /// Its id.
+        deployment: DeploymentId,
+        /// The application's name there.
+        application: String,
+        /// The group's name there.
+        group: String,
+        /// Where people look at it.
+        link: String,
+    },
+    /// A deployment of CodeDeploy is followed.
+    Following {
+        /// It.
+        deployment: DeploymentId,
+        /// How long at most.
+        limit: Duration,
+    },
+    /// It is followed on after an interruption.
+    FollowingAgain(DeploymentId),
+    /// A deployment came further. What to type when it waits for somebody.
+    State {
+        /// It.
+        deployment: Box<Deployment>,
+        /// The command that lets it go on.
+        way_on: Option<String>,
+    },
+    /// A deployment ended.
+    Ended(Box<Deployment>),
+    /// A lifecycle event on an instance began or ended.
+    TargetLifecycle {
+        /// The instance.
+        target: String,
+        /// The event.
+        event: Box<TargetEvent>,
+    },
+    /// An instance came further.
+    TargetState(Box<Target>),
+    /// The instances as they are now, for those who can see all of them at once.
+    Targets(Vec<Target>),
+    /// CodeDeploy brings the last good revision back.
+    RollingBack {
+        /// The deployment that failed.
+        of: DeploymentId,
+        /// The deployment that does it.
+        deployment: DeploymentId,
+    },
+    /// Somebody wants this process to end and is asked what is to become of the deployment.
+    AskedToStop(DeploymentId),
+    /// CodeDeploy was told to stop a deployment.
+    StopAsked(DeploymentId),
+    /// Nothing has happened for a while.
+    StillFollowing {
+        /// The deployment.
+        deployment: Box<Deployment>,
+        /// Its instances.
+        targets: Vec<Target>,
+        /// Since the waiting began.
+        since: Duration,
+    },
+    /// CodeDeploy cannot be asked at the moment.
+    ServiceLost {
+        /// Why, in one line.
+        why: String,
+        /// It wants to be asked less often.
+        throttled: bool,
+    },
+    /// It can be asked again.
+    ServiceBack,
+}
+
+impl From<Deploying> for Event {
+    fn from(event: Deploying) -> Event {
+        Event::Deploying(event)
+    }
 }
 
 /// A host and how far it is.

@@ -84,6 +84,7 @@ mod shellcheck;
 mod signer;
 mod signing;
 mod silence;
+mod site;
 mod starter;
 mod stored;
 mod succession;
@@ -102,18 +103,19 @@ use crate::cli::{Cli, Command, Output};
 use crate::display::Screen;
 use crate::environment::Environment;
 
-/// The variable that stands in for `--output`.
-const OUTPUT_VARIABLE: &str = "LONGSHORE_OUTPUT";
-
 /// Runs the program: command line in, exit code out.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
-    let environment =
-        Environment::of_process().with(outputs::DOTENV_VARIABLE, cli.dotenv.as_deref()).with_set(&cli.set);
-    let output = match output(cli.output, &environment) {
+    let environment = Environment::of_process().with(outputs::DOTENV_VARIABLE, "--dotenv", cli.dotenv.as_deref()).with(
+        Output::VARIABLE,
+        "--output",
+        cli.output.map(Output::word),
+    );
+    let environment = settings::set_on(environment, &cli.set);
+    let output = match output(&environment) {
         Ok(output) => output,
         Err(failure) => {
             Screen::new(Output::Text, &environment).failure(&failure);
@@ -149,13 +151,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The form of the result: what the command line says, else the environment.
-fn output(asked: Option<Output>, environment: &Environment) -> Result<Output, Failure> {
-    let Some(text) = environment.get(OUTPUT_VARIABLE).filter(|_| asked.is_none()) else {
-        return Ok(asked.unwrap_or(Output::Text));
-    };
+/// The form of the result.
+fn output(environment: &Environment) -> Result<Output, Failure> {
+    let Some(text) = environment.get(Output::VARIABLE) else { return Ok(Output::Text) };
     Output::from_str(text, false).map_err(|_| {
-        Failure::new(Exit::Usage, format!("`{OUTPUT_VARIABLE}` holds `{text}`")).hint("set it to `text` or `json`")
+        Failure::new(Exit::Usage, format!("`{}` holds `{text}`", Output::VARIABLE)).hint("set it to `text` or `json`")
     })
 }
 
@@ -184,5 +184,5 @@ fn asks_for_json() -> bool {
         "--output" => words.get(index + 1).map(String::as_str),
         word => word.strip_prefix("--output="),
     });
-    asked.or(Environment::of_process().get(OUTPUT_VARIABLE)) == Some("json")
+    asked.or(Environment::of_process().get(Output::VARIABLE)) == Some("json")
 }

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::rules::Rules;
 
 pub(crate) use effective::{Held, Says};
+pub(crate) use environment::set_on;
 
 /// The name of the settings file.
 pub(crate) const SETTINGS_FILE: &str = "longshore.toml";
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) sign: SignSettings,
     /// `upload`: how S3 keeps what is stored.
     pub(crate) upload: S3Upload,
+    /// `upload`: in which parts it is sent.
+    pub(crate) parts: PartSettings,
     /// `groups.…`, by name.
     pub(crate) groups: BTreeMap<GroupName, GroupSettings>,
     /// What the environment says about whichever group a command is about.
@@ -105,6 +108,15 @@ pub(crate) struct SignSettings {
     pub(crate) kms_key: Option<String>,
     /// `sign.public_keys`: what `verify` accepts; each the text of a public key, or the path of a file that holds it.
     pub(crate) public_keys: Vec<String>,
+}
+
+/// `upload`: in which parts large artifacts are sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PartSettings {
+    /// `upload.part_size`, in MiB.
+    pub(crate) size: Option<u32>,
+    /// `upload.parallel_parts`.
+    pub(crate) parallel: Option<u32>,
 }
 
 /// `groups.<name>`. What it leaves out holds as without a group.
@@ -220,6 +232,7 @@ impl Settings {
             allowed: Vec::new(),
             sign: SignSettings::default(),
             upload: S3Upload::default(),
+            parts: PartSettings::default(),
             groups: BTreeMap::new(),
             every_group: GroupSettings::default(),
             origins: BTreeMap::new(),

@@ -8,7 +8,7 @@ mod stop;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::GroupName;
-use longshore_core::store::{Store, StoreUrl};
+use longshore_core::store::{S3Options, Store, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::cli::{CodeDeployArgs, DeployArgs, DeploymentsArgs, RollbackArgs, StopArgs, StoreArgs, TargetArgs};
@@ -107,15 +107,16 @@ fn ended(
 struct At<'a> {
     target: &'a Target,
     url: StoreUrl,
+    options: S3Options,
 }
 
 impl<'a> At<'a> {
     fn open(target: &'a Target, store: &StoreArgs, environment: &Environment) -> Result<At<'a>, Failure> {
-        Ok(At { target, url: target.store(store, environment)? })
+        Ok(At { target, url: target.store(store, environment)?, options: target.options()? })
     }
 
     async fn store(&self) -> Result<Store, Failure> {
-        Ok(Store::open(&self.url).await?)
+        Ok(Store::open_with(&self.url, &self.options).await?)
     }
 
     fn place<'b>(&'b self, store: &'b Store) -> Place<'b> {
@@ -166,7 +167,6 @@ impl<'a> At<'a> {
 /// Refuses what only CodeDeploy understands: who asked for it would wait for it in vain.
 fn refuse(target: &TargetArgs, codedeploy: Option<&CodeDeployArgs>) -> Result<(), Failure> {
     let mut options = vec![
-        ("--region", target.region.is_some()),
         ("--codedeploy-application", target.codedeploy_application.is_some()),
         ("--codedeploy-group", target.codedeploy_group.is_some()),
     ];
@@ -174,7 +174,7 @@ fn refuse(target: &TargetArgs, codedeploy: Option<&CodeDeployArgs>) -> Result<()
         options.extend([
             ("--deployment-config", args.deployment_config.is_some()),
             ("--file-exists", args.file_exists.is_some()),
-            ("--ignore-stop-failures", args.ignore_stop_failures),
+            ("--ignore-stop-failures", args.ignore_stop_failures.is_some()),
             ("--rollback-on", !args.rollback_on.is_empty()),
             ("--no-rollback", args.no_rollback),
             ("--alarm", !args.alarm.is_empty()),

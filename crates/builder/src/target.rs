@@ -1,17 +1,16 @@
 //! To whom a command speaks: the group, who deploys to it, and what it is called there. Joins flags and settings.
 
-use std::path::PathBuf;
-
 use longshore_core::failure::Failure;
 use longshore_core::ids::{ApplicationName, GroupName};
-use longshore_core::store::StoreUrl;
+use longshore_core::store::{S3Options, StoreUrl};
 
-use crate::cli::{SourceArgs, StoreArgs, TargetArgs};
-use crate::commands::group;
+use crate::cli::{SourceArgs, StoreArgs, TargetArgs, UploadArgs};
 use crate::environment::Environment;
 use crate::identity::Identity;
 use crate::settings::{GroupSettings, With};
+use crate::site;
 use crate::survey::Project;
+use crate::upload;
 
 /// A group, and what holds for it.
 #[derive(Debug)]
@@ -71,17 +70,15 @@ impl Target {
 
     /// The store: what is named on the command line, in the environment, or in the settings.
     pub(crate) fn store(&self, args: &StoreArgs, environment: &Environment) -> Result<StoreUrl, Failure> {
-        let named = args.to.is_some() || environment.get(group::STORE_VARIABLE).is_some();
-        match &self.settings.store {
-            Some(url) if !named => Ok(url.clone()),
-            Some(_) | None => group::store_url(args, environment, &here(), std::slice::from_ref(&self.group)),
-        }
+        let named = site::named(args, environment)?;
+        named.or_else(|| self.settings.store.clone()).ok_or_else(site::no_store)
     }
-}
 
-/// The folder for commands that take none: this one.
-pub(crate) fn here() -> SourceArgs {
-    SourceArgs { source: PathBuf::from("."), appspec: None, out: None }
+    /// How S3 is spoken with about that store.
+    pub(crate) fn options(&self) -> Result<S3Options, Failure> {
+        let options = upload::options(&UploadArgs::default(), &self.project.settings)?;
+        Ok(S3Options { region: self.region.clone(), ..options })
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +93,7 @@ mod tests {
     /// A folder without `longshore.toml`, and what a group of it is when the settings say this.
     fn target(args: &TargetArgs, settings: GroupSettings) -> Target {
         let folder = tempfile::tempdir().unwrap();
-        let source = SourceArgs { source: folder.path().to_owned(), ..here() };
+        let source = SourceArgs { source: folder.path().to_owned(), ..SourceArgs::here() };
         let application = "shop".parse().unwrap();
         let target = Target::of(args, Some(&application), &source, &Environment::of(&[])).unwrap();
         let mut project = target.project;
@@ -111,7 +108,7 @@ mod tests {
                     deployment_group = \"Prod\"\ndeployment_config = \"Ours.Half\"\nfile_exists = \"RETAIN\"\n\
                     ignore_stop_failures = true\nrollback = [\"failure\"]\nalarms = [\"cpu\"]\n";
         std::fs::write(folder.path().join("longshore.toml"), file).unwrap();
-        let source = SourceArgs { source: folder.path().to_owned(), ..here() };
+        let source = SourceArgs { source: folder.path().to_owned(), ..SourceArgs::here() };
         let variables = [
             ("LONGSHORE_WITH", "store"),
             ("LONGSHORE_REGION", "eu-north-1"),
@@ -135,6 +132,7 @@ mod tests {
             "--rollback-on=failure",
             "--alarm=disk",
         ];
+        let off = ["--ignore-stop-failures=false", "--no-rollback", "--no-alarms"];
         let found = |flags: &[&str], variables: &[(&str, &str)]| {
             let cli = Cli::try_parse_from([group, flags].concat()).unwrap();
             let Command::Deploy(args) = cli.command else { panic!("`deploy` was asked for") };
@@ -158,6 +156,7 @@ mod tests {
         assert_eq!(found(&[], &variables), by_variables);
         assert_eq!(found(&flags, &variables), by_flags);
         assert_eq!(found(&flags, &[]), by_flags);
+        assert_eq!(found(&off, &[]), "Codedeploy us-east-2 Shop Prod Ours.Half Retain false Off Off");
     }
 
     #[test]

@@ -5,12 +5,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::store::{S3Options, S3Upload, Sending};
 
 use crate::cli::UploadArgs;
-use crate::environment::Environment;
-use crate::settings::Settings;
-
-/// The variables about parts.
-const PART_SIZE_VARIABLE: &str = "LONGSHORE_UPLOAD_PART_SIZE";
-const PARALLEL_PARTS_VARIABLE: &str = "LONGSHORE_UPLOAD_PARALLEL_PARTS";
+use crate::settings::{PartSettings, Settings};
 
 /// Why options were refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,43 +13,34 @@ enum UploadError {
     /// No `=`.
     #[error("`--{option} {text}` has no `=`: write NAME=VALUE")]
     Pair { option: &'static str, text: String },
-    /// Not a number.
-    #[error("`{variable}` is `{text}`, which is not a whole number")]
-    Number { variable: &'static str, text: String },
 }
 
-/// What holds. `settings`: what file and environment say.
-pub(crate) fn options(args: &UploadArgs, settings: &Settings, environment: &Environment) -> Result<S3Options, Failure> {
-    let options = decide(args, &settings.upload, environment).map_err(|error| Failure::new(Exit::Usage, error))?;
-    Ok(S3Options { region: settings.region.clone(), ..options })
+/// What holds, but for the region. `settings`: what file and environment say.
+pub(crate) fn options(args: &UploadArgs, settings: &Settings) -> Result<S3Options, Failure> {
+    decide(args, &settings.upload, &settings.parts).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
-/// What holds where no options are.
-pub(crate) fn options_of(settings: &Settings, environment: &Environment) -> Result<S3Options, Failure> {
-    options(&UploadArgs::default(), settings, environment)
-}
-
-fn decide(args: &UploadArgs, settings: &S3Upload, environment: &Environment) -> Result<S3Options, UploadError> {
+fn decide(args: &UploadArgs, settings: &S3Upload, parts: &PartSettings) -> Result<S3Options, UploadError> {
     let or = |flag: &Option<String>, set: &Option<String>| flag.clone().or_else(|| set.clone());
+    // The key that the settings name is for what they say, and S3 has its own for AES256.
+    let keyless = args.sse.as_deref() == Some("AES256");
     let upload = S3Upload {
         encryption: or(&args.sse, &settings.encryption),
-        kms_key: or(&args.sse_kms_key, &settings.kms_key),
+        kms_key: or(&args.sse_kms_key, &settings.kms_key.clone().filter(|_| !keyless)),
         storage_class: or(&args.storage_class, &settings.storage_class),
         tags: merged(&settings.tags, &pairs("tag", &args.tag)?),
         metadata: merged(&settings.metadata, &pairs("metadata", &args.metadata)?),
     };
     let default = Sending::default();
-    let mib = match args.part_size {
-        Some(mib) => Some(mib),
-        None => number(environment, PART_SIZE_VARIABLE)?,
-    };
-    let parallel = match args.parallel_parts {
-        Some(count) => Some(count),
-        None => number(environment, PARALLEL_PARTS_VARIABLE)?,
-    };
     let sending = Sending {
-        part_size: mib.map_or(default.part_size, |mib| mib.saturating_mul(1 << 20)),
-        parallel_parts: parallel.unwrap_or(default.parallel_parts),
+        part_size: args
+            .part_size
+            .or(parts.size.map(u64::from))
+            .map_or(default.part_size, |mib| mib.saturating_mul(1 << 20)),
+        parallel_parts: args
+            .parallel_parts
+            .or(parts.parallel.map(|count| count as usize))
+            .unwrap_or(default.parallel_parts),
     };
     Ok(S3Options { upload, sending, ..S3Options::default() })
 }
@@ -71,11 +57,6 @@ fn pairs(option: &'static str, texts: &[String]) -> Result<Vec<(String, String)>
 fn merged(settings: &[(String, String)], given: &[(String, String)]) -> Vec<(String, String)> {
     let kept = settings.iter().filter(|(name, _)| given.iter().all(|(other, _)| other != name));
     kept.chain(given).cloned().collect()
-}
-
-fn number<T: std::str::FromStr>(environment: &Environment, variable: &'static str) -> Result<Option<T>, UploadError> {
-    let Some(text) = environment.get(variable) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| UploadError::Number { variable, text: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -100,15 +81,14 @@ mod tests {
 
     #[test]
     fn an_option_wins_over_the_environment_and_over_the_settings() {
-        let environment =
-            Environment::of(&[("LONGSHORE_UPLOAD_PART_SIZE", "16"), ("LONGSHORE_UPLOAD_PARALLEL_PARTS", "2")]);
+        let parts = PartSettings { size: Some(16), parallel: Some(2) };
         let settings = S3Upload {
             encryption: Some("AES256".to_owned()),
             storage_class: Some("STANDARD_IA".to_owned()),
             tags: vec![pair("team", "shop"), pair("stage", "dev")],
             ..S3Upload::default()
         };
-        let options = decide(&none(), &settings, &environment).unwrap();
+        let options = decide(&none(), &settings, &parts).unwrap();
         assert_eq!(options.upload, settings);
         assert_eq!(options.sending, Sending { part_size: 16 << 20, parallel_parts: 2 });
         let args = UploadArgs {
@@ -117,22 +97,22 @@ mod tests {
             part_size: Some(32),
             ..none()
         };
-        let options = decide(&args, &settings, &environment).unwrap();
+        let options = decide(&args, &settings, &parts).unwrap();
         let tags = vec![pair("team", "shop"), pair("stage", "prod"), pair("equals", "a=b")];
         assert_eq!(options.upload, S3Upload { encryption: Some("aws:kms".to_owned()), tags, ..settings });
         assert_eq!(options.sending, Sending { part_size: 32 << 20, parallel_parts: 2 });
-        let options = decide(&none(), &S3Upload::default(), &Environment::of(&[])).unwrap();
+        let keyed =
+            S3Upload { encryption: Some("aws:kms".to_owned()), kms_key: Some("k".to_owned()), ..S3Upload::default() };
+        let args = UploadArgs { sse: Some("AES256".to_owned()), ..none() };
+        assert_eq!(decide(&args, &keyed, &parts).unwrap().upload.kms_key, None);
+        let options = decide(&none(), &S3Upload::default(), &PartSettings::default()).unwrap();
         assert_eq!((options.upload, options.sending), (S3Upload::default(), Sending::default()));
     }
 
     #[test]
-    fn what_is_no_pair_or_no_number_is_refused() {
+    fn what_is_no_pair_is_refused() {
         let args = UploadArgs { metadata: vec!["build".to_owned()], ..none() };
-        let refused = |args, variables: &[(&str, &str)]| {
-            decide(&args, &S3Upload::default(), &Environment::of(variables)).unwrap_err().to_string()
-        };
-        assert_eq!(refused(args, &[]), "`--metadata build` has no `=`: write NAME=VALUE");
-        let variables = [("LONGSHORE_UPLOAD_PART_SIZE", "8M")];
-        assert_eq!(refused(none(), &variables), "`LONGSHORE_UPLOAD_PART_SIZE` is `8M`, which is not a whole number");
+        let refused = decide(&args, &S3Upload::default(), &PartSettings::default()).unwrap_err().to_string();
+        assert_eq!(refused, "`--metadata build` has no `=`: write NAME=VALUE");
     }
 }

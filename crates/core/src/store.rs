@@ -118,7 +118,7 @@ pub struct S3Options {
     pub upload: S3Upload,
     /// How artifacts are sent.
     pub sending: Sending,
-    /// The largest object that [`Store::get`] fetches, in bytes; `None`: any. Who writes into a bucket shall not fill a disk.
+    /// The largest object that is fetched into a file, in bytes; `None`: any. Who writes into a bucket shall not fill a disk.
     pub largest: Option<u64>,
 }
 

@@ -93,8 +93,6 @@ pub(super) async fn get(
     let Wanted { object, to, limits, .. } = *wanted;
     let earlier = kept(wanted)?;
     let info = store.look(object).await?.ok_or_else(|| StoreError::NotFound(object.to_string()))?;
-    // Before a file of that size is made.
-    refuse_large(object, &info, limits)?;
     if info.size < WORTH_IT {
         return Err(Whole::Small);
     }
@@ -146,14 +144,6 @@ pub(super) async fn get(
     Ok(Assembled { info, reused })
 }
 
-/// Refuses an object that is larger than what it may unpack to, so that nobody fills the disk.
-fn refuse_large(object: &ObjectUrl, info: &ObjectInfo, limits: &Limits) -> Result<(), StoreError> {
-    match info.size > limits.total {
-        true => Err(StoreError::TooLarge { place: object.to_string(), size: info.size, limit: limits.total }),
-        false => Ok(()),
-    }
-}
-
 /// The first archive that one of ours can be made from.
 fn kept(wanted: &Wanted<'_>) -> Result<Earlier, Whole> {
     let mut why = Whole::NothingKept;
@@ -197,16 +187,6 @@ impl Drop for Temporary {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_object_that_is_larger_than_what_it_may_unpack_to_is_refused_before_it_is_fetched() {
-        let object: ObjectUrl = "s3://bucket/shop/a.zip".parse().unwrap();
-        let limits = Limits { total: 100, ..Limits::default() };
-        let info = |size| ObjectInfo { size, etag: "a".into(), version: None, sha256: None, content_digest: None };
-        assert!(refuse_large(&object, &info(100), &limits).is_ok());
-        let error = refuse_large(&object, &info(101), &limits).unwrap_err();
-        assert_eq!(error.to_string(), "`s3://bucket/shop/a.zip` has 101 bytes; at most 100 were expected");
-    }
 
     #[test]
     fn long_ranges_are_fetched_in_pieces() {

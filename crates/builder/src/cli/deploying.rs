@@ -20,7 +20,7 @@ pub(crate) struct TargetArgs {
     /// Who deploys [env: LONGSHORE_WITH] [default: `with` of the group in longshore.toml, else codedeploy]
     #[arg(long, value_enum, value_name = "WHO")]
     pub(crate) with: Option<With>,
-    /// The region of CodeDeploy [env: LONGSHORE_REGION] [default: `region` of longshore.toml, else as the AWS CLI finds it]
+    /// The region of CodeDeploy and of the store [env: LONGSHORE_REGION] [default: `region` of longshore.toml, else as the AWS CLI finds it]
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// The application's name in CodeDeploy, where it is another one [env: LONGSHORE_CODEDEPLOY_APPLICATION]
@@ -70,9 +70,10 @@ pub(crate) struct CodeDeployArgs {
     /// [env: LONGSHORE_CODEDEPLOY_FILE_EXISTS]
     #[arg(long, value_name = "WHAT", value_parser = file_exists)]
     pub(crate) file_exists: Option<FileExists>,
-    /// Go on when ApplicationStop, BeforeBlockTraffic or AfterBlockTraffic fails
-    #[arg(long)]
-    pub(crate) ignore_stop_failures: bool,
+    /// Go on when ApplicationStop, BeforeBlockTraffic or AfterBlockTraffic fails; `=false`: do not
+    /// [env: LONGSHORE_CODEDEPLOY_IGNORE_STOP_FAILURES]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) ignore_stop_failures: Option<bool>,
     /// When CodeDeploy rolls back by itself, instead of what the group says; may be given several times
     #[arg(long, value_enum, value_name = "WHEN", value_delimiter = ',', conflicts_with = "no_rollback")]
     pub(crate) rollback_on: Vec<RollbackOn>,

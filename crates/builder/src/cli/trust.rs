@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use longshore_core::ids::{ApplicationName, GroupName};
 
-use super::StoreArgs;
+use super::SiteArgs;
 
 /// With which key is signed.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +88,7 @@ pub(crate) struct VerifyArgs {
 #[command(after_help = "Example:\n  longshore prune --to s3://artifacts/releases --keep 20 --yes")]
 pub(crate) struct PruneArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) site: SiteArgs,
     /// Only this application [env: LONGSHORE_APPLICATION] [default: `application` of longshore.toml, else all in the store]
     #[arg(long, value_name = "NAME")]
     pub(crate) application: Option<ApplicationName>,

@@ -21,7 +21,6 @@ use crate::lookup::{self, LookupError};
 use crate::publish;
 use crate::signing::policy::Policy;
 use crate::target::Target;
-use crate::upload;
 
 /// What the command line asks for. Nothing was asked of a server yet.
 #[derive(Debug)]
@@ -159,8 +158,7 @@ impl Wanted {
         let region = target.region.as_deref();
         let published = async |artifact: &Artifact, to: &StoreUrl| {
             accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;
-            let options = upload::options_of(&target.project.settings, environment)?;
-            let options = S3Options { region: target.region.clone(), ..options };
+            let options = target.options()?;
             let object = to.object(&publish::key(&artifact.manifest));
             let opened = publish::open(to, &options, &object.to_string()).await;
             let store = opened.map_err(push::publish_failure)?;

@@ -20,7 +20,7 @@ use super::deployment::{Deployment, Revision, Status, Target};
 use super::order::{Automatic, Order};
 use super::service_error::{Action, ServiceError};
 use crate::display::Screen;
-use crate::event::Event;
+use crate::event::Deploying;
 use crate::settings::RollbackOn;
 
 /// How often a call is made at most that throttling or the network keeps from succeeding.
@@ -90,14 +90,16 @@ impl<'a> Client<'a> {
             match call().await {
                 Err(error) if error.may_heal() && times + 1 < ATTEMPTS => {
                     if times == 0 {
-                        self.screen.tell(&Event::ServiceLost { why: chain(&error), throttled: error.is_throttled() });
+                        self.screen.tell(
+                            &Deploying::ServiceLost { why: chain(&error), throttled: error.is_throttled() }.into(),
+                        );
                     }
                     times += 1;
                     pause(times).await;
                 }
                 Ok(answer) => {
                     if times > 0 {
-                        self.screen.tell(&Event::ServiceBack);
+                        self.screen.tell(&Deploying::ServiceBack.into());
                     }
                     return Ok(answer);
                 }

@@ -13,7 +13,7 @@ use super::interruption::{self, Answer};
 use super::service_error::ServiceError;
 use crate::cli::OnInterrupt;
 use crate::display::Screen;
-use crate::event::Event;
+use crate::event::{Deploying, Event};
 use crate::interrupt::Interruptions;
 
 /// The time between two looks when something has changed.
@@ -93,7 +93,7 @@ pub(crate) async fn follow(
     signals: &mut Interruptions,
     screen: &Screen,
 ) -> Followed {
-    screen.tell(&Event::Following { deployment: id.clone(), limit: terms.limit });
+    screen.tell(&Deploying::Following { deployment: id.clone(), limit: terms.limit }.into());
     let mut watch = Watch::new(client, id, screen);
     let course = watch.follow_on(terms, signals).await;
     let (ended, rollback) = match course {
@@ -103,7 +103,7 @@ pub(crate) async fn follow(
             match watch.rollback(terms).await {
                 None => (alone, None),
                 Some(rollback) => {
-                    screen.tell(&Event::RollingBack { of: id.clone(), deployment: rollback.clone() });
+                    screen.tell(&Deploying::RollingBack { of: id.clone(), deployment: rollback.clone() }.into());
                     let mut second = Watch::new(client, &rollback, screen);
                     second.stopping = watch.stopping;
                     let ended = match second.follow_on(terms, signals).await {
@@ -189,7 +189,7 @@ impl<'a> Watch<'a> {
                     };
                     match answer {
                         Answer::Leave => return Course::Else(Ended::Left),
-                        Answer::GoOn => self.screen.tell(&Event::FollowingAgain(self.id.clone())),
+                        Answer::GoOn => self.screen.tell(&Deploying::FollowingAgain(self.id.clone()).into()),
                         Answer::Stop => if self.stop(signals).await == Answer::Leave {
                             return Course::Else(Ended::Left);
                         },
@@ -217,7 +217,7 @@ impl<'a> Watch<'a> {
     /// Stops it, unless that is refused or somebody wants to leave.
     async fn stop(&mut self, signals: &mut Interruptions) -> Answer {
         self.stopping = true;
-        self.screen.tell(&Event::FollowingAgain(self.id.clone()));
+        self.screen.tell(&Deploying::FollowingAgain(self.id.clone()).into());
         let stopped = self.client.patiently(async || self.client.stop(self.id, None).await);
         let stopped = tokio::select! {
             biased;
@@ -225,7 +225,7 @@ impl<'a> Watch<'a> {
             stopped = stopped => stopped,
         };
         match stopped {
-            Ok(_) => self.screen.tell(&Event::StopAsked(self.id.clone())),
+            Ok(_) => self.screen.tell(&Deploying::StopAsked(self.id.clone()).into()),
             // It was faster.
             Err(error) if error.is("DeploymentAlreadyCompletedException") => {}
             Err(error) => {
@@ -253,7 +253,7 @@ impl<'a> Watch<'a> {
                         self.screen.tell(&Event::Warned(text));
                     }
                     let status = ended.status.clone();
-                    self.screen.tell(&Event::DeploymentEnded(Box::new(ended)));
+                    self.screen.tell(&Deploying::Ended(Box::new(ended)).into());
                     return Course::Over(status);
                 }
             }
@@ -285,7 +285,7 @@ impl<'a> Watch<'a> {
         }
         let looked = self.look_at_targets(&mut changed).await;
         self.interval = if changed { SHORTEST } else { self.interval.mul_f64(1.5).min(LONGEST) };
-        self.screen.tell(&Event::Targets(self.targets.values().cloned().collect()));
+        self.screen.tell(&Deploying::Targets(self.targets.values().cloned().collect()).into());
         match looked {
             Err(error) if !error.may_heal() => {
                 self.hidden = true;
@@ -327,7 +327,7 @@ impl<'a> Watch<'a> {
         if !now.status.is_final() && !begins {
             self.news = Instant::now();
             let way_on = now.waits.map(|waits: Waits| waits.way_on(self.id, &self.client.region));
-            self.screen.tell(&Event::DeploymentState { deployment: Box::new(now.clone()), way_on });
+            self.screen.tell(&Deploying::State { deployment: Box::new(now.clone()), way_on }.into());
         }
         true
     }
@@ -346,11 +346,11 @@ impl<'a> Watch<'a> {
             };
             if is_news && was.map(|was| was.progress) != Some(event.progress) {
                 let (target, event) = (now.id.clone(), Box::new(event.clone()));
-                self.screen.tell(&Event::TargetLifecycle { target, event });
+                self.screen.tell(&Deploying::TargetLifecycle { target, event }.into());
             }
         }
         if before.map(|before| before.progress) != Some(now.progress) {
-            self.screen.tell(&Event::TargetState(Box::new(now.clone())));
+            self.screen.tell(&Deploying::TargetState(Box::new(now.clone())).into());
         }
         self.news = Instant::now();
         true
@@ -397,14 +397,14 @@ impl<'a> Watch<'a> {
         }
         if !self.lost {
             self.lost = true;
-            self.screen.tell(&Event::ServiceLost { why: chain(error), throttled: error.is_throttled() });
+            self.screen.tell(&Deploying::ServiceLost { why: chain(error), throttled: error.is_throttled() }.into());
         }
     }
 
     fn tell_back(&mut self) {
         if self.lost {
             self.lost = false;
-            self.screen.tell(&Event::ServiceBack);
+            self.screen.tell(&Deploying::ServiceBack.into());
         }
     }
 
@@ -414,10 +414,13 @@ impl<'a> Watch<'a> {
             return;
         }
         self.news = Instant::now();
-        self.screen.tell(&Event::StillFollowing {
-            deployment: Box::new(deployment.clone()),
-            targets: self.targets.values().cloned().collect(),
-            since: self.begun.elapsed(),
-        });
+        self.screen.tell(
+            &Deploying::StillFollowing {
+                deployment: Box::new(deployment.clone()),
+                targets: self.targets.values().cloned().collect(),
+                since: self.begun.elapsed(),
+            }
+            .into(),
+        );
     }
 }

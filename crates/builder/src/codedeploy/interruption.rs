@@ -10,7 +10,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use crate::cli::OnInterrupt;
 use crate::display::Screen;
-use crate::event::Event;
+use crate::event::Deploying;
 use crate::interrupt::Interruptions;
 
 /// How long an answer may lie there unseen.
@@ -50,7 +50,7 @@ pub(crate) async fn answer(
         OnInterrupt::Ask => {
             // What was typed before the question is no answer. Only a terminal has anything to forget.
             let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
-            screen.tell(&Event::AskedToStop(deployment.clone()));
+            screen.tell(&Deploying::AskedToStop(deployment.clone()).into());
             tokio::select! {
                 biased;
                 () = signals.next() => Answer::Leave,

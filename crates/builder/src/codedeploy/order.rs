@@ -96,7 +96,7 @@ impl Order {
             group: target.codedeploy_group.clone(),
             config: args.deployment_config.clone().or(deployment_config),
             file_exists: args.file_exists.or(file_exists),
-            ignore_stop_failures: args.ignore_stop_failures.then_some(true).or(ignore_stop_failures),
+            ignore_stop_failures: args.ignore_stop_failures.or(ignore_stop_failures),
             rollback,
             alarms: Automatic::of(args.no_alarms, args.alarm.clone(), alarms),
             description: args.description.clone().unwrap_or_else(|| description(what, commit, by)),

@@ -6,7 +6,7 @@ use longshore_core::ids::CommitHash;
 use super::artifact::{Found, Wanted};
 use super::client::Group;
 use crate::display::Screen;
-use crate::event::Event;
+use crate::event::Deploying;
 use crate::git::WorkTree;
 use crate::target::Target;
 
@@ -39,7 +39,7 @@ enum Verdict {
 /// Refuses a commit that is older than the one the group was given last. Where that cannot be told, it says so.
 pub(crate) fn check(target: &Target, group: &Group, ours: &Found, screen: &Screen) -> Result<(), Failure> {
     if let Some(why) = judge(target, group, &Dated { commit: ours.commit.clone(), time: ours.time })? {
-        screen.tell(&Event::OrderUnknown(why));
+        screen.tell(&Deploying::OrderUnknown(why).into());
     }
     Ok(())
 }

@@ -3,14 +3,17 @@
 use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::ids::GroupName;
 use longshore_core::problem::{Problem, has_errors, visible_lines};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::cli::ConfigArgs;
-use crate::commit::Origin;
+use crate::cli::{ConfigArgs, Output, SiteArgs};
+use crate::commit::{EPOCH_VARIABLE, Origin};
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::identity::Identity;
+use crate::images::registry::INSECURE_VARIABLE;
+use crate::outputs::DOTENV_VARIABLE;
 use crate::settings::{Held, Says};
+use crate::signing::password;
 use crate::survey::Project;
 
 /// The variable that names the commit.
@@ -19,10 +22,30 @@ const COMMIT_VARIABLE: &str = "LONGSHORE_COMMIT";
 /// What editors know of `longshore.toml`.
 const SCHEMA: &str = include_str!("../../../../docs/reference/longshore.schema.json");
 
+/// What holds and has no key, because it is said anew each time, or is nobody's business: its name, its variable, its option, and what is
+/// usual.
+const BESIDE: [(&str, &str, Option<&str>, Says); 5] = [
+    ("output", Output::VARIABLE, Some("--output"), Says::Nobody("text")),
+    ("dotenv", DOTENV_VARIABLE, Some("--dotenv"), Says::Nobody("")),
+    ("password", password::VARIABLE, None, Says::Nobody("asked for when it is needed")),
+    ("insecure registries", INSECURE_VARIABLE, None, Says::Nobody("")),
+    ("time", EPOCH_VARIABLE, None, Says::Nobody("that of the commit")),
+];
+
 /// What holds, for one heading.
 struct Part {
-    group: Option<GroupName>,
+    heading: Heading,
     held: Vec<Held>,
+}
+
+/// Of what.
+enum Heading {
+    /// Whatever the group.
+    Top,
+    /// A group.
+    Group(GroupName),
+    /// What has no key.
+    Beside,
 }
 
 /// Shows every setting, who says so, and what is wrong with the settings.
@@ -50,10 +73,10 @@ fn parts(args: &ConfigArgs, project: &Project, environment: &Environment) -> Vec
         match held.key.as_str() {
             "application" => *held = application(args, project, environment, held),
             "build.out" => over(held, "--out", args.source.out.as_ref().map(|out| out.display().to_string())),
-            "store" => over(held, "--to", args.store.to.as_ref().map(ToString::to_string)),
             _ => {}
         }
     }
+    top.iter_mut().for_each(|held| of_site(held, &args.site));
     top.insert(1, commit(args, project, environment));
     let groups = match &args.group {
         Some(group) => vec![group.clone()],
@@ -61,12 +84,37 @@ fn parts(args: &ConfigArgs, project: &Project, environment: &Environment) -> Vec
     };
     let of_group = |group: GroupName| {
         let mut held = settings.held_for(&group);
-        if let Some(store) = held.first_mut() {
-            over(store, "--to", args.store.to.as_ref().map(ToString::to_string));
-        }
-        Part { group: Some(group), held }
+        held.iter_mut().for_each(|held| of_site(held, &args.site));
+        Part { heading: Heading::Group(group), held }
     };
-    std::iter::once(Part { group: None, held: top }).chain(groups.into_iter().map(of_group)).collect()
+    let beside = Part { heading: Heading::Beside, held: beside(environment) };
+    let top = Part { heading: Heading::Top, held: top };
+    std::iter::once(top).chain(groups.into_iter().map(of_group)).chain([beside]).collect()
+}
+
+/// What has no key. A password is not shown.
+fn beside(environment: &Environment) -> Vec<Held> {
+    let held = BESIDE.map(|(key, variable, flag, usual)| {
+        let value = environment.get(variable);
+        let says = match (value, environment.option(variable)) {
+            (None, _) => usual,
+            (Some(_), Some(option)) => Says::Flag(option),
+            (Some(_), None) => Says::Variable(variable.to_owned()),
+        };
+        let secret = variable == password::VARIABLE;
+        let value = value.map(|value| if secret { "(secret, not shown)" } else { value });
+        Held { key: key.to_owned(), value: value.into(), says, variable: Some(variable), flag }
+    });
+    held.into()
+}
+
+/// What flags say of the store.
+fn of_site(held: &mut Held, site: &SiteArgs) {
+    match held.key.rsplit('.').next() {
+        Some("store") => over(held, "--to", site.store.to.as_ref().map(ToString::to_string)),
+        Some("region") => over(held, "--region", site.region.clone()),
+        Some(_) | None => {}
+    }
 }
 
 /// A flag goes before everything.
@@ -107,15 +155,22 @@ fn commit(args: &ConfigArgs, project: &Project, environment: &Environment) -> He
 
 fn text(parts: &[Part]) -> String {
     let mut text = String::new();
-    for Part { group, held } in parts {
+    for Part { heading, held } in parts {
         // The longest values are lists, and one of them would push all origins out of sight.
         let width = |of: fn(&Held) -> String, most: usize| {
             held.iter().map(|held| of(held).chars().count()).filter(|width| *width <= most).max().unwrap_or(0)
         };
-        if let Some(group) = group {
-            text.push_str(&format!("\ngroup {group}\n"));
-        }
-        let prefix = group.as_ref().map(|group| format!("groups.{group}.")).unwrap_or_default();
+        let prefix = match heading {
+            Heading::Top => String::new(),
+            Heading::Group(group) => {
+                text.push_str(&format!("\ngroup {group}\n"));
+                format!("groups.{group}.")
+            }
+            Heading::Beside => {
+                text.push_str("\nbeside longshore.toml\n");
+                String::new()
+            }
+        };
         let (keys, values) = (width(|held| held.key.clone(), 80) - prefix.len(), width(Held::text, 60));
         for held in held {
             let key = held.key.strip_prefix(&prefix).unwrap_or(&held.key);
@@ -127,10 +182,14 @@ fn text(parts: &[Part]) -> String {
 
 fn document(parts: &[Part], problems: &[Problem]) -> Value {
     let rows = |part: &Part| part.held.iter().map(Held::json).collect::<Value>();
-    let groups = parts.iter().filter_map(|part| Some((part.group.as_ref()?.to_string(), rows(part)))).collect();
-    json!({
-        "settings": parts.iter().find(|part| part.group.is_none()).map(rows),
-        "groups": Value::Object(groups),
-        "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
-    })
+    let (mut top, mut groups, mut beside) = (Value::Null, Map::new(), Value::Null);
+    for part in parts {
+        match &part.heading {
+            Heading::Top => top = rows(part),
+            Heading::Group(group) => drop(groups.insert(group.to_string(), rows(part))),
+            Heading::Beside => beside = rows(part),
+        }
+    }
+    let problems: Vec<Value> = problems.iter().map(Problem::to_json).collect();
+    json!({"settings": top, "groups": groups, "beside": beside, "problems": problems})
 }

@@ -12,7 +12,7 @@ use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::cli::{DeployWaitArgs, OnInterrupt, SourceArgs, StoreArgs, WaitArgs};
+use crate::cli::{DeployWaitArgs, OnInterrupt, WaitArgs};
 use crate::display::{Screen, sheet};
 use crate::environment::Environment;
 use crate::event::{Event, HostSeen};
@@ -21,24 +21,11 @@ use crate::interrupt::asked_to_stop;
 use crate::pointing::{How, Moved, Place, PointError, Stands, Stopping};
 use crate::signer;
 use crate::succession::{self, Candidate, Move, Older};
-use crate::survey::Project;
 use crate::waiting::{self, Ended, Terms, Waited};
-
-/// The variable that names the store.
-pub(crate) const STORE_VARIABLE: &str = "LONGSHORE_STORE";
 
 /// Why a command about groups was refused or did not end well.
 #[derive(Debug, thiserror::Error)]
 enum GroupError {
-    /// No store is named.
-    #[error("no store is named")]
-    NoStore,
-    /// One command is about one store.
-    #[error("groups `{first}` and `{other}` have different stores in longshore.toml")]
-    SeveralStores { first: GroupName, other: GroupName },
-    /// The variable names none.
-    #[error("`{STORE_VARIABLE}` holds no store")]
-    Variable(#[source] longshore_core::store::InvalidUrl),
     /// The asynchronous runtime cannot be started.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
@@ -86,38 +73,6 @@ enum GroupError {
     /// The store cannot be asked.
     #[error("cannot see how deployment {deployment} to `{group}` goes on")]
     Lost { deployment: DeploymentId, group: GroupName, source: Arc<PointError> },
-}
-
-/// The store that a command is about: the flag, the variable, else what longshore.toml in the source folder says for the groups.
-/// The file is not looked at when it does not matter.
-pub(crate) fn store_url(
-    args: &StoreArgs,
-    environment: &Environment,
-    source: &SourceArgs,
-    groups: &[GroupName],
-) -> Result<StoreUrl, Failure> {
-    if let Some(url) = &args.to {
-        return Ok(url.clone());
-    }
-    if let Some(text) = environment.get(STORE_VARIABLE) {
-        return text.parse().map_err(|invalid| Failure::new(Exit::Usage, GroupError::Variable(invalid)));
-    }
-    let settings = Project::open(source, environment)?.accept()?.settings;
-    let mut named = groups.iter().map(|group| (group, settings.group(group).store));
-    let Some((first, url)) = named.next() else {
-        return settings.store.ok_or_else(no_store);
-    };
-    if let Some((other, _)) = named.find(|(_, other)| *other != url) {
-        let several = GroupError::SeveralStores { first: first.clone(), other: other.clone() };
-        return Err(Failure::new(Exit::Usage, several).hint("run the command once for each of them"));
-    }
-    url.ok_or_else(no_store)
-}
-
-fn no_store() -> Failure {
-    Failure::new(Exit::Usage, GroupError::NoStore).hint(format!(
-        "name it with `--to s3://bucket/prefix`, write `store = \"s3://bucket/prefix\"` into longshore.toml, or set `{STORE_VARIABLE}`"
-    ))
 }
 
 /// What runs everything that waits for a store.

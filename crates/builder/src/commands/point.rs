@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::identity::Identity;
 use crate::lookup;
 use crate::pointing::{Place, Stands};
+use crate::site::Site;
 use crate::succession::{Candidate, Older};
 use crate::survey::Project;
 
@@ -34,8 +35,8 @@ enum BackError {
 
 /// Moves groups to an artifact that is published.
 pub(crate) fn run(args: &PointArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = group::store_url(&args.store, environment, &SourceArgs::here(), &args.group)?;
-    let mut done = group::runtime()?.block_on(move_groups(args, &to, environment, screen))?;
+    let site = Site::of(&args.site, environment, &SourceArgs::here(), &args.group)?;
+    let mut done = group::runtime()?.block_on(move_groups(args, &site, environment, screen))?;
     let (text, json) = (done.text(), json!({"groups": done.json()}));
     match done.failure.take() {
         None => screen.result(&text, &json),
@@ -45,11 +46,11 @@ pub(crate) fn run(args: &PointArgs, environment: &Environment, screen: &Screen) 
 
 async fn move_groups(
     args: &PointArgs,
-    to: &StoreUrl,
+    site: &Site,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Done, Failure> {
-    let store = Store::open(to).await?;
+    let (store, to) = (site.open().await?, &site.url);
     let mut steps = Vec::new();
     if args.previous || args.generation.is_some() {
         let application = application(args, environment)?;

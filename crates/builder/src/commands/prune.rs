@@ -13,7 +13,7 @@ use longshore_core::store::{Listed, Store, StoreError, StoreUrl};
 use serde_json::{Value, json};
 
 use super::group;
-use crate::cli::{PruneArgs, TargetArgs};
+use crate::cli::{PruneArgs, SourceArgs, TargetArgs, UploadArgs};
 use crate::codedeploy;
 use crate::codedeploy::deployment::S3Revision;
 use crate::display::Screen;
@@ -25,8 +25,9 @@ use crate::past::{self, Deployment};
 use crate::pointing::{Place, PointError};
 use crate::prune::{self, Needs, PrunePlan, Removal};
 use crate::settings::{CodeDeploySettings, With};
+use crate::site::Site;
 use crate::survey::Project;
-use crate::target::{self, Target};
+use crate::target::Target;
 
 /// Why nothing, or not all, is removed.
 #[derive(Debug, thiserror::Error)]
@@ -58,30 +59,30 @@ enum PruneError {
 
 /// Removes old artifacts, or shows which.
 pub(crate) fn run(args: &PruneArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let project = Project::open(&target::here(), environment)?.accept()?;
-    let url = group::store_url(&args.store, environment, &target::here(), &[])?;
-    if let StoreUrl::Dir(folder) = &url
+    let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
+    let site = Site::within(&args.site, &UploadArgs::default(), environment, &project.settings, &[])?;
+    if let StoreUrl::Dir(folder) = &site.url
         && !folder.is_dir()
     {
-        return Err(Failure::new(Exit::NotFound, PruneError::NoStore(url.to_string())));
+        return Err(Failure::new(Exit::NotFound, PruneError::NoStore(site.url.to_string())));
     }
     let only = match &args.application {
         Some(named) => Some(named.clone()),
         None if args.all_applications => None,
         None => Identity::application_of_variable(environment)?.or_else(|| project.settings.application.clone()),
     };
-    group::runtime()?.block_on(prune(args, &url, &project, only.as_ref(), environment, screen))
+    group::runtime()?.block_on(prune(args, &site, &project, only.as_ref(), environment, screen))
 }
 
 async fn prune(
     args: &PruneArgs,
-    url: &StoreUrl,
+    site: &Site,
     project: &Project,
     only: Option<&ApplicationName>,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let store = Store::open(url).await?;
+    let (store, url) = (site.open().await?, &site.url);
     let listed = store.list("").await?;
     let mut needs = needs(args, &store, &listed, only).await?;
     for target in targets(args, project, &listed, only, environment)? {
@@ -138,11 +139,11 @@ fn targets(
         let args = TargetArgs {
             group: (*group).clone(),
             with: None,
-            region: None,
+            region: args.site.region.clone(),
             codedeploy_application: None,
             codedeploy_group: None,
         };
-        Target::of(&args, Some(application), &target::here(), environment)
+        Target::of(&args, Some(application), &SourceArgs::here(), environment)
     };
     names.iter().map(target).collect()
 }

@@ -30,9 +30,9 @@ use crate::provenance;
 use crate::publish::{self, PublishError, Published};
 use crate::signing;
 use crate::signing::policy::Policy;
+use crate::site::Site;
 use crate::succession::{Candidate, Older, Stop};
 use crate::survey::Project;
-use crate::upload;
 
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +53,10 @@ enum PushError {
 
 /// Publishes an artifact, and moves groups to it.
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let to = &group::store_url(&args.store, environment, &args.source, &args.group)?;
     let project = Project::open(&args.source, environment)?.accept()?;
     args.group.iter().try_for_each(|group| project.accept_group(group))?;
-    let options = upload::options(&args.upload, &project.settings, environment)?;
+    let Site { url, options } = Site::within(&args.site, &args.upload, environment, &project.settings, &args.group)?;
+    let to = &url;
     // Before there are threads: compose, which may build images, is left to the signals of this one.
     let prepared = args.build.then(|| Prepared::of(args.into(), environment, screen)).transpose()?;
     let runtime = group::runtime()?;

@@ -20,6 +20,7 @@ use crate::fleet;
 use crate::hosts::{Host, Hosts};
 use crate::identity::Identity;
 use crate::pointing::Place;
+use crate::site::Site;
 use crate::waiting;
 
 /// Why there is nothing to show.
@@ -52,19 +53,20 @@ struct Group {
 
 /// Shows groups and their hosts.
 pub(crate) fn run(args: &StatusArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
-    let url = group::store_url(&args.store, environment, &SourceArgs::here(), args.group.as_slice())?;
+    let site = Site::of(&args.site, environment, &SourceArgs::here(), args.group.as_slice())?;
+    let url = &site.url;
     let named = match &args.application {
         Some(named) => Some(named.clone()),
         None => Identity::application_of_variable(environment)?,
     };
     let runtime = group::runtime()?;
-    if let StoreUrl::Dir(folder) = &url
+    if let StoreUrl::Dir(folder) = url
         && !folder.is_dir()
     {
         let missing = StatusError::NoStore(url.to_string());
         return Err(Failure::new(Exit::NotFound, missing).hint("the first `longshore push` makes it"));
     }
-    let store = runtime.block_on(Store::open(&url))?;
+    let store = runtime.block_on(site.open())?;
     let wanted = |application: &ApplicationName, group: &GroupName| {
         named.as_ref().is_none_or(|named| named == application)
             && args.group.as_ref().is_none_or(|named| named == group)
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &StatusArgs, environment: &Environment, screen: &Screen)
     let groups = runtime.block_on(read(&store, wanted))?;
     let of = named.as_ref().map(|named| format!(" of `{named}`")).unwrap_or_default();
     if let (Some(host), Some(group)) = (&args.forget, &args.group) {
-        let found = find(&groups, host, group, &of, &url)?;
+        let found = find(&groups, host, group, &of, url)?;
         return runtime.block_on(forget(&store, host, found, screen));
     }
     if let (Some(group), true) = (&args.group, groups.is_empty()) {

@@ -6,40 +6,40 @@ use longshore_core::problem::Look;
 use super::deployments::{diagnostics, fault, standing};
 use super::sheet::{ago, one_line, span};
 use crate::codedeploy::deployment::{Deployment, Progress, Status, Target, TargetEvent, Waits};
-use crate::event::Event;
+use crate::event::Deploying;
 
 /// How many instances the sheet of a terminal shows.
 const MOST: usize = 12;
 /// How many instances a line names.
 const NAMED: usize = 5;
 
-/// The line of an event that is about deployments of CodeDeploy.
-pub(super) fn line(event: &Event, look: Look) -> Option<String> {
+/// The line of an event; `None` when the sheet of a terminal shows it.
+pub(super) fn line(event: &Deploying, look: Look) -> Option<String> {
     let (verb, rest) = match event {
-        Event::OrderUnknown(why) => ("Unchecked", format!("whether the group stands at a newer commit: {why}")),
-        Event::GoingBackTo { to } => ("Going back", going_back(to)),
-        Event::DeploymentCreated { deployment, application, group, link } => {
+        Deploying::OrderUnknown(why) => ("Unchecked", format!("whether the group stands at a newer commit: {why}")),
+        Deploying::GoingBackTo { to } => ("Going back", going_back(to)),
+        Deploying::Created { deployment, application, group, link } => {
             ("Created", format!("deployment {deployment} to `{group}` of `{application}`\n{INDENT}{link}"))
         }
-        Event::Following { deployment, limit } => {
+        Deploying::Following { deployment, limit } => {
             ("Waiting", format!("for {deployment}, at most {}", span(limit.as_secs())))
         }
-        Event::FollowingAgain(_) | Event::Targets(_) => return None,
-        Event::DeploymentState { deployment, way_on } => state(deployment, way_on.as_deref()),
-        Event::DeploymentEnded(deployment) => ended(deployment),
-        Event::TargetLifecycle { target, event } => target_event(target, event)?,
-        Event::TargetState(target) => target_state(target)?,
-        Event::RollingBack { of, deployment } => {
+        Deploying::FollowingAgain(_) | Deploying::Targets(_) => return None,
+        Deploying::State { deployment, way_on } => state(deployment, way_on.as_deref()),
+        Deploying::Ended(deployment) => ended(deployment),
+        Deploying::TargetLifecycle { target, event } => target_event(target, event)?,
+        Deploying::TargetState(target) => target_state(target)?,
+        Deploying::RollingBack { of, deployment } => {
             ("Rolling back", format!("{of}: {deployment} deploys the last good revision again"))
         }
-        Event::AskedToStop(deployment) => (
+        Deploying::AskedToStop(deployment) => (
             "Interrupted",
             format!("{deployment} is under way: [s]top it, [c]ontinue to wait, or [l]eave it alone (again Ctrl-C)?"),
         ),
-        Event::StopAsked(deployment) => {
+        Deploying::StopAsked(deployment) => {
             ("Stopping", format!("{deployment}: events under way come to their end (Ctrl-C leaves it alone)"))
         }
-        Event::StillFollowing { deployment, targets, since } => (
+        Deploying::StillFollowing { deployment, targets, since } => (
             "Waiting",
             format!(
                 "for {}, {} after {}{}",
@@ -49,51 +49,13 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
                 under_way(targets)
             ),
         ),
-        Event::ServiceLost { throttled: true, .. } => {
+        Deploying::ServiceLost { throttled: true, .. } => {
             ("Warning", "CodeDeploy is asked too often, and is asked less often from now on".to_owned())
         }
-        Event::ServiceLost { why, throttled: false } => {
+        Deploying::ServiceLost { why, throttled: false } => {
             ("Warning", format!("CodeDeploy does not answer, and is asked again: {}", one_line(why)))
         }
-        Event::ServiceBack => ("Found", "CodeDeploy again".to_owned()),
-        // Said elsewhere.
-        Event::Checked { .. }
-        | Event::Named { .. }
-        | Event::Warned(_)
-        | Event::Packing { .. }
-        | Event::PackedMore(_)
-        | Event::Packed { .. }
-        | Event::Replaced { .. }
-        | Event::Verified { .. }
-        | Event::Publishing { .. }
-        | Event::Stored(_)
-        | Event::Published { .. }
-        | Event::CreatedStore(_)
-        | Event::Wrote(_)
-        | Event::Kept(_)
-        | Event::Moved(_)
-        | Event::Waiting { .. }
-        | Event::Host(_)
-        | Event::Fleet(_)
-        | Event::StillWaiting { .. }
-        | Event::StoreLost(_)
-        | Event::StoreBack
-        | Event::WaitEnded
-        | Event::Forgot { .. }
-        | Event::Noted(_)
-        | Event::Stopping(_)
-        | Event::Asking(_)
-        | Event::GoingBack { .. }
-        | Event::Removed(_)
-        | Event::Signed { .. }
-        | Event::Described(_)
-        | Event::PublishedBeside(_)
-        | Event::BuildingImage { .. }
-        | Event::PushingImage { .. }
-        | Event::ServiceSaid { .. }
-        | Event::AskingForImages { .. }
-        | Event::PinnedImage { .. }
-        | Event::ImageMoved(_) => return None,
+        Deploying::ServiceBack => ("Found", "CodeDeploy again".to_owned()),
     };
     Some(verb_line(verb, &rest, look))
 }
@@ -301,49 +263,49 @@ mod tests {
     #[test]
     fn every_event_of_a_deployment_has_its_sentence() {
         let id = || deployment(Status::Created).id;
-        let state = |deployment, way_on: Option<&str>| Event::DeploymentState {
+        let state = |deployment, way_on: Option<&str>| Deploying::State {
             deployment: Box::new(deployment),
             way_on: way_on.map(str::to_owned),
         };
         let ready = |waits| Deployment { waits: Some(waits), ..deployment(Status::Ready) };
         let mut events = vec![
-            Event::OrderUnknown("the key of the artifact names no commit"),
-            Event::GoingBackTo { to: Box::new(Deployment { error: None, ..failed() }) },
-            Event::DeploymentCreated {
+            Deploying::OrderUnknown("the key of the artifact names no commit"),
+            Deploying::GoingBackTo { to: Box::new(Deployment { error: None, ..failed() }) },
+            Deploying::Created {
                 deployment: id(),
                 application: "shop".into(),
                 group: "prod".into(),
                 link: "https://console/".into(),
             },
-            Event::Following { deployment: id(), limit: Duration::from_secs(3600) },
+            Deploying::Following { deployment: id(), limit: Duration::from_secs(3600) },
             state(deployment(Status::InProgress), None),
             state(deployment(Status::Baking), None),
             state(deployment(Status::Unknown("Odd".into())), None),
             state(ready(Waits::ForTraffic { stops_after: Some(60) }), Some("aws deploy continue-deployment")),
             state(ready(Waits::ForTermination { minutes: None }), None),
-            Event::DeploymentEnded(Box::new(deployment(Status::Succeeded))),
-            Event::DeploymentEnded(Box::new(failed())),
-            Event::DeploymentEnded(Box::new(deployment(Status::Stopped))),
-            Event::RollingBack { of: id(), deployment: "d-NEXT".parse().unwrap() },
-            Event::AskedToStop(id()),
-            Event::StopAsked(id()),
-            Event::StillFollowing {
+            Deploying::Ended(Box::new(deployment(Status::Succeeded))),
+            Deploying::Ended(Box::new(failed())),
+            Deploying::Ended(Box::new(deployment(Status::Stopped))),
+            Deploying::RollingBack { of: id(), deployment: "d-NEXT".parse().unwrap() },
+            Deploying::AskedToStop(id()),
+            Deploying::StopAsked(id()),
+            Deploying::StillFollowing {
                 deployment: Box::new(deployment(Status::InProgress)),
                 targets: targets(),
                 since: Duration::from_secs(61),
             },
-            Event::ServiceLost { why: "cannot reach `x`".into(), throttled: false },
-            Event::ServiceLost { why: "Rate exceeded".into(), throttled: true },
-            Event::ServiceBack,
+            Deploying::ServiceLost { why: "cannot reach `x`".into(), throttled: false },
+            Deploying::ServiceLost { why: "Rate exceeded".into(), throttled: true },
+            Deploying::ServiceBack,
         ];
         for target in targets() {
             events.extend(
-                target
-                    .events
-                    .iter()
-                    .map(|event| Event::TargetLifecycle { target: target.id.clone(), event: Box::new(event.clone()) }),
+                target.events.iter().map(|event| Deploying::TargetLifecycle {
+                    target: target.id.clone(),
+                    event: Box::new(event.clone()),
+                }),
             );
-            events.push(Event::TargetState(Box::new(target)));
+            events.push(Deploying::TargetState(Box::new(target)));
         }
         let lines: Vec<String> = events.iter().filter_map(|event| line(event, Look::Plain)).collect();
         insta::assert_snapshot!(lines.join("\n"));

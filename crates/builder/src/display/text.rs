@@ -101,22 +101,7 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
         Event::PublishedBeside(PublishedBeside { url, already: true }) => {
             ("Found", format!("`{url}`: already published"))
         }
-        Event::OrderUnknown(_)
-        | Event::GoingBackTo { .. }
-        | Event::DeploymentCreated { .. }
-        | Event::Following { .. }
-        | Event::FollowingAgain(_)
-        | Event::DeploymentState { .. }
-        | Event::DeploymentEnded(_)
-        | Event::TargetLifecycle { .. }
-        | Event::TargetState(_)
-        | Event::Targets(_)
-        | Event::RollingBack { .. }
-        | Event::AskedToStop(_)
-        | Event::StopAsked(_)
-        | Event::StillFollowing { .. }
-        | Event::ServiceLost { .. }
-        | Event::ServiceBack => return deploying::line(event, look),
+        Event::Deploying(event) => return deploying::line(event, look),
     };
     Some(verb_line(verb, &rest, look))
 }

@@ -7,7 +7,7 @@ use super::key::{KEYS, Key, Shape, Slot, Usual};
 use super::{Origin, SETTINGS_FILE, Settings};
 
 /// The variable that holds the text of a secret key, instead of a file of `sign.key`.
-const SECRET_KEY: &str = "LONGSHORE_SIGN_KEY";
+pub(super) const SECRET_KEY: &str = "LONGSHORE_SIGN_KEY";
 
 /// One key and what holds for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

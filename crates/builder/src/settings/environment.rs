@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::{Problem, SourceFile, nearest};
 
+use super::effective::SECRET_KEY;
 use super::given::{BAD_VARIABLE, Given, Raw, Word, Wrong};
 use super::key::{KEYS, Key, Shape, Slot};
 use super::{Origin, Settings};
 use crate::environment::Environment;
 
-/// The flag for what has no flag of its own.
+/// The flag for every key.
 pub(super) const SET: &str = "--set";
 
 /// The empty list; an empty variable counts as not set.
@@ -33,11 +34,19 @@ impl Settings {
         }
         for text in environment.set() {
             let source = SourceFile::new(SET, text);
-            let name = text.split('=').next().unwrap_or_default();
-            let found = KEYS.iter().find(|key| key.set_name() == Some(name)).filter(|_| name.len() < text.len());
-            match found {
-                Some(key) => problems.extend(self.lay(key, &source, name.len() + 1, Origin::Set)),
-                None => problems.push(not_settable(&source, name)),
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            let mut known = set_by(name).filter(|_| name.len() < text.len()).peekable();
+            if known.peek().is_none() {
+                problems.push(not_settable(&source, name));
+            }
+            for key in known {
+                let wrong = match value {
+                    "" => self.take_back(key, &source),
+                    _ => self.lay(key, &source, name.len() + 1, Origin::Set),
+                };
+                // As above.
+                let new: Vec<Problem> = wrong.into_iter().filter(|problem| !problems.contains(problem)).collect();
+                problems.extend(new);
             }
         }
         problems
@@ -59,10 +68,22 @@ impl Settings {
                     Slot::Half => {}
                 }
                 if given.problems.is_empty() {
-                    // An artifact is signed with one key, and the variable goes before the file.
-                    if key.name == "sign.kms_key" {
-                        self.sign.key = None;
-                        self.origins.remove("sign.key");
+                    // An artifact is signed with one key, and what is laid goes before what is there.
+                    match key.name {
+                        "sign.kms_key" => {
+                            self.sign.key = None;
+                            self.forget("sign.key");
+                        }
+                        "sign.key" => {
+                            self.sign.kms_key = None;
+                            self.forget("sign.kms_key");
+                        }
+                        // Nor has S3's own key one of KMS.
+                        "upload.encryption" if self.upload.encryption.as_deref() == Some("AES256") => {
+                            self.upload.kms_key = None;
+                            self.forget("upload.kms_key");
+                        }
+                        _ => {}
                     }
                     self.note(key.name.to_owned(), origin, written);
                 }
@@ -70,20 +91,59 @@ impl Settings {
         }
         given.problems
     }
+
+    /// Takes back what file and environment say of a key, in all groups: its default holds.
+    fn take_back(&mut self, key: &Key, source: &Arc<SourceFile>) -> Vec<Problem> {
+        let path = String::new();
+        let mut given = Given { raw: Raw::Nothing, source, path, code: BAD_VARIABLE, problems: Vec::new() };
+        self.forget(key.name);
+        match key.slot {
+            Slot::Top(take) => take(self, &mut given),
+            Slot::Group(take) => {
+                take(&mut self.every_group, &mut given);
+                for (name, group) in &mut self.groups {
+                    take(group, &mut given);
+                    let key = key.name.replacen('*', name.as_str(), 1);
+                    self.origins.remove(&key);
+                    self.written.remove(&key);
+                }
+            }
+            Slot::Half => {}
+        }
+        given.problems
+    }
+
+    fn forget(&mut self, key: &str) {
+        self.origins.remove(key);
+        self.written.remove(key);
+    }
 }
 
-/// A setting that has a flag of its own, or that is none.
+/// The keys that `--set` means by a name: `store` is one of the top and one of groups.
+fn set_by(name: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.set_name() == name && !matches!(key.slot, Slot::Half))
+}
+
+/// The environment with settings of the command line, `KEY=VALUE`; what they say hides what variables say of the same.
+pub(crate) fn set_on(environment: Environment, set: &[String]) -> Environment {
+    let names = set.iter().filter_map(|text| Some(text.split_once('=')?.0));
+    // Whoever signs with a key that is named here does not sign with the one whose text is in the environment.
+    let secret = |name: &str| matches!(name, "sign.key" | "sign.kms_key").then_some(SECRET_KEY);
+    let hidden = names.flat_map(|name| set_by(name).filter_map(|key| key.variable).chain(secret(name)));
+    hidden.fold(environment, Environment::without).with_set(set)
+}
+
+/// What is no setting, or has no value.
 fn not_settable(source: &Arc<SourceFile>, name: &str) -> Problem {
-    let span = 0..name.len();
-    if let Some(key) = KEYS.iter().find(|key| key.name.trim_start_matches("groups.*.") == name)
-        && let Some(flag) = key.flag.filter(|_| key.set_name().is_none())
-    {
-        let problem = Problem::error(BAD_VARIABLE, source, Some(span), format!("`{name}` has a flag of its own"));
-        return problem.with_fix(format!("write `{flag}`"));
+    let problem = |message: &str| Problem::error(BAD_VARIABLE, source, Some(0..name.len()), message);
+    let names = KEYS.iter().filter(|key| !matches!(key.slot, Slot::Half)).map(Key::set_name);
+    if names.clone().any(|known| known == name) {
+        return problem("has no value").with_fix(format!("write `{name}=…`; `{name}=` takes back what is said of it"));
     }
-    let known: Vec<String> = KEYS.iter().filter_map(|key| Some(format!("`{}=…`", key.set_name()?))).collect();
-    Problem::error(BAD_VARIABLE, source, Some(span), "is no setting and a value")
-        .with_fix(format!("write one of {}", known.join(", ")))
+    match nearest(name, names) {
+        Some(near) => problem("is no setting").with_fix(format!("did you mean `{near}=…`?")),
+        None => problem("is no setting").with_fix("`longshore config` shows those that there are"),
+    }
 }
 
 /// The text of a variable in the shape of its key.

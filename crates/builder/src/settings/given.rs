@@ -34,6 +34,8 @@ pub(super) enum Raw {
     Pairs(Vec<(Word, Word)>),
     Flag(bool),
     Count(u32),
+    /// What was said is taken back.
+    Nothing,
 }
 
 impl Raw {
@@ -48,6 +50,7 @@ impl Raw {
             ),
             Raw::Flag(flag) => (*flag).into(),
             Raw::Count(count) => (*count).into(),
+            Raw::Nothing => serde_json::Value::Null,
         }
     }
 }
@@ -134,14 +137,14 @@ impl Given<'_> {
     pub(super) fn flag(&self) -> Option<bool> {
         match self.raw {
             Raw::Flag(flag) => Some(flag),
-            Raw::Text(_) | Raw::List(_) | Raw::Pairs(_) | Raw::Count(_) => None,
+            Raw::Text(_) | Raw::List(_) | Raw::Pairs(_) | Raw::Count(_) | Raw::Nothing => None,
         }
     }
 
     pub(super) fn count(&self) -> Option<u32> {
         match self.raw {
             Raw::Count(count) => Some(count),
-            Raw::Text(_) | Raw::List(_) | Raw::Pairs(_) | Raw::Flag(_) => None,
+            Raw::Text(_) | Raw::List(_) | Raw::Pairs(_) | Raw::Flag(_) | Raw::Nothing => None,
         }
     }
 

@@ -11,7 +11,7 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// The variable that goes before it; one of a group's goes before that of whichever group a command is about.
     pub(crate) variable: Option<&'static str>,
-    /// The flag that goes before both.
+    /// The flag that goes before both; `--set` takes every key.
     pub(crate) flag: Option<&'static str>,
     /// What holds when nothing is said.
     pub(crate) default: Usual,
@@ -55,9 +55,9 @@ pub(super) enum Slot {
 }
 
 impl Key {
-    /// What `--set` calls it, when it has no flag of its own.
-    pub(super) fn set_name(&self) -> Option<&'static str> {
-        self.flag?.strip_prefix("--set ")
+    /// What `--set` calls it: without the group, which is the one that a command is about.
+    pub(super) fn set_name(&self) -> &'static str {
+        self.name.trim_start_matches("groups.*.")
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn key(name: &str) -> Option<&'static Key> {
 }
 
 /// All keys, in the order of the documents.
-pub(crate) static KEYS: [Key; 35] = [
+pub(crate) static KEYS: [Key; 37] = [
     top(
         "application",
         "LONGSHORE_APPLICATION",
@@ -208,6 +208,22 @@ pub(crate) static KEYS: [Key; 35] = [
         |to, given| {
             to.upload.metadata = given.pairs(given::metadata, 100).unwrap_or_default();
         },
+    ),
+    top(
+        "upload.part_size",
+        "LONGSHORE_UPLOAD_PART_SIZE",
+        Some("--part-size"),
+        Usual::Value("8"),
+        Shape::Count,
+        |to, given| to.parts.size = given.count(),
+    ),
+    top(
+        "upload.parallel_parts",
+        "LONGSHORE_UPLOAD_PARALLEL_PARTS",
+        Some("--parallel-parts"),
+        Usual::Value("4"),
+        Shape::Count,
+        |to, given| to.parts.parallel = given.count(),
     ),
     group("groups.*.store", "LONGSHORE_STORE", Some("--to"), Usual::Words("`store`"), Shape::Text, |to, given| {
         to.store = given.text(given::store);

@@ -1,3 +1,4 @@
+use clap::CommandFactory as _;
 use longshore_core::appspec::FileExists;
 use longshore_core::problem::{Look, render};
 use serde_json::json;
@@ -30,6 +31,8 @@ kms_key = "alias/artifacts"
 storage_class = "STANDARD_IA"
 tags = { team = "web", "cost centre" = "42" }
 metadata = { pipeline = "main" }
+part_size = 16
+parallel_parts = 8
 
 [groups.prod]
 bucket = "prod-artifacts"
@@ -97,6 +100,7 @@ fn every_key_is_read() {
             metadata: vec![pair("pipeline", "main")],
         }
     );
+    assert_eq!(settings.parts, PartSettings { size: Some(16), parallel: Some(8) });
     let prod = GroupSettings {
         store: Some("s3://prod-artifacts/shop".parse().unwrap()),
         region: Some("us-east-1".into()),
@@ -125,7 +129,7 @@ fn every_key_is_read() {
 fn each_value_knows_its_line() {
     let (settings, _) = parse(WHOLE);
     for (key, line) in
-        [("application", 1), ("build.out", 8), ("groups.prod.store", 27), ("groups.prod.codedeploy.alarms", 43)]
+        [("application", 1), ("build.out", 8), ("groups.prod.store", 29), ("groups.prod.codedeploy.alarms", 45)]
     {
         assert_eq!(settings.origins[key], Origin::Line(line), "{key}");
     }
@@ -183,23 +187,126 @@ fn every_mistake_in_the_file_is_shown_at_once() {
     }
 }
 
+/// A value for the file, one for the variable, and one for `--set`, of every key that is no half of one.
+const VALUES: [[&str; 4]; 33] = [
+    ["application", "'a'", "b", "c"],
+    ["store", "'s3://aaa'", "s3://bbb", "s3://ccc"],
+    ["region", "'eu-a'", "eu-b", "eu-c"],
+    ["build.include", "['/a/']", "/b/,/d/", "/c/"],
+    ["build.exclude", "['/a/']", "/b/", "/c/"],
+    ["build.out", "'a'", "b", "c"],
+    ["build.allow_secrets", "['a']", "b", "c"],
+    ["build.buildspec", "'a'", "b", "c"],
+    ["lint.allow", "['LS320']", "LS321", "LS322:c"],
+    ["sign.key", "'a'", "", "c"],
+    ["sign.kms_key", "'a'", "b", "c"],
+    ["sign.public_keys", "['a']", "b,d", "c"],
+    ["upload.encryption", "'aws:kms'", "AES256", "aws:kms:dsse"],
+    ["upload.kms_key", "'a'", "b", "c"],
+    ["upload.storage_class", "'STANDARD_IA'", "GLACIER_IR", "ONEZONE_IA"],
+    ["upload.tags", "{ a = '1' }", "b=1, d=2", "c=3"],
+    ["upload.metadata", "{ a = '1' }", "b=1", "c=3"],
+    ["upload.part_size", "6", "7", "9"],
+    ["upload.parallel_parts", "2", "3", "5"],
+    ["groups.*.store", "'s3://aaa'", "s3://bbb", "s3://ccc"],
+    ["groups.*.region", "'eu-a'", "eu-b", "eu-c"],
+    ["groups.*.with", "'store'", "codedeploy", "store"],
+    ["groups.*.compose", "['a']", "b,d", "c"],
+    ["groups.*.env_files", "['a']", "b", "c"],
+    ["groups.*.profiles", "['a']", "b", "c"],
+    ["groups.*.copies", "2", "3", "4"],
+    ["groups.*.codedeploy.application", "'a'", "b", "c"],
+    ["groups.*.codedeploy.deployment_group", "'a'", "b", "c"],
+    ["groups.*.codedeploy.deployment_config", "'a'", "b", "c"],
+    ["groups.*.codedeploy.file_exists", "'RETAIN'", "OVERWRITE", "DISALLOW"],
+    ["groups.*.codedeploy.ignore_stop_failures", "true", "false", "true"],
+    ["groups.*.codedeploy.rollback", "['failure']", "alarm", "stop"],
+    ["groups.*.codedeploy.alarms", "['a']", "b", "c"],
+];
+
+/// What holds for group `prod`, wherever it was said; the second: what `config` says of a key.
+fn held(text: &str, environment: &Environment, key: &key::Key) -> (String, Held) {
+    let (mut settings, mut problems) = parse(text);
+    problems.extend(settings.overlay(environment));
+    assert_eq!(problems, [], "{text} {environment:?}");
+    let Settings { application, store, region, out, include, exclude, allow_secrets, buildspec, .. } = &settings;
+    let include: Vec<&str> = include.iter().map(|included| included.pattern.as_str()).collect();
+    let excluded = ["a/x", "b/x", "c/x"].map(|path| format!("{:?}", exclude.about_or_parents(path, false)));
+    let allowed: Vec<_> = settings.allowed.iter().map(|allowed| (&allowed.code, &allowed.file)).collect();
+    let files = (out, include, excluded, allow_secrets, buildspec, allowed);
+    let whole = (application, store, region, files, &settings.sign, &settings.upload, settings.parts.clone());
+    let prod = group("prod");
+    let name = key.name.replace('*', "prod");
+    let rows = settings.held(false).into_iter().chain(settings.held_for(&prod));
+    (format!("{whole:?} {:?}", settings.group(&prod)), rows.into_iter().find(|held| held.key == name).unwrap())
+}
+
 #[test]
-fn what_has_no_flag_of_its_own_can_be_set_on_the_command_line() {
-    let environment = Environment::of(&[("LONGSHORE_COPIES", "3"), ("LONGSHORE_BUILD_INCLUDE", "/a/")]);
-    let set = |texts: &[&str]| {
-        let (mut settings, _) = parse(WHOLE);
-        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        let problems = settings.overlay(&environment.clone().with_set(&texts));
-        (settings, render(&problems, Look::Plain))
-    };
-    let (settings, wrong) = set(&["copies=4", "build.include=/b/, *.x=1", "profiles=none"]);
-    assert_eq!(wrong, "");
-    let patterns: Vec<&str> = settings.include.iter().map(|included| included.pattern.as_str()).collect();
-    assert_eq!(patterns, ["/b/", "*.x=1"]);
-    let prod = settings.group(&group("prod"));
-    assert_eq!((prod.copies, prod.profiles), (Some(4), Vec::new()));
-    assert_eq!(settings.origins["groups.*.copies"], Origin::Set);
-    insta::assert_snapshot!(set(&["copies=0", "store=s3://a-b", "copies", "colour=1", "compose=ok.yml,/x"]).1);
+fn a_variable_goes_before_the_file_and_a_flag_before_both_and_a_flag_takes_back_whatever_was_said() {
+    let of = |variables: &[(&str, &str)], set: &[String]| set_on(Environment::of(variables), set);
+    let names: Vec<&str> = VALUES.iter().map(|[name, ..]| *name).collect();
+    let keys = || key::KEYS.iter().filter(|key| !matches!(key.slot, key::Slot::Half));
+    assert_eq!(names, keys().map(|key| key.name).collect::<Vec<_>>());
+    for (key, [name, in_file, in_variable, in_flag]) in keys().zip(VALUES) {
+        let (text, file) = ("", format!("{} = {in_file}\n", name.replace('*', "prod")));
+        let set = |value: &str| vec![format!("{}={value}", key.set_name())];
+        let nothing = of(&[], &[]);
+        let line = Says::Line(1);
+        let (by_file, said) = held(&file, &nothing, key);
+        let (by_default, usual) = held(text, &nothing, key);
+        assert_eq!((said.says, matches!(usual.says, Says::Nobody(_))), (line, true), "{name}");
+        assert_ne!(by_file, by_default, "{name}");
+        let variables: Vec<(&str, &str)> = key.variable.map(|variable| (variable, in_variable)).into_iter().collect();
+        if let Some(variable) = key.variable {
+            let (by_variable, said) = held(&file, &of(&variables, &[]), key);
+            assert_eq!(said.says, Says::Variable(variable.to_owned()), "{name}");
+            assert!(by_variable != by_file && by_variable != by_default, "{name}: {by_variable}");
+            // As if the file said nothing of it.
+            assert_eq!(by_variable, held(text, &of(&variables, &[]), key).0, "{name}");
+        }
+        let (by_flag, said) = held(&file, &of(&variables, &set(in_flag)), key);
+        assert_eq!(said.says, Says::Flag("--set"), "{name}");
+        assert_eq!(by_flag, held(text, &of(&[], &set(in_flag)), key).0, "{name}");
+        assert_ne!(by_flag, by_default, "{name}");
+        assert_eq!(held(&file, &of(&variables, &set("")), key), (by_default, usual), "{name}");
+        if matches!(key.shape, key::Shape::List | key::Shape::Pairs) {
+            let (_, emptied) = held(&file, &of(&variables, &set("none")), key);
+            assert_eq!(emptied.text(), "(none)", "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_of_a_key_is_an_option_of_a_command() {
+    let options: Vec<String> = crate::cli::Cli::command()
+        .get_subcommands()
+        .flat_map(|command| command.get_arguments().filter_map(|argument| argument.get_long()).collect::<Vec<_>>())
+        .map(|long| format!("--{long}"))
+        .collect();
+    for key in key::KEYS.iter().filter(|key| !matches!(key.slot, key::Slot::Half)) {
+        let flag = key.flag.unwrap();
+        assert!(flag == format!("--set {}", key.set_name()) || options.iter().any(|option| option == flag), "{flag}");
+    }
+}
+
+#[test]
+fn a_key_that_is_named_on_the_command_line_is_the_only_one_that_signs() {
+    let secret = ("LONGSHORE_SIGN_KEY", "untrusted comment: x");
+    let set = |text: &str| set_on(Environment::of(&[secret]), &[text.to_owned()]);
+    assert_eq!(set("copies=2").get(secret.0), Some(secret.1));
+    let environment = set("sign.key=b");
+    assert_eq!(environment.get(secret.0), None);
+    let (mut settings, _) = parse("[sign]\nkms_key = \"a\"\n");
+    assert_eq!(settings.overlay(&environment), []);
+    assert_eq!(settings.sign, SignSettings { key: Some("b".into()), ..SignSettings::default() });
+}
+
+#[test]
+fn what_is_no_setting_is_refused_by_name() {
+    let (mut settings, _) = parse(WHOLE);
+    let texts = ["copies=0", "store=ftp://a", "copies", "colour=1", "compose=ok.yml,/x", "copeis=2", "bucket=a-b"];
+    let problems = settings.overlay(&set_on(Environment::of(&[]), &texts.map(str::to_owned)));
+    insta::assert_snapshot!(render(&problems, Look::Plain));
 }
 
 fn overlaid(text: &str, variables: &[(&str, &str)]) -> (Settings, Vec<Problem>) {

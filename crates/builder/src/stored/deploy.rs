@@ -4,7 +4,7 @@ use std::path::Path;
 
 use longshore_core::bundle::Manifest;
 use longshore_core::failure::{Exit, Failure};
-use longshore_core::store::{ObjectUrl, S3Options, Store, StoreUrl};
+use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::cli::DeployArgs;
@@ -20,7 +20,6 @@ use crate::pointing::Place;
 use crate::signing::policy::Policy;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
-use crate::upload;
 
 /// Why an object cannot be deployed.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +55,7 @@ pub(super) async fn deploy(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Deployed, Failure> {
-    let options = upload::options_of(&target.project.settings, environment)?;
-    let store = Store::open_with(to, &S3Options { region: target.region.clone(), ..options }).await?;
+    let store = Store::open_with(to, &target.options()?).await?;
     let Found { ours, manifest, published } = artifact(args, target, &store, to, environment, screen).await?;
     group::accept(ours.dirty, &to.object(&ours.revision.key).to_string(), args.allow_dirty)?;
     let group = target.group.clone();

@@ -8,9 +8,11 @@ fn every_value_is_shown_with_who_says_it() {
     let sandbox = Sandbox::shop();
     sandbox.write("longshore.toml", SETTINGS);
     let sandbox = sandbox.env("LONGSHORE_REGION", "eu-west-1").env("LONGSHORE_UPLOAD_TAGS", "team=web,tier=1");
-    let sandbox = sandbox.env("LONGSHORE_SIGN_KEY", "untrusted comment: x");
-    let ran = sandbox.run(&["config", "--out", "/srv/out", "--application", "other"]).ok();
-    assert!(!ran.stdout.contains("untrusted comment"), "{}", ran.stdout);
+    let sandbox = sandbox.env("LONGSHORE_SIGN_KEY", "untrusted comment: x").env("LONGSHORE_SIGN_PASSWORD", "hush");
+    let sandbox = sandbox.env("LONGSHORE_INSECURE_REGISTRIES", "registry:5000").env("LONGSHORE_UPLOAD_PART_SIZE", "16");
+    let flags = ["config", "--out", "/srv/out", "--application", "other", "--dotenv", "out.env", "--set", "copies=2"];
+    let ran = sandbox.run(&flags).ok();
+    assert!(!ran.stdout.contains("untrusted comment") && !ran.stdout.contains("hush"), "{}", ran.stdout);
     insta::assert_snapshot!(ran.shown());
 }
 
@@ -80,4 +82,38 @@ fn a_store_in_the_settings_is_enough_for_every_command() {
     let sandbox = sandbox.env("LONGSHORE_STORE", "file:///nowhere");
     sandbox.run(&["push", "--group", "dev", "--group", "prod", "--to", &third]).ok();
     assert!(sandbox.outside("third").join("groups/shop/prod.json").is_file());
+}
+
+#[test]
+fn a_flag_goes_before_the_variable_and_the_file_and_one_takes_both_back() {
+    let sandbox = Sandbox::shop();
+    sandbox.write(
+        "longshore.toml",
+        "application = \"shop\"\nstore = \"s3://aaa\"\nregion = \"eu-a\"\n[groups.prod]\nregion = \"eu-p\"\n",
+    );
+    let sandbox = sandbox.env("LONGSHORE_STORE", "s3://bbb").env("LONGSHORE_APPLICATION", "b");
+    let told = |flags: &[&str]| {
+        let json = sandbox.run(&[&["config", "--group", "prod", "--output", "json"], flags].concat()).ok().json();
+        let rows = json["settings"].as_array().unwrap().iter().chain(json["groups"]["prod"].as_array().unwrap());
+        let wanted = ["application", "store", "region", "groups.prod.store", "groups.prod.region"];
+        let found = rows.filter(|row| wanted.contains(&row["key"].as_str().unwrap()));
+        found.map(|row| row["value"].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[]), ["b", "s3://bbb", "eu-a", "s3://bbb", "eu-p"]);
+    let flags = ["--to", "s3://ccc", "--region", "eu-c", "--application", "c", "--set", "store=s3://ddd"];
+    assert_eq!(told(&flags), ["c", "s3://ccc", "eu-c", "s3://ccc", "eu-c"]);
+    let set = ["--set", "store=s3://ddd", "--set", "region=eu-d", "--set", "application=d"];
+    assert_eq!(told(&set), ["d", "s3://ddd", "eu-d", "s3://ddd", "eu-d"]);
+    assert_eq!(told(&["--set", "store=", "--set", "region=", "--set", "application="]), ["shop", "-", "-", "-", "-"]);
+    // Not only `config` goes by it.
+    let (one, other) = (sandbox.outside("one"), sandbox.outside("other"));
+    sandbox.commit();
+    sandbox.run(&["build"]).ok();
+    let to = format!("store=file://{}", one.display());
+    sandbox.run(&["push", "--application", "b", "--set", &to]).ok();
+    assert!(one.join(format!("b/{}.zip", sandbox.head())).is_file());
+    let to = format!("store=file://{}", other.display());
+    sandbox.run(&["build", "--set", "application=d"]).ok();
+    sandbox.run(&["push", "--set", "application=d", "--set", &to]).ok();
+    assert!(other.join(format!("d/{}.zip", sandbox.head())).is_file());
 }

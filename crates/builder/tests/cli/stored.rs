@@ -125,9 +125,9 @@ fn a_project_says_who_deploys_and_where_to_and_a_job_learns_what_came_of_it() {
 #[test]
 fn what_only_codedeploy_understands_is_refused_by_name() {
     let sandbox = shop();
-    let options = ["--deployment-config", "X", "--no-alarms", "--region", "eu-west-1"];
+    let options = ["--deployment-config", "X", "--no-alarms", "--ignore-stop-failures=false"];
     let told = verb(&sandbox, "deploy", &options).exits(2).json();
-    let message = "`--region`, `--deployment-config`, `--no-alarms` are about CodeDeploy, and hosts that follow a store deploy to `dev`";
+    let message = "`--deployment-config`, `--ignore-stop-failures`, `--no-alarms` are about CodeDeploy, and hosts that follow a store deploy to `dev`";
     assert_eq!(told["error"]["message"], message);
     let told = verb(&sandbox, "stop", &["--codedeploy-group", "x"]).exits(2).json();
     let message = "`--codedeploy-group` is about CodeDeploy, and hosts that follow a store deploy to `dev`";

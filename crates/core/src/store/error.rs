@@ -87,6 +87,8 @@ pub enum StoreError {
         asked: String,
         /// The region of the bucket, where the server said so.
         region: Option<String>,
+        /// Whether the caller named the region that was asked, and not the environment.
+        named: bool,
     },
     /// No answer from the server.
     #[error("cannot reach `{endpoint}`")]
@@ -266,8 +268,14 @@ impl StoreError {
                         .to_owned(),
                 )
             }
-            StoreError::WrongRegion { region: Some(region), .. } => Some(format!("set `AWS_REGION={region}`")),
-            StoreError::WrongRegion { region: None, .. } => Some("set `AWS_REGION` to the region of the bucket".to_owned()),
+            StoreError::WrongRegion { region: Some(region), named: true, .. } => {
+                Some(format!("it is in `{region}`: name that region instead"))
+            }
+            StoreError::WrongRegion { region: None, named: true, .. } => {
+                Some("name the region of the bucket instead".to_owned())
+            }
+            StoreError::WrongRegion { region: Some(region), named: false, .. } => Some(format!("set `AWS_REGION={region}`")),
+            StoreError::WrongRegion { region: None, named: false, .. } => Some("set `AWS_REGION` to the region of the bucket".to_owned()),
             StoreError::Unreachable { .. } => Some(
                 "check the network, `AWS_REGION`, and if they are set `HTTPS_PROXY`, `NO_PROXY` and `AWS_ENDPOINT_URL_S3`".to_owned(),
             ),

@@ -49,6 +49,8 @@ pub struct S3Store {
     prefix: String,
     /// The region that requests are signed for.
     region: String,
+    /// Whether the caller named it.
+    region_named: bool,
     /// The URL of the server where one is set, for messages.
     endpoint: Option<String>,
     keeping: Keeping,
@@ -99,6 +101,7 @@ impl S3Store {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             region: sdk.region().map(ToString::to_string).unwrap_or_default(),
+            region_named: options.region.is_some(),
             endpoint,
             keeping,
             sending,

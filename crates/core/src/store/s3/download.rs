@@ -78,7 +78,7 @@ pub struct Part<'a> {
 
 impl S3Store {
     /// What is known of an object by its URL, whose bucket need not be that of this store. Refuses an object whose ETag is not
-    /// that of the URL. `None` when it does not exist.
+    /// that of the URL, and one that is larger than this store fetches. `None` when it does not exist.
     pub async fn look(&self, object: &ObjectUrl) -> Result<Option<ObjectInfo>, StoreError> {
         let (bucket, key) = whole(object)?;
         let request = self.client.head_object().bucket(bucket).key(&key).set_version_id(object.version.clone());
@@ -94,7 +94,15 @@ impl S3Store {
         };
         match object.etag.clone().filter(|expected| *expected != info.etag) {
             Some(expected) => Err(StoreError::OtherEtag { place: object.to_string(), expected, found: info.etag }),
-            None => Ok(Some(info)),
+            None => self.refuse_large(object, info.size).map(|()| Some(info)),
+        }
+    }
+
+    /// Refuses an object that nobody wants to have on a disk, at the first answer that tells its size.
+    fn refuse_large(&self, object: &ObjectUrl, size: u64) -> Result<(), StoreError> {
+        match self.largest.filter(|largest| size > *largest) {
+            Some(limit) => Err(StoreError::TooLarge { place: object.to_string(), size, limit }),
+            None => Ok(()),
         }
     }
 
@@ -234,9 +242,7 @@ impl Download<'_> {
                     return Err(StoreError::OtherEtag { place: self.object.to_string(), expected, found: etag });
                 }
                 let size = bytes(answer.content_length());
-                if let Some(limit) = self.store.largest.filter(|largest| size > *largest) {
-                    return Err(StoreError::TooLarge { place: self.object.to_string(), size, limit });
-                }
+                self.store.refuse_large(self.object, size)?;
                 self.info = Some(ObjectInfo {
                     size,
                     etag,

@@ -107,7 +107,7 @@ impl Asked<'_> {
 
     fn wrong_region(&self, region: Option<String>) -> Refusal {
         let (bucket, asked) = (self.bucket.to_owned(), self.store.region.clone());
-        Refusal::Other(StoreError::WrongRegion { bucket, asked, region })
+        Refusal::Other(StoreError::WrongRegion { bucket, asked, region, named: self.store.region_named })
     }
 
     /// Before or instead of an answer.

@@ -74,7 +74,7 @@ async fn refusals_of_aws_are_told_in_one_line_with_a_way_out() {
         (
             "301 Moved Permanently\nx-amz-bucket-region: eu-west-1\n\n\
              <Error><Code>PermanentRedirect</Code><Message>Elsewhere.</Message></Error>",
-            "error: bucket `bucket` is not in region `eu-central-1`\n\nhint: set `AWS_REGION=eu-west-1`\n",
+            "error: bucket `bucket` is not in region `eu-central-1`\n\nhint: it is in `eu-west-1`: name that region instead\n",
         ),
         (
             "404 Not Found\n\n<Error><Code>NoSuchBucket</Code><Message>None.</Message></Error>",
