@@ -136,8 +136,6 @@ pub(crate) enum Event {
     Noted(String),
     /// A pointer has a deployment stopped.
     Stopping(Box<Pointer>),
-    /// Whether a deployment is to be stopped.
-    Asking(DeploymentId),
     /// A group goes back to what it ran before.
     GoingBack {
         /// The deployment that is made again.

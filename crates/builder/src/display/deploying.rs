@@ -82,7 +82,6 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
         | Event::Forgot { .. }
         | Event::Noted(_)
         | Event::Stopping(_)
-        | Event::Asking(_)
         | Event::GoingBack { .. }
         | Event::Removed(_)
         | Event::Signed { .. }
@@ -234,7 +233,8 @@ mod tests {
 
     use super::super::deployments;
     use super::*;
-    use crate::codedeploy::deployment::{Diagnostics, Fault, Format, Revision, Rollback, S3Revision};
+    use crate::codedeploy::deployment::{Diagnostics, Fault, Rollback};
+    use crate::codedeploy::revision::{Format, Revision, S3Revision};
 
     fn deployment(status: Status) -> Deployment {
         Deployment {
