@@ -16,6 +16,8 @@ mod job;
 mod moto;
 #[path = "deploying/network.rs"]
 mod network;
+#[path = "deploying/policy.rs"]
+mod policy;
 #[path = "deploying/prune.rs"]
 mod prune;
 #[path = "deploying/refusal.rs"]

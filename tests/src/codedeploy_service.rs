@@ -64,6 +64,11 @@ impl CodeDeployService {
         self.inner.state().armed.push((operation, fault, times));
     }
 
+    /// Once so many more requests for an operation were answered, somebody else deploys a revision to `prod`.
+    pub fn deploys_after(&self, operation: &'static str, times: usize, revision: Value) {
+        self.inner.state().others.push((operation, times, revision));
+    }
+
     /// No fault waits any more.
     pub fn mend(&self) {
         self.inner.state().armed.clear();

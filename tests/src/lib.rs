@@ -10,6 +10,8 @@ pub mod disk;
 pub mod gate;
 pub mod imds;
 pub mod proxy;
+pub mod recorder;
+pub mod terminal;
 pub mod tracer;
 
 use std::env;
@@ -42,6 +44,29 @@ impl S3Server {
         ]);
         let output = curl.arg(&url).output().expect("curl is installed by dev/services/install");
         assert!(output.status.success(), "cannot make bucket {name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// From now on a bucket keeps versions. Panics when the server does not.
+    pub fn keep_versions(&self, bucket: &str) {
+        let (keys, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
+        let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
+                    </VersioningConfiguration>";
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--fail",
+            "--silent",
+            "--show-error",
+            "--request",
+            "PUT",
+            "--user",
+            &keys,
+            "--aws-sigv4",
+            &signature,
+        ]);
+        curl.args(["--header", "content-type: application/xml", "--data", body])
+            .arg(format!("{}/{bucket}?versioning=", self.url));
+        let output = curl.output().expect("curl is installed by dev/services/install");
+        assert!(output.status.success(), "{bucket} keeps none: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Stores a file, and returns its ETag without the quotes. Panics when the server does not.

@@ -50,7 +50,9 @@ pub struct Explanation {
     /// When it began, RFC 3339.
     pub started: String,
     /// When its last line was written, RFC 3339.
-    pub ended: String,
+    pub updated: String,
+    /// When it ended, RFC 3339; `None` while it has not.
+    pub ended: Option<String>,
     /// From the one to the other, or until now while it is under way, milliseconds.
     pub elapsed_ms: Option<u64>,
     /// How often another agent went on with it.
@@ -218,6 +220,8 @@ pub enum Purpose {
     Push,
     /// Have those who follow the group go back.
     Previous,
+    /// See the deployment that came after it.
+    Latest,
     /// Look for what else is wrong with the host.
     Doctor,
     /// See the deployment that restored the last good release.

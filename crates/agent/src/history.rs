@@ -29,7 +29,9 @@ pub struct Record {
     /// When it began, RFC 3339.
     pub started: String,
     /// When its last line was written, RFC 3339.
-    pub ended: String,
+    pub updated: String,
+    /// When it ended, RFC 3339; `None` while it has not.
+    pub ended: Option<String>,
     /// How it ended; `None` while it runs, or when its agent died.
     pub outcome: Option<Outcome>,
     /// Whether it stands between two events, and the next one is for the service to ask for.
@@ -414,7 +416,8 @@ fn record(lines: Vec<Line>) -> Option<Record> {
         order: *order,
         release: None,
         started: first.at.clone(),
-        ended: first.at,
+        updated: first.at,
+        ended: None,
         outcome: None,
         waiting,
         good: false,
@@ -425,10 +428,12 @@ fn record(lines: Vec<Line>) -> Option<Record> {
     };
     let mut planned: Vec<Step> = Vec::new();
     for line in lines {
-        record.ended = line.at;
+        record.updated.clone_from(&line.at);
         match line.entry {
             Entry::Opened { .. } | Entry::Resumed { .. } | Entry::Installing { .. } | Entry::Restoring { .. } => {}
-            Entry::Asked { .. } => (record.outcome, record.good, record.reason) = (None, false, None),
+            Entry::Asked { .. } => {
+                (record.outcome, record.ended, record.good, record.reason) = (None, None, false, None);
+            }
             Entry::Prepared { release, .. } => record.release = Some(release),
             Entry::Planned { event, steps } => {
                 record.last_event = Some(event);
@@ -450,6 +455,7 @@ fn record(lines: Vec<Line>) -> Option<Record> {
             }
             Entry::Closed { outcome, good, reason } => {
                 record.outcome = Some(outcome);
+                record.ended = Some(line.at);
                 record.good = good;
                 record.reason = reason;
             }

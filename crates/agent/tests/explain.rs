@@ -89,7 +89,7 @@ fn a_restore_that_followed_a_failure_is_told_with_it() {
 }
 
 #[test]
-fn the_fix_of_a_bundle_from_a_store_is_another_bundle_and_of_a_followed_group_another_push() {
+fn the_fix_of_a_bundle_from_a_store_is_another_bundle_and_of_a_followed_group_another_push_unless_it_moved_on() {
     let host = Sandbox::new();
     let bad = with_hook(&host, "bad", "ApplicationStart", "#!/bin/sh\nexit 1\n");
     let zip = host.path().join("bad.zip");
@@ -120,6 +120,15 @@ fn the_fix_of_a_bundle_from_a_store_is_another_bundle_and_of_a_followed_group_an
             ("previous".to_owned(), "longshore point --group dev --application shop --previous".to_owned())
         ]
     );
+
+    // The group has moved on: from where it is now, another way leads back.
+    let old = json(&host, &[])["deployment"].as_str().unwrap().to_owned();
+    host.run(&["deploy", &url, "--group", "dev", "--application", "shop"]).exits(5);
+    let latest = json(&host, &[])["deployment"].as_str().unwrap().to_owned();
+    let told = json(&host, &[&old]);
+    let root = host.root();
+    let explain = serde_json::json!({"purpose": "latest", "command": format!("longshore-agent explain {latest} --root {}", root.display())});
+    assert_eq!((told["next"][0].clone(), told["next"].as_array().unwrap().len()), (explain, 2), "{told:#}");
 }
 
 #[test]
@@ -185,7 +194,13 @@ fn a_deployment_under_way_is_told_from_one_whose_agent_died_and_from_one_that_wa
     let mut agent = deploy_in_background(&host, &slow);
     wait_until("the script", || !host.trace().is_empty());
     let told = json(&host, &[]);
-    assert_eq!(told["standing"]["standing"], "running");
+    assert_eq!((&told["standing"]["standing"], &told["ended"]), (&"running".into(), &Value::Null));
+    let all = |command: &str| -> Value {
+        serde_json::from_str(&host.run(&[command, "--output", "json"]).succeeds().out).unwrap()
+    };
+    for record in [&all("status")[0]["last"], &all("history")[0]] {
+        assert_eq!((&record["ended"], record["updated"].is_string()), (&Value::Null, true), "{record:#}");
+    }
     let id = told["deployment"].as_str().unwrap().to_owned();
     let text = explain(&host, &[]).succeeds().out;
     assert_eq!(text.lines().next().unwrap(), format!("{id} is under way (process {})", agent.id()));

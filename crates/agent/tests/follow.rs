@@ -325,6 +325,31 @@ fn a_deployment_that_is_stopped_ends_its_event_also_when_another_agent_goes_on_w
 }
 
 #[test]
+fn a_stop_holds_for_a_host_that_is_still_at_an_earlier_deployment() {
+    let host = Host::new();
+    let (one, two) = (host.waiting("one", WAITS), host.release("two"));
+    host.point(1, "d-1", &one);
+    let agent = host.start();
+    wait_until(|| host.sandbox.trace() == "waiting\n");
+    host.point(2, "d-2", &two);
+    agent.looks_again();
+    host.point_and_stop(3, "d-2", &two, Some("d-2"));
+    agent.looks_again();
+    assert_eq!((&host.status()["state"], &host.status()["deployment"]), (&json!("deploying"), &json!("d-1")));
+    go(&host);
+    host.says("refused", "d-2");
+    let status = host.status();
+    assert_eq!((&status["stopped"], &status["generation"]), (&json!(true), &json!(3)));
+    agent.looks_again();
+    // Both scripts of the event ran, and no further event.
+    assert_eq!(host.sandbox.trace(), "waiting\ndone\nsecond\n");
+    assert_eq!(host.sandbox.history(), [("d-1".to_owned(), "failed".to_owned())]);
+    // What comes next is deployed.
+    host.point_and_stop(4, "d-3", &two, Some("d-2"));
+    host.says("succeeded", "d-3");
+}
+
+#[test]
 fn a_deployment_that_is_stopped_makes_way_for_the_one_that_goes_back() {
     let host = Host::new();
     let (good, bad) = (host.scripted("good", "#!/bin/sh\n"), host.waiting("bad", WAITS));

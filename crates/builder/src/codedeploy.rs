@@ -7,32 +7,34 @@ mod console;
 pub(crate) mod deployment;
 mod explain;
 mod following;
-mod interruption;
 mod needed;
 pub(crate) mod order;
 mod precedence;
+pub(crate) mod revision;
 mod rollback;
+mod run;
 mod service_error;
 
 use std::cell::Cell;
-use std::time::Instant;
 
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::DeploymentId;
 use serde_json::{Value, json};
 
-pub(crate) use needed::needed;
+pub(crate) use needed::{Back, Whose, needed};
 
 use artifact::Wanted;
 use begin::{Beginning, Register};
 use client::{Client, Group, Stopping};
-use deployment::{Deployment, Revision, Status};
+use deployment::{Deployment, Status};
 use explain::{UNDER_WAY, command, explain};
-use following::{Ended, Followed, Seen, Terms};
+use following::Seen;
 use order::Order;
+use revision::Revision;
 use rollback::Way;
+use run::{Run, json_of};
 
-use crate::cli::{DeployArgs, DeployWaitArgs, DeploymentsArgs, RollbackArgs, StopArgs};
+use crate::cli::{DeployArgs, DeploymentsArgs, RollbackArgs, StopArgs};
 use crate::commands::group::{self, runtime};
 use crate::display::{Screen, deployments as sheet};
 use crate::environment::Environment;
@@ -49,27 +51,6 @@ enum DeployError {
     /// Values that CodeDeploy would refuse.
     #[error("CodeDeploy would refuse this:{0}")]
     Limits(String),
-    /// It failed.
-    #[error("deployment {id} to `{group}` failed{why}")]
-    Failed { id: DeploymentId, group: String, why: String },
-    /// It failed, and the last good revision runs again.
-    #[error("deployment {id} to `{group}` failed and was rolled back by {rollback}{why}")]
-    RolledBack { id: DeploymentId, group: String, rollback: String, why: String },
-    /// It failed, and so did the rollback.
-    #[error("deployment {id} to `{group}` failed, and its rollback {rollback} failed too{why}")]
-    RollbackFailed { id: DeploymentId, group: String, rollback: String, why: String },
-    /// It was stopped.
-    #[error("deployment {id} to `{group}` was stopped{why}")]
-    Stopped { id: DeploymentId, group: String, why: String },
-    /// Time was up.
-    #[error("deployment {id} to `{group}` has not ended within {limit}: {status}")]
-    TimedOut { id: DeploymentId, group: String, limit: String, status: String },
-    /// Somebody wants this process to end.
-    #[error("interrupted; deployment {id} to `{group}` goes on")]
-    Left { id: DeploymentId, group: String },
-    /// CodeDeploy cannot be asked.
-    #[error("cannot see how deployment {id} to `{group}` goes on")]
-    Lost { id: DeploymentId, group: String, source: service_error::ServiceError },
     /// There is nothing to stop.
     #[error("no deployment to `{group}` of `{application}` is under way")]
     Idle { application: String, group: String },
@@ -328,158 +309,4 @@ async fn under_way(client: &Client<'_>, target: &Target) -> Result<DeploymentId,
         Failure::new(Exit::NotFound, DeployError::Idle { application, group })
             .hint(format!("the last ones: {}", command("deployments", target, None)))
     })
-}
-
-fn json_of(client: &Client<'_>, deployment: &Deployment, targets: Option<&[deployment::Target]>) -> Value {
-    sheet::json(deployment, targets, &console::link(&client.region, &deployment.id))
-}
-
-/// A deployment that was created here.
-struct Run<'a> {
-    client: &'a Client<'a>,
-    target: &'a Target,
-    revision: &'a Revision,
-    id: &'a DeploymentId,
-    /// What else is worth knowing, for programs.
-    more: Value,
-    environment: &'a Environment,
-    screen: &'a Screen,
-}
-
-impl Run<'_> {
-    /// Tells of it, follows it where that is wanted, and ends as it ended.
-    async fn finish(&self, waiting: &DeployWaitArgs, signals: &mut Interruptions) -> Result<(), Failure> {
-        let Run { client, target, id, screen, .. } = self;
-        let link = console::link(&client.region, id);
-        screen.tell(
-            &Deploying::Created {
-                deployment: (*id).clone(),
-                application: target.codedeploy_application.clone(),
-                group: target.codedeploy_group.clone(),
-                link: link.clone(),
-            }
-            .into(),
-        );
-        if !waiting.wait {
-            self.output(Status::Created.word(), None);
-            let look = command("deployments", target, Some(id.as_str()));
-            let text = sheet::created(id, self.revision, &link, &look);
-            return screen.result(&text, &self.json(None, "created"));
-        }
-        let terms = Terms {
-            limit: waiting.timeout,
-            until: Instant::now() + waiting.timeout,
-            on_interrupt: waiting.on_interrupt.unwrap_or_else(interruption::default_policy),
-        };
-        let followed = following::follow(client, id, &terms, signals, screen).await;
-        let rollback = followed.rollback.as_ref().map(|seen| seen.deployment.id.to_string());
-        let status = followed.seen.as_ref().map_or(Status::Created.word(), |seen| seen.deployment.status.word());
-        self.output(status, rollback);
-        let json = self.json(Some(&followed), ended(&followed.ended));
-        let mut text = sheet::created(id, self.revision, &link, "");
-        for seen in followed.seen.iter().chain(&followed.rollback) {
-            text.push_str(&sheet::ended(&seen.deployment, &seen.targets));
-        }
-        match self.failure(followed, &terms) {
-            None => screen.result(&text, &json),
-            Some(failure) => screen.partial(&text, json).and(Err(failure)),
-        }
-    }
-
-    fn output(&self, status: &str, rollback: Option<String>) {
-        let mut values = vec![
-            ("deployment_id", self.id.to_string()),
-            ("deployment_status", status.to_owned()),
-            ("deployment_url", console::link(&self.client.region, self.id)),
-        ];
-        values.extend(rollback.map(|id| ("rollback_id", id)));
-        outputs::attempt(self.environment, &values, self.screen);
-    }
-
-    fn json(&self, followed: Option<&Followed>, ended: &str) -> Value {
-        let of = |seen: &Seen| json_of(self.client, &seen.deployment, Some(&seen.targets));
-        let link = console::link(&self.client.region, self.id);
-        let unseen = || {
-            json!({
-                "id": self.id,
-                "application": self.target.codedeploy_application,
-                "group": self.target.codedeploy_group,
-                "status": Status::Created.word(),
-                "revision": sheet::revision_json(self.revision),
-                "link": link,
-            })
-        };
-        let mut json = json!({
-            "deployment": followed.and_then(|followed| followed.seen.as_ref()).map_or_else(unseen, of),
-            "rollback": followed.and_then(|followed| followed.rollback.as_ref()).map(of),
-            "ended": ended,
-        });
-        if let (Some(all), Some(more)) = (json.as_object_mut(), self.more.as_object()) {
-            all.extend(more.clone());
-        }
-        json
-    }
-
-    fn failure(&self, followed: Followed, terms: &Terms) -> Option<Failure> {
-        let (id, group) = (self.id.clone(), self.target.codedeploy_group.clone());
-        let look = format!("{} shows it", command("deployments", self.target, Some(id.as_str())));
-        let stop = format!("{} stops it", command("stop", self.target, Some(id.as_str())));
-        let why = |seen: Option<&Seen>| {
-            let fault = seen.and_then(|seen| seen.deployment.error.as_ref());
-            fault.map(|fault| format!(": {}", sheet::fault(fault))).unwrap_or_default()
-        };
-        let first = why(followed.seen.as_ref());
-        let rollback = followed.rollback.as_ref();
-        let rollback_id = rollback.map(|seen| seen.deployment.id.to_string()).unwrap_or_default();
-        let hosts = followed.seen.iter().chain(rollback).flat_map(|seen| &seen.targets);
-        let failed = hosts.filter(|host| host.progress == deployment::Progress::Failed).count();
-        let on_host = (failed > 0).then(|| format!("on an instance that failed: longshore-agent explain {id}"));
-        let failed = |exit, error| {
-            let failure = Failure::new(exit, error);
-            on_host.clone().into_iter().fold(failure, Failure::hint).hint(look.clone())
-        };
-        Some(match followed.ended {
-            Ended::Succeeded => return None,
-            Ended::Failed => failed(Exit::DeploymentFailed, DeployError::Failed { id, group, why: first }),
-            Ended::Stopped => failed(Exit::Stopped, DeployError::Stopped { id, group, why: first }),
-            Ended::RolledBack => {
-                failed(Exit::RolledBack, DeployError::RolledBack { id, group, rollback: rollback_id, why: first })
-            }
-            Ended::RollbackFailed => {
-                let why = why(rollback);
-                let error = DeployError::RollbackFailed { id, group, rollback: rollback_id, why };
-                failed(Exit::DeploymentFailed, error)
-            }
-            Ended::TimedOut => {
-                let seen = rollback.or(followed.seen.as_ref());
-                let status = seen.map_or_else(|| "it was never seen".to_owned(), sheet_status);
-                let limit = crate::display::sheet::span(terms.limit.as_secs());
-                Failure::new(Exit::TimedOut, DeployError::TimedOut { id, group, limit, status }).hint(look).hint(stop)
-            }
-            Ended::Left => Failure::new(Exit::Failed, DeployError::Left { id, group }).hint(look).hint(stop),
-            Ended::Lost(source) => {
-                let (exit, hint) = (source.exit(), source.hint());
-                let lost = Failure::new(exit, DeployError::Lost { id, group, source });
-                hint.into_iter().fold(lost, Failure::hint).hint(look)
-            }
-        })
-    }
-}
-
-fn sheet_status(seen: &Seen) -> String {
-    sheet::standing(&seen.deployment, &seen.targets)
-}
-
-/// How it ended, for programs.
-fn ended(ended: &Ended) -> &'static str {
-    match ended {
-        Ended::Succeeded => "succeeded",
-        Ended::Failed => "failed",
-        Ended::Stopped => "stopped",
-        Ended::RolledBack => "rolled_back",
-        Ended::RollbackFailed => "rollback_failed",
-        Ended::TimedOut => "timed_out",
-        Ended::Left => "interrupted",
-        Ended::Lost(_) => "lost",
-    }
 }

@@ -67,7 +67,6 @@ impl Screen {
             Event::StillWaiting { .. }
             | Event::Moved(_)
             | Event::Stopping(_)
-            | Event::Asking(_)
             | Event::GoingBack { .. }
             | Event::Removed(_)
             | Event::Host(_)

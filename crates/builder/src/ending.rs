@@ -68,6 +68,8 @@ pub(crate) enum Known {
     Stopped,
     /// A host had not ended.
     Unfinished,
+    /// The same, when the pointer moved on to another deployment.
+    Superseded,
     /// No host said anything.
     Unknown,
 }
@@ -114,6 +116,7 @@ impl Known {
             Known::RolledBack => "rolled_back",
             Known::Stopped => "stopped",
             Known::Unfinished => "unfinished",
+            Known::Superseded => "superseded",
             Known::Unknown => "unknown",
         }
     }

@@ -136,8 +136,6 @@ pub(crate) enum Event {
     Noted(String),
     /// A pointer has a deployment stopped.
     Stopping(Box<Pointer>),
-    /// Whether a deployment is to be stopped.
-    Asking(DeploymentId),
     /// A group goes back to what it ran before.
     GoingBack {
         /// The deployment that is made again.
@@ -206,7 +204,7 @@ pub(crate) struct PublishedBeside {
     pub(crate) already: bool,
 }
 
-/// One thing that happened to a deployment of CodeDeploy.
+/// One thing that happened to a deployment of CodeDeploy; who interrupts is asked about one by a store in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deploying {
     /// It cannot be told whether the group would go back to an older commit. Why.

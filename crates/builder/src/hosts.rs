@@ -1,6 +1,6 @@
 //! Reads what the hosts of a group say of themselves. Judges nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use longshore_core::host_status::{self, HostStatus, StatusError};
@@ -58,7 +58,8 @@ impl Hosts {
         settled: impl Fn(&str) -> bool,
     ) -> Result<(), StoreError> {
         let folder = host_status::folder(application, group);
-        let mut before = std::mem::take(&mut self.known);
+        // Whoever gives up in the middle keeps what is known so far.
+        let mut there = BTreeSet::new();
         for listed in store.list(&folder).await? {
             let Some(name) = listed.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json")) else {
                 continue;
@@ -66,37 +67,34 @@ impl Hosts {
             if name.contains('/') {
                 continue;
             }
-            let earlier = before.remove(name);
-            let host = match earlier {
-                Some(earlier) if settled(name) => Host { modified: listed.modified, ..earlier },
+            let modified = listed.modified;
+            let earlier = self.known.get_mut(name);
+            let changed = match &earlier {
+                Some(_) if settled(name) => Changed::Same,
                 // Each host may write its own; none of them may keep people from seeing the others.
-                _ if listed.size > host_status::LIMIT => Host {
-                    modified: listed.modified,
-                    said: Err(StatusError::TooLarge(listed.size)),
-                    etag: String::new(),
-                },
-                earlier => match read(store, &listed.key, listed.modified, earlier).await? {
-                    Some(host) => host,
-                    // Somebody has removed it since.
-                    None => continue,
-                },
+                _ if listed.size > host_status::LIMIT => {
+                    let said = Err(StatusError::TooLarge(listed.size));
+                    self.known.insert(name.to_owned(), Host { modified, said, etag: String::new() });
+                    there.insert(name.to_owned());
+                    continue;
+                }
+                earlier => {
+                    let etag = earlier.as_ref().map(|host| host.etag.as_str());
+                    store.read_if_changed(&listed.key, etag).await?
+                }
             };
-            self.known.insert(name.to_owned(), host);
+            match (changed, earlier) {
+                (Changed::New { contents, etag }, _) => {
+                    let host = Host { modified, said: HostStatus::parse(&contents), etag };
+                    self.known.insert(name.to_owned(), host);
+                }
+                (Changed::Same, Some(earlier)) => earlier.modified = modified,
+                // Somebody has removed it since.
+                (Changed::Missing, _) | (Changed::Same, None) => continue,
+            }
+            there.insert(name.to_owned());
         }
+        self.known.retain(|name, _| there.contains(name));
         Ok(())
     }
-}
-
-async fn read(
-    store: &Store,
-    key: &str,
-    modified: Timestamp,
-    earlier: Option<Host>,
-) -> Result<Option<Host>, StoreError> {
-    let changed = store.read_if_changed(key, earlier.as_ref().map(|host| host.etag.as_str())).await?;
-    Ok(match (changed, earlier) {
-        (Changed::New { contents, etag }, _) => Some(Host { modified, said: HostStatus::parse(&contents), etag }),
-        (Changed::Same, Some(earlier)) => Some(Host { modified, ..earlier }),
-        (Changed::Missing, _) | (Changed::Same, None) => None,
-    })
 }

@@ -64,6 +64,7 @@ mod hosts;
 mod identity;
 mod images;
 mod interrupt;
+mod interruption;
 mod lint;
 mod listing;
 mod lookup;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use longshore_core::pointer::Pointer;
 
-use crate::ending::{Ending, Known};
+use crate::ending::{Ending, How, Known};
 use crate::hosts::Hosts;
 use crate::pointing::{Place, PointError};
 use crate::succession::Candidate;
@@ -17,6 +17,8 @@ pub(crate) struct Deployment {
     pub(crate) stopped: Option<Pointer>,
     /// How it ended.
     pub(crate) ending: Ending,
+    /// Whether the pointer has moved on to another deployment.
+    pub(crate) is_past: bool,
 }
 
 impl Deployment {
@@ -24,7 +26,18 @@ impl Deployment {
     pub(crate) fn known(&self) -> Known {
         match (self.ending.known(), &self.stopped) {
             (Known::Unknown | Known::Unfinished, Some(_)) => Known::Stopped,
+            (Known::Unfinished, None) if self.is_past => Known::Superseded,
             (known, _) => known,
+        }
+    }
+
+    /// How it ended on a host, a word for people and programs. Where the pointer moved on before that was seen, it never will be.
+    pub(crate) fn word(&self, how: How) -> &'static str {
+        match how {
+            How::Unfinished if self.is_past => Known::Superseded.word(),
+            How::Succeeded | How::Failed | How::RolledBack | How::Stopped | How::LeftOut | How::Unfinished => {
+                how.word()
+            }
         }
     }
 }
@@ -84,13 +97,18 @@ impl Past {
         if let Some(deployment) = pointer.stop.clone() {
             self.stop = Some((pointer.clone(), Ending::unknown(&deployment)));
         }
-        self.deployments.push(Deployment { pointer, stopped, ending });
+        self.push(pointer, stopped, ending);
+    }
+
+    fn push(&mut self, pointer: Pointer, stopped: Option<Pointer>, ending: Ending) {
+        let is_past = !self.deployments.is_empty();
+        self.deployments.push(Deployment { pointer, stopped, ending, is_past });
     }
 
     /// A deployment whose beginning is no longer known is told of by the move that had it stopped.
     fn end(&mut self) {
         if let Some((stop, ending)) = self.stop.take().filter(|(stop, _)| stop.is_stopped()) {
-            self.deployments.push(Deployment { pointer: stop.clone(), stopped: Some(stop), ending });
+            self.push(stop.clone(), Some(stop), ending);
         }
     }
 }
@@ -111,7 +129,7 @@ pub(crate) fn way_back(deployments: &[Deployment]) -> Option<WayBack> {
     let ours = Candidate::from(&present.pointer);
     let others = || earlier.iter().filter(|other| !ours.is_that_of(&other.pointer));
     let is = |wanted: &'static [Known]| others().find(|other| wanted.contains(&other.known()));
-    let found = is(&[Known::Succeeded]).or_else(|| is(&[Known::Unknown, Known::Unfinished]))?;
+    let found = is(&[Known::Succeeded]).or_else(|| is(&[Known::Unknown, Known::Unfinished, Known::Superseded]))?;
     Some(WayBack { pointer: found.pointer.clone(), known: found.known() })
 }
 
@@ -188,6 +206,18 @@ mod tests {
                 (3, "d-3", Some(4), Known::Failed),
                 (2, "d-1", Some(2), Known::Stopped),
             ]
+        );
+    }
+
+    #[test]
+    fn what_had_not_ended_when_the_pointer_moved_on_was_overtaken() {
+        let busy = Some("deploying");
+        let deployments =
+            past(&[(3, "d-3", 'c', None, busy), (2, "d-2", 'b', None, busy), (1, "d-1", 'a', None, None)]);
+        let known: Vec<_> = deployments.iter().map(|it| (it.known(), it.word(How::Unfinished))).collect();
+        assert_eq!(
+            known,
+            [(Known::Unfinished, "unfinished"), (Known::Superseded, "superseded"), (Known::Unknown, "superseded")]
         );
     }
 

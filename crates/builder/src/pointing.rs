@@ -18,7 +18,6 @@ use longshore_core::store::{Store, StoreError};
 
 use crate::ending::{self, Ending};
 use crate::hosts::Hosts;
-use crate::interrupt::asked_to_stop;
 use crate::succession::{self, Candidate, Move, Older, Signature};
 
 /// How often a pointer that others keep moving is tried. Each time somebody else has come through, with a commit that is no newer
@@ -249,22 +248,6 @@ impl Place<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// The same as [`Place::go`], unless somebody wants this process to end before.
-    pub(crate) async fn go_unless_stopped(
-        &self,
-        stands: Option<Stands>,
-        ours: &Candidate,
-        older: Older,
-        by: &str,
-    ) -> Result<Moved, PointError> {
-        tokio::select! {
-            moved = self.go(stands, ours, older, by) => moved,
-            () = asked_to_stop() => {
-                Err(PointError::Interrupted { application: self.application.clone(), group: self.group.clone() })
-            }
-        }
     }
 
     /// Moves it from where it stood to our artifact. When somebody was faster, ours must still be the newest: what was allowed of

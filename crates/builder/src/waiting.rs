@@ -1,6 +1,7 @@
 //! Follows the hosts of a group until each of them has made a deployment. What they say is judged in `fleet`.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,18 +11,23 @@ use longshore_core::failure::{causes, chain};
 use longshore_core::pointer::{self, Pointer};
 use longshore_core::store::{Changed, StoreError};
 
+use crate::cli::OnInterrupt;
 use crate::display::Screen;
-use crate::event::{Event, HostSeen};
+use crate::event::{Deploying, Event, HostSeen};
 use crate::fleet::{self, Standing, Verdict};
 use crate::hosts::{Host, Hosts};
-use crate::interrupt::asked_to_stop;
-use crate::pointing::{Place, PointError};
+use crate::interrupt::Interruptions;
+use crate::interruption::{self, Answer};
+use crate::pointing::{Place, PointError, Stopping};
 
 /// The longest time between two looks. The first ones follow each other faster.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How long the look may take that is under way when time is up.
 const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// The time between two looks while somebody is asked what an interruption means.
+const WHILE_ASKED: Duration = Duration::from_secs(1);
 
 /// After this long without news, where nothing can be drawn, a line says that it goes on: CI systems end jobs that are silent.
 const REMIND_AFTER: Duration = Duration::from_secs(60);
@@ -35,6 +41,8 @@ pub(crate) struct Terms {
     pub(crate) until: Instant,
     /// How many hosts must have made it at least.
     pub(crate) at_least: usize,
+    /// What Ctrl-C means.
+    pub(crate) on_interrupt: OnInterrupt,
 }
 
 /// How the waiting ended.
@@ -44,7 +52,7 @@ pub(crate) enum Ended {
     Succeeded,
     /// A host failed.
     Failed,
-    /// Somebody stopped it: who moved the pointer to say so, where that was seen.
+    /// Somebody stopped it, also from here, whether or not every host has said so yet: who moved the pointer, where that was seen.
     Stopped(Option<Box<Pointer>>),
     /// Time was up.
     TimedOut,
@@ -67,39 +75,128 @@ pub(crate) struct Waited {
     pub(crate) hosts: Vec<HostSeen>,
 }
 
-/// Waits for the hosts of a group.
-pub(crate) async fn wait(place: Place<'_>, pointer: &Pointer, terms: &Terms, screen: &Screen) -> Waited {
-    screen.tell(&Event::Waiting {
-        application: pointer.application.clone(),
-        group: pointer.group.clone(),
-        deployment: pointer.deployment.clone(),
-        limit: terms.limit,
-    });
-    let mut watch = Watch {
-        place,
-        pointer,
-        screen,
-        hosts: Hosts::default(),
-        seen: BTreeMap::new(),
-        etag: None,
-        stopped: None,
-        lost: false,
-        news: Instant::now(),
-        begun: Instant::now(),
-    };
-    let ended = tokio::select! {
-        // First, so that it listens before anything is told.
-        biased;
-        () = asked_to_stop() => Ended::Interrupted,
-        ended = watch.follow(terms) => ended,
-    };
-    screen.tell(&Event::WaitEnded);
-    // Of a later deployment they say nothing of this one any more.
-    let ending = watch.hosts.ending(pointer, Timestamp::now());
-    if let Err(error) = place.keep_ending(pointer.generation, ending).await {
-        screen.tell(&Event::Warned(format!("how it ended is not written down: {}", chain(&error))));
+/// A deployment whose hosts are waited for.
+pub(crate) struct Wait<'a> {
+    /// Its group.
+    pub(crate) place: Place<'a>,
+    /// The pointer that names it.
+    pub(crate) pointer: &'a Pointer,
+    /// How long.
+    pub(crate) terms: &'a Terms,
+    /// Who waits, and may have it stopped.
+    pub(crate) by: &'a str,
+    /// Who is told.
+    pub(crate) screen: &'a Screen,
+}
+
+impl Wait<'_> {
+    /// Waits. Where that is what an interruption means, the deployment is stopped, and its hosts are waited for on until the next one.
+    pub(crate) async fn until_end(&self, signals: &mut Interruptions) -> Waited {
+        let Wait { place, pointer, terms, screen, .. } = *self;
+        screen.tell(&Event::Waiting {
+            application: pointer.application.clone(),
+            group: pointer.group.clone(),
+            deployment: pointer.deployment.clone(),
+            limit: terms.limit,
+        });
+        let mut watch = Watch {
+            place,
+            pointer,
+            screen,
+            hosts: Hosts::default(),
+            seen: BTreeMap::new(),
+            etag: None,
+            stopped: None,
+            lost: false,
+            news: Instant::now(),
+            begun: Instant::now(),
+        };
+        let ended = self.follow(&mut watch, signals).await;
+        screen.tell(&Event::WaitEnded);
+        // Of a later deployment they say nothing of this one any more.
+        let ending = watch.hosts.ending(pointer, Timestamp::now());
+        if let Err(error) = place.keep_ending(pointer.generation, ending).await {
+            screen.tell(&Event::Warned(format!("how it ended is not written down: {}", chain(&error))));
+        }
+        Waited { ended, hosts: watch.seen.into_values().collect() }
     }
-    Waited { ended, hosts: watch.seen.into_values().collect() }
+
+    async fn follow(&self, watch: &mut Watch<'_>, signals: &mut Interruptions) -> Ended {
+        let again = || self.screen.tell(&Deploying::FollowingAgain(self.pointer.deployment.clone()).into());
+        let mut following = pin!(watch.follow(self.terms));
+        let (mut asked, mut stopped) = (false, None);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = signals.next() => match self.answer(asked, signals).await {
+                    Answer::Leave => break Ended::Interrupted,
+                    Answer::GoOn => again(),
+                    Answer::Stop => {
+                        asked = true;
+                        again();
+                        tokio::select! {
+                            biased;
+                            () = signals.next() => break Ended::Interrupted,
+                            stop = self.stop() => stopped = stop,
+                        }
+                    }
+                },
+                ended = &mut following => break ended,
+            }
+        };
+        match (ended, stopped) {
+            // Hosts heed it, whether or not somebody waits until all have said so.
+            (Ended::Interrupted | Ended::TimedOut, Some(pointer)) => Ended::Stopped(Some(pointer)),
+            (ended, _) => ended,
+        }
+    }
+
+    /// What an interruption means. The second one after a stop says clearly enough what is wanted.
+    async fn answer(&self, asked: bool, signals: &mut Interruptions) -> Answer {
+        if asked {
+            return Answer::Leave;
+        }
+        self.screen.tell(&Event::WaitEnded);
+        tokio::select! {
+            biased;
+            answer = interruption::answer(self.terms.on_interrupt, &self.pointer.deployment, signals, self.screen) => answer,
+            // There is nothing left to ask about.
+            () = self.end() => Answer::GoOn,
+        }
+    }
+
+    /// Has the deployment stopped: the pointer that says so.
+    async fn stop(&self) -> Option<Box<Pointer>> {
+        match self.place.stop(&self.pointer.deployment, self.by).await {
+            Ok(Stopping::Asked(pointer) | Stopping::Already(pointer)) => Some(pointer),
+            // Who waits sees that too.
+            Ok(Stopping::MovedOn(_) | Stopping::Gone) => None,
+            Err(error) => {
+                let text = format!("the deployment is not stopped, and waited for on: {}", chain(&error));
+                self.screen.tell(&Event::Warned(text));
+                None
+            }
+        }
+    }
+
+    /// Waits until every host has ended or time is up, and shows nothing.
+    async fn end(&self) {
+        loop {
+            let left = self.terms.until.saturating_duration_since(Instant::now());
+            let ended = tokio::time::timeout(left, async {
+                tokio::time::sleep(WHILE_ASKED).await;
+                let hosts = self.place.hosts().await.ok()?;
+                let now = Timestamp::now();
+                let standings: Vec<Standing> =
+                    hosts.known().map(|(name, host)| seen(name, host, Some(self.pointer), now).standing).collect();
+                fleet::verdict(&standings, self.terms.at_least)
+            });
+            // An error is that time is up.
+            if ended.await.map_or(true, |verdict| verdict.is_some()) {
+                return;
+            }
+        }
+    }
 }
 
 struct Watch<'a> {

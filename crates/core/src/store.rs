@@ -83,6 +83,15 @@ pub enum Put {
     Exists(ObjectInfo),
 }
 
+/// What is left of an object that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// Its versions, below a delete marker: the bucket keeps them.
+    Versions,
+}
+
 /// What became of a small object since it was read last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
@@ -286,13 +295,13 @@ impl Store {
 
     /// Removes an artifact, or its signature or provenance; that it is not there is a success. Any other key is refused: pointers,
     /// history, and what is not ours.
-    pub async fn remove_artifact(&self, key: &str) -> Result<(), StoreError> {
+    pub async fn remove_artifact(&self, key: &str) -> Result<Left, StoreError> {
         if ArtifactKey::parse(key).is_none() {
             return Err(StoreError::InvalidKey { key: key.to_owned(), why: "it is no key of an artifact".to_owned() });
         }
         match self {
             Store::S3(store) => store.remove(key).await,
-            Store::Dir(store) => store.remove(key),
+            Store::Dir(store) => store.remove(key).map(|()| Left::Nothing),
         }
     }
 
@@ -304,7 +313,7 @@ impl Store {
             return Err(StoreError::InvalidKey { key: key.to_owned(), why });
         }
         match self {
-            Store::S3(store) => store.remove(key).await,
+            Store::S3(store) => store.remove(key).await.map(drop),
             Store::Dir(store) => store.remove(key),
         }
     }

@@ -1,7 +1,7 @@
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use e2e::codedeploy_service::{Course, Fault};
+use e2e::terminal::Terminal;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -72,7 +72,7 @@ fn who_sits_at_a_terminal_is_asked() {
     ] {
         let job = Job::published(bucket);
         job.service.will_go(Course::endless());
-        let mut terminal = Terminal::of(&job, &["deploy", "--group", "prod", "--wait"]);
+        let mut terminal = Terminal::start(&job.longshore(&["deploy", "--group", "prod", "--wait"]));
         job.service.wait_for("BatchGetDeploymentTargets", 1);
         terminal.types("\u{3}");
         for (number, answer) in answers.iter().enumerate() {
@@ -85,57 +85,67 @@ fn who_sits_at_a_terminal_is_asked() {
                 terminal.types("\u{3}");
             }
         }
-        assert_eq!(terminal.ends(), code, "{answers:?}: {}", terminal.seen);
+        let (ended, seen) = terminal.ends();
+        assert_eq!(ended, code, "{answers:?}: {seen}");
         assert_eq!(job.service.asked("StopDeployment").len(), stops, "{answers:?}");
     }
 }
 
-/// `longshore` in a terminal.
-struct Terminal {
-    child: Child,
-    seen: String,
-    /// What was looked at already.
-    from: usize,
+#[test]
+fn who_sits_at_a_terminal_is_asked_about_a_deployment_by_a_store_too() {
+    let deploy = ["deploy", "--with", "store", "--group", "dev", "--wait", "--on-interrupt", "ask"];
+    for (bucket, answers, code, stopped) in [
+        ("store-asks-s", &["s\n"][..], 14, true),
+        ("store-asks-l", &["l\n"], 1, false),
+        ("store-asks-c", &["c\n", "s\n"], 14, true),
+        ("store-asks-i", &["\u{3}"], 1, false),
+    ] {
+        let job = Job::published(bucket);
+        let mut terminal = Terminal::start(&job.longshore(&deploy));
+        for answer in answers {
+            // Who waits on is asked again.
+            terminal.shows("0 of 0 done");
+            terminal.types("\u{3}");
+            terminal.shows("or [l]eave it alone (again Ctrl-C)?");
+            terminal.types(answer);
+        }
+        let (ended, seen) = terminal.ends();
+        assert_eq!(ended, code, "{answers:?}: {seen}");
+        let listed = job.run(&["deployments", "--with", "store", "--group", "dev", "--output", "json"]).exits(0).json();
+        assert_eq!(listed["deployments"][0]["stopped"].is_object(), stopped, "{answers:?}: {listed:#}");
+    }
 }
 
-impl Terminal {
-    fn of(job: &Job, arguments: &[&str]) -> Terminal {
-        let longshore = job.longshore(arguments);
-        let line = std::iter::once(longshore.get_program()).chain(longshore.get_args());
-        let line: Vec<&str> = line.map(|word| word.to_str().unwrap()).collect();
-        // A terminal that shows nothing more would be waited for without end.
-        let mut script = Command::new("timeout");
-        script
-            .args(["--foreground", "120", "script"])
-            .args(["--quiet", "--return", "--command", &format!("exec {}", line.join(" ")), "/dev/null"])
-            .env_clear();
-        script.envs(longshore.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
-        script.current_dir(job.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Terminal { child: script.spawn().unwrap(), seen: String::new(), from: 0 }
+#[test]
+fn what_was_typed_before_the_question_is_no_answer() {
+    for (bucket, options) in
+        [("deploy-ahead", &["--group", "prod"][..]), ("store-ahead", &["--with", "store", "--group", "dev"])]
+    {
+        let job = Job::published(bucket);
+        job.service.will_go(Course::endless());
+        let mut terminal = Terminal::start(&job.longshore(&[&["deploy", "--wait"], options].concat()));
+        terminal.shows("Waiting");
+        terminal.types("stop\n");
+        terminal.shows("stop\r\n");
+        // The terminal itself forgets what was typed when somebody presses Ctrl-C, not so on a signal.
+        kill(terminal.program(), Signal::SIGINT).unwrap();
+        terminal.shows("or [l]eave it alone (again Ctrl-C)?");
+        terminal.types("l\n");
+        let (ended, seen) = terminal.ends();
+        assert_eq!(ended, 1, "{options:?}: {seen}");
+        assert!(seen.contains(" goes on"), "{options:?}: {seen}");
+        assert!(job.service.asked("StopDeployment").is_empty());
     }
+}
 
-    fn types(&mut self, text: &str) {
-        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Waits until this is shown.
-    fn shows(&mut self, text: &str) {
-        let mut buffer = [0; 4096];
-        loop {
-            if let Some(at) = self.seen[self.from..].find(text) {
-                self.from += at + text.len();
-                return;
-            }
-            let got = self.child.stdout.as_mut().unwrap().read(&mut buffer).unwrap();
-            assert!(got > 0, "the terminal ended without `{text}`: {}", self.seen);
-            self.seen.push_str(&String::from_utf8_lossy(&buffer[..got]));
-        }
-    }
-
-    fn ends(&mut self) -> i32 {
-        let mut rest = Vec::new();
-        self.child.stdout.as_mut().unwrap().read_to_end(&mut rest).unwrap();
-        self.seen.push_str(&String::from_utf8_lossy(&rest));
-        self.child.wait().unwrap().code().unwrap()
-    }
+#[test]
+fn a_stop_that_takes_longer_than_anybody_waits_was_a_stop_nevertheless() {
+    let job = Job::published("deploy-slowstop");
+    job.service.will_go(Course::endless().and_never_stops());
+    let deploying = job.deploying(&["--on-interrupt", "stop", "--timeout", "20s"]);
+    job.service.wait_for("BatchGetDeploymentTargets", 1);
+    signal(&deploying, Signal::SIGINT);
+    let ran = job.ended(deploying).exits(14);
+    let error = "error: deployment d-000000001 to `prod` is being stopped, and was not seen to end: InProgress";
+    assert!(ran.from("error:").starts_with(error), "{}", ran.stderr);
 }

@@ -90,20 +90,35 @@ impl Job {
 
     /// Whether the artifact is published.
     pub(crate) fn s3_has_artifact(&self) -> bool {
-        self.s3_request(&["--head"], &self.key())
+        self.s3_has(&self.key())
+    }
+
+    /// Whether there is an object; `?versionId=…` may follow its key.
+    pub(crate) fn s3_has(&self, key: &str) -> bool {
+        self.s3_request(&["--head"], key).is_some()
+    }
+
+    /// The version of an object.
+    pub(crate) fn s3_version(&self, key: &str) -> Option<String> {
+        let head = self.s3_request(&["--head"], key)?;
+        let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+        headers
+            .find(|(name, _)| name.eq_ignore_ascii_case("x-amz-version-id"))
+            .map(|(_, value)| value.trim().to_owned())
     }
 
     pub(crate) fn s3_remove(&self, key: &str) {
-        assert!(self.s3_request(&["--request", "DELETE"], key));
+        assert!(self.s3_request(&["--request", "DELETE"], key).is_some());
     }
 
-    /// Whether the S3 server carries out a request.
-    fn s3_request(&self, arguments: &[&str], key: &str) -> bool {
+    /// What the S3 server answers; `None`: it refuses.
+    fn s3_request(&self, arguments: &[&str], key: &str) -> Option<String> {
         let keys = format!("{}:{}", e2e::ACCESS_KEY, e2e::SECRET_KEY);
         let signature = format!("aws:amz:{}:s3", e2e::REGION);
         let mut curl = Command::new("curl");
         curl.args(["--fail", "--silent", "--user", &keys, "--aws-sigv4", &signature]).args(arguments);
-        curl.arg(format!("{}/{}/{key}", self.s3.url, self.bucket)).output().unwrap().status.success()
+        let output = curl.arg(format!("{}/{}/{key}", self.s3.url, self.bucket)).output().unwrap();
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// `longshore` with everything it needs and nothing else.

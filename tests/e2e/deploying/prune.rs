@@ -56,6 +56,70 @@ fn what_a_group_of_codedeploy_has_or_could_go_back_to_is_not_removed() {
 }
 
 #[test]
+fn what_codedeploy_is_told_to_deploy_while_artifacts_go_stays() {
+    let mut job = Job::built("prune-meanwhile");
+    let good = deployed(&mut job, 1..4, &Course::success(&["i-1"]));
+    let old = job.service.asked("CreateDeployment").swap_remove(0)["revision"].clone();
+    // After the last question of the plan.
+    job.service.deploys_after("BatchGetDeployments", 2, old);
+    let args =
+        ["prune", "--keep", "0", "--keep-rollbacks", "0", "--codedeploy-group", "prod", "--yes", "--output", "json"];
+    let output = job.longshore(&args).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["stayed"], &json["removed"]), (&json!(keys(&good[..1])), &json!(keys(&good[1..2]))), "{told}");
+    let warning = format!("warning: `shop/{}.zip` stays: a group was moved to it meanwhile\n", good[0]);
+    assert!(told.contains(&warning), "{told}");
+}
+
+#[test]
+fn where_all_applications_are_pruned_all_groups_of_codedeploy_are_asked() {
+    let mut job = Job::built("prune-all");
+    let good = deployed(&mut job, 1..4, &Course::success(&["i-1"]));
+    // A project that knows nothing of the other one's groups.
+    job.write("longshore.toml", "application = \"blog\"\n");
+    assert_eq!(removed(&job, &["--all-applications", "--keep-rollbacks", "1"]), keys(&good[..1]));
+    assert_eq!(removed(&job, &["--all-applications", "--no-codedeploy"]), keys(&good));
+    job.service.inject("ListApplications", Fault::Denied, 1);
+    let ran = job.run(&["prune", "--keep", "0", "--all-applications", "--yes"]).exits(10);
+    let error = "error: nothing is removed, because nobody can tell what the groups of CodeDeploy need\n  caused by: not allowed to call \
+                 `codedeploy:ListApplications`\n";
+    assert!(ran.from("error:").starts_with(error), "{}", ran.stderr);
+    assert!(
+        ran.from("error:").contains("hint: `--no-codedeploy` if no group of CodeDeploy deploys from"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn what_is_removed_of_a_bucket_that_keeps_versions_can_be_had_by_its_version_and_published_anew() {
+    let mut job = Job::built("prune-versions");
+    job.s3.keep_versions("prune-versions");
+    let mut versions = Vec::new();
+    for minute in 1..3 {
+        job.build(&format!("version {minute}"), &format!("2026-02-02T03:{minute:02}:06Z"));
+        job.run(&["deploy", "--with", "store", "--group", "dev"]).exits(0);
+        versions.push((job.key(), job.s3_version(&job.key()).expect("the bucket keeps versions")));
+    }
+    job.write("longshore.toml", "application = \"shop\"\n");
+    job.build("unused", "2026-02-02T02:00:06Z");
+    job.run(&["push"]).exits(0);
+    let (key, version) = (job.key(), job.s3_version(&job.key()).unwrap());
+    let ran = job.run(&["prune", "--keep", "0", "--keep-rollbacks", "1", "--yes"]).exits(0);
+    let told = "the bucket keeps versions: theirs stay below delete markers until a lifecycle rule removes them\n";
+    assert!(ran.stdout.starts_with("removed 1 artifact (") && ran.stdout.contains(told), "{}", ran.stdout);
+    assert!(!job.s3_has(&key) && job.s3_has(&format!("{key}?versionId={version}")));
+    // What a pointer names is there, also as what it is now.
+    for (key, version) in &versions {
+        assert!(job.s3_has(key) && job.s3_has(&format!("{key}?versionId={version}")), "{key}");
+    }
+    job.run(&["rollback", "--with", "store", "--group", "dev"]).exits(0);
+    job.run(&["push"]).exits(0);
+    assert!(job.s3_version(&key).is_some_and(|now| now != version));
+}
+
+#[test]
 fn nothing_is_removed_while_codedeploy_cannot_be_asked() {
     let job = Job::published("prune-unknown");
     job.service.inject("GetDeploymentGroup", Fault::Denied, 1);

@@ -181,6 +181,12 @@ impl Book {
         Ok(json!({"deploymentId": self.begin(body.clone(), "user", Value::Null)}))
     }
 
+    /// Somebody deploys a revision to `prod`.
+    pub(super) fn deploy(&mut self, revision: &Value) {
+        let request = json!({"applicationName": "shop", "deploymentGroupName": "prod", "revision": revision});
+        self.begin(request, "user", Value::Null);
+    }
+
     fn begin(&mut self, request: Value, creator: &'static str, rollback: Value) -> String {
         let number = self.deployments.len() + 1;
         let id = format!("d-{number:09}");
@@ -247,6 +253,9 @@ impl Book {
         let entry = self.entry(id)?;
         if entry.is_over() {
             return Err(ServiceError::new("DeploymentAlreadyCompletedException", format!("{id} is complete")));
+        }
+        if entry.course.never_stops {
+            return Ok(json!({"status": "Pending", "statusMessage": "Stopping"}));
         }
         let targets = entry.stage().targets.clone();
         let mut stopped = Stage::new("Stopped").error("MANUAL_STOP", "The deployment was stopped by a user");

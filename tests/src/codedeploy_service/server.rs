@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) book: Book,
     pub(super) armed: Vec<(&'static str, Fault, usize)>,
     pub(super) calls: Vec<Call>,
+    /// What others deploy, after how many requests for which operation.
+    pub(super) others: Vec<(&'static str, usize, Value)>,
     pub(super) down: bool,
     pub(super) ended: bool,
 }
@@ -42,6 +44,20 @@ pub struct Call {
     pub body: Value,
     /// The status of the answer; `None`: there was none.
     pub status: Option<u16>,
+}
+
+impl State {
+    /// Others deploy after a request for this operation.
+    fn let_others(&mut self, operation: &str) {
+        for (awaited, times, revision) in &mut self.others {
+            if *awaited == operation && *times > 0 {
+                *times -= 1;
+                if *times == 0 {
+                    self.book.deploy(revision);
+                }
+            }
+        }
+    }
 }
 
 impl Inner {
@@ -98,6 +114,7 @@ impl Inner {
                 state.book.carry_out(&name, &body)
             }),
         };
+        state.let_others(&name);
         if fault == Some(Fault::LostReply) {
             return None;
         }

@@ -8,6 +8,8 @@ pub struct Course {
     pub(super) stages: Vec<Stage>,
     /// Whether CodeDeploy deploys the last good revision again when it has failed.
     pub(super) rolls_back: bool,
+    /// Whether it takes for ever to be stopped.
+    pub(super) never_stops: bool,
 }
 
 /// What one look shows.
@@ -23,7 +25,7 @@ pub struct Stage {
 impl Course {
     /// These stages.
     pub fn of(stages: impl IntoIterator<Item = Stage>) -> Course {
-        Course { stages: stages.into_iter().collect(), rolls_back: false }
+        Course { stages: stages.into_iter().collect(), rolls_back: false, never_stops: false }
     }
 
     /// Created, then done on these instances.
@@ -41,6 +43,12 @@ impl Course {
     /// Once it has failed, CodeDeploy deploys the last good revision again.
     pub fn and_rolls_back(mut self) -> Course {
         self.rolls_back = true;
+        self
+    }
+
+    /// Who has it stopped waits for ever.
+    pub fn and_never_stops(mut self) -> Course {
+        self.never_stops = true;
         self
     }
 }

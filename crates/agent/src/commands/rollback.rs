@@ -90,7 +90,7 @@ fn candidates(records: &[Record], installed: Option<&Release>, layout: &Layout, 
         }
         let release = record.release.clone()?;
         Some(Candidate {
-            ended: record.ended.clone(),
+            ended: record.ended.clone().unwrap_or_default(),
             installed: installed.is_some_and(|installed| installed.deployment == release.deployment),
             kept: release::kept(layout, group, &release).is_some(),
             order,

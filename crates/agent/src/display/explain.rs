@@ -280,6 +280,7 @@ fn next(text: &mut String, next: &[Next]) {
             Purpose::Same => "deploy the same again, if the cause was on this host and is mended",
             Purpose::Push => "a fix is another bundle; publish it, in the repository",
             Purpose::Previous => "or send the group back to what it had before",
+            Purpose::Latest => "see the deployment that came after it",
             Purpose::Doctor => "look for what else is wrong with this host",
             Purpose::Restore => "see why the last good release did not come back",
         };

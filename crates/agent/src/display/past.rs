@@ -115,10 +115,10 @@ fn unknown() -> String {
 fn since(record: &Record, under_way: bool) -> String {
     let during = record.last_event.as_ref().map(|event| format!(" in {event}")).unwrap_or_default();
     match record.outcome {
-        None if record.waiting => format!("{} since {}", standing(record), record.ended),
+        None if record.waiting => format!("{} since {}", standing(record), record.updated),
         None if under_way => format!("under way{during}, begun at {}", record.started),
         None => format!("unfinished{during}, begun at {}", record.started),
-        Some(_) => format!("{} at {}", standing(record), record.ended),
+        Some(_) => format!("{} at {}", standing(record), record.updated),
     }
 }
 

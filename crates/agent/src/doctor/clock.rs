@@ -18,7 +18,7 @@ pub(super) fn check(layout: &Layout, groups: &[GroupId]) -> Result<Option<Findin
     for group in groups {
         for past in history::past(layout, group)? {
             if let Past::Known(record) = past {
-                newest = newest.max(record.ended.parse::<Timestamp>().ok());
+                newest = newest.max(record.updated.parse::<Timestamp>().ok());
             }
         }
     }

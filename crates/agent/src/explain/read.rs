@@ -82,11 +82,11 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
             causes::causes(&seen(&story, &standing, failed.as_ref()), &remedy)
         }
     };
-    let (started, ended) = (story.started.parse::<jiff::Timestamp>(), story.ended.parse::<jiff::Timestamp>());
+    let (started, updated) = (story.started.parse::<jiff::Timestamp>(), story.updated.parse::<jiff::Timestamp>());
     let until = match &standing {
         // What its journal tells last may be long ago.
         Standing::Running { .. } => Ok(jiff::Timestamp::now()),
-        Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Waiting | Standing::Unknown => ended,
+        Standing::Ended { .. } | Standing::Abandoned { .. } | Standing::Waiting | Standing::Unknown => updated,
     };
     let elapsed = started.and_then(|started| Ok(until?.duration_since(started))).ok();
     let host = Host { has_daemon: layout.daemon_lock().exists(), follows: layout.group(group).pointer().exists() };
@@ -102,7 +102,8 @@ pub fn explain(layout: &Layout, group: &GroupId, deployment: &DeploymentId) -> R
         cause: story.order.cause.clone(),
         agent: story.agent,
         started: story.started,
-        ended: story.ended,
+        ended: story.closed.is_some().then(|| story.updated.clone()),
+        updated: story.updated,
         elapsed_ms: elapsed.and_then(|elapsed| elapsed.as_millis().try_into().ok()),
         resumed: story.resumed,
         standing,
@@ -305,6 +306,12 @@ struct Host {
     follows: bool,
 }
 
+/// The deployment that came after it. What brought the last good release back because of it is none.
+fn overtaken_by(now: &Now) -> Option<&Link> {
+    let restored_by = now.restored_by.as_ref().map(|restore| &restore.deployment);
+    now.latest.as_ref().filter(|latest| Some(&latest.deployment) != restored_by)
+}
+
 fn next(story: &Story, standing: &Standing, now: &Now, host: &Host, root: &Path) -> Vec<Next> {
     let order = &story.order;
     let mut next = Vec::new();
@@ -324,15 +331,21 @@ fn next(story: &Story, standing: &Standing, now: &Now, host: &Host, root: &Path)
         Standing::Ended { .. } | Standing::Unknown => {
             match &order.revision {
                 Revision::Local(_) => add(Purpose::Again, remedy::deploy(order, root)),
-                Revision::Object(_) if host.follows => {
-                    let group = quoted(order.group.name.as_str());
-                    let application = quoted(order.application.as_str());
-                    add(Purpose::Push, format!("longshore push --group {group}"));
-                    add(
-                        Purpose::Previous,
-                        format!("longshore point --group {group} --application {application} --previous"),
-                    );
-                }
+                Revision::Object(_) if host.follows => match overtaken_by(now) {
+                    // Where the group is now, and would go back from, is a matter of that one.
+                    Some(latest) => {
+                        add(Purpose::Latest, remedy::on_deployment("explain", latest.deployment.as_str(), root));
+                    }
+                    None => {
+                        let group = quoted(order.group.name.as_str());
+                        let application = quoted(order.application.as_str());
+                        add(Purpose::Push, format!("longshore push --group {group}"));
+                        add(
+                            Purpose::Previous,
+                            format!("longshore point --group {group} --application {application} --previous"),
+                        );
+                    }
+                },
                 // What is there cannot be mended: the name is that of its content.
                 Revision::Object(_) | Revision::GitHub(_) => {
                     add(Purpose::Other, remedy::deploy_other(order, "BUNDLE", root));

@@ -21,7 +21,7 @@ pub struct Story {
     /// When it began, RFC 3339.
     pub started: String,
     /// When its last line was written, RFC 3339.
-    pub ended: String,
+    pub updated: String,
     /// How often another agent went on with it.
     pub resumed: usize,
     /// What it brought, once it was fetched and verified.
@@ -132,7 +132,7 @@ impl Story {
         let mut story = Story {
             agent,
             started: first.at.clone(),
-            ended: first.at,
+            updated: first.at,
             resumed: 0,
             release: None,
             events: Vec::new(),
@@ -152,7 +152,7 @@ impl Story {
     }
 
     fn take(&mut self, line: Line, plan: &mut Option<Plan>) {
-        self.ended.clone_from(&line.at);
+        self.updated.clone_from(&line.at);
         match line.entry {
             Entry::Opened { .. } | Entry::Installing { .. } => {}
             Entry::Resumed { .. } => self.resumed += 1,

@@ -301,10 +301,10 @@ impl<'a> Follower<'a> {
         self.job = Some(Job::of(&self.shared.desk, agent, order, mark));
     }
 
-    /// Has the deployment under way stopped. Where nothing is to follow it, it is from now on that of the pointer that says so.
+    /// Has the deployment under way stopped. Where the pointer that says so names it too, it is from now on that pointer's.
     fn halt(&mut self, mark: Mark) -> Result<(), MarkError> {
         let Some(job) = self.job.as_mut().filter(|job| !job.is_halted()) else { return Ok(()) };
-        if mark.pointer.is_stopped() {
+        if mark.pointer.is_stopped() && job.deployment.as_ref() == Some(&mark.pointer.deployment) {
             mark::write(&self.mark, &mark)?;
             job.mark = Some(mark);
         }

@@ -104,6 +104,10 @@ pub(crate) struct PruneArgs {
     /// Also look at what these groups of CodeDeploy could roll back to; may be given several times
     #[arg(long, value_name = "GROUP")]
     pub(crate) codedeploy_group: Vec<GroupName>,
+    /// No group of CodeDeploy deploys from this store or a copy of it: it is not asked. Else it is asked for the groups of
+    /// longshore.toml, and for all that it has when all applications of a bucket are pruned
+    #[arg(long, conflicts_with = "codedeploy_group")]
+    pub(crate) no_codedeploy: bool,
     /// Remove
     #[arg(long)]
     pub(crate) yes: bool,

@@ -8,7 +8,7 @@ use longshore_core::figures::quoted;
 use longshore_core::ids::CommitHash;
 use longshore_core::store::{ObjectInfo, ObjectUrl, S3Options, Store, StoreError, StoreUrl};
 
-use super::deployment::{Format, S3Revision};
+use super::revision::{Format, S3Revision};
 use crate::artifact::Artifact;
 use crate::cli::DeployArgs;
 use crate::commands::push;

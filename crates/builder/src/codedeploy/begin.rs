@@ -4,9 +4,10 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::DeploymentId;
 
 use super::client::{Client, Group, pause};
-use super::deployment::{Deployment, Revision};
+use super::deployment::Deployment;
 use super::explain::{command, explain};
 use super::order::Order;
+use super::revision::Revision;
 use super::service_error::ServiceError;
 use crate::interrupt::Interruptions;
 use crate::target::Target;

@@ -16,8 +16,10 @@ use longshore_core::failure::chain;
 use longshore_core::ids::DeploymentId;
 use longshore_core::store::{self, StoreError};
 
-use super::deployment::{Deployment, Revision, Status, Target};
+use super::deployment::{Deployment, Status, Target};
+
 use super::order::{Automatic, Order};
+use super::revision::Revision;
 use super::service_error::{Action, ServiceError};
 use crate::display::Screen;
 use crate::event::Deploying;

@@ -9,12 +9,12 @@ use longshore_core::ids::DeploymentId;
 
 use super::client::{self, Client};
 use super::deployment::{Deployment, Progress, Status, Target, Waits};
-use super::interruption::{self, Answer};
 use super::service_error::ServiceError;
 use crate::cli::OnInterrupt;
 use crate::display::Screen;
 use crate::event::{Deploying, Event};
 use crate::interrupt::Interruptions;
+use crate::interruption::{self, Answer};
 
 /// The time between two looks when something has changed.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -53,6 +53,8 @@ pub(crate) enum Ended {
     Failed,
     /// It was stopped, and nothing came after it.
     Stopped,
+    /// CodeDeploy was told from here to stop it and agreed; nobody waited until it had.
+    Stopping,
     /// It failed or was stopped, and the revision before it was deployed again.
     RolledBack,
     /// That failed too.
@@ -115,6 +117,7 @@ pub(crate) async fn follow(
                 }
             }
         }
+        Course::Else(Ended::TimedOut | Ended::Left) if watch.stopped => (Ended::Stopping, None),
         Course::Else(ended) => (ended, None),
     };
     screen.tell(&Event::WaitEnded);
@@ -142,6 +145,8 @@ struct Watch<'a> {
     lost: bool,
     /// Somebody asked to stop it from here.
     stopping: bool,
+    /// CodeDeploy has agreed to that.
+    stopped: bool,
     interval: Duration,
     news: Instant,
     begun: Instant,
@@ -159,6 +164,7 @@ impl<'a> Watch<'a> {
             hidden: false,
             lost: false,
             stopping: false,
+            stopped: false,
             interval: SHORTEST,
             news: Instant::now(),
             begun: Instant::now(),
@@ -225,7 +231,10 @@ impl<'a> Watch<'a> {
             stopped = stopped => stopped,
         };
         match stopped {
-            Ok(_) => self.screen.tell(&Deploying::StopAsked(self.id.clone()).into()),
+            Ok(_) => {
+                self.stopped = true;
+                self.screen.tell(&Deploying::StopAsked(self.id.clone()).into());
+            }
             // It was faster.
             Err(error) if error.is("DeploymentAlreadyCompletedException") => {}
             Err(error) => {

@@ -6,9 +6,10 @@ use longshore_core::store::ObjectUrl;
 
 use super::artifact::head;
 use super::client::{Client, Group};
-use super::deployment::{Deployment, Revision, S3Revision, Status};
+use super::deployment::{Deployment, Status};
 use super::explain::command;
 use super::latest;
+use super::revision::{Revision, S3Revision};
 use crate::display::Screen;
 use crate::event::Event;
 use crate::target::Target;
@@ -111,7 +112,7 @@ async fn pin(object: &S3Revision, of: &Deployment, target: &Target, screen: &Scr
 
 #[cfg(test)]
 mod tests {
-    use super::super::deployment::Format;
+    use super::super::revision::Format;
     use super::*;
 
     fn deployment(id: &str, status: Status, key: Option<&str>) -> Deployment {

@@ -1,21 +1,22 @@
 //! `longshore prune`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
+mod codedeploy;
 
-use longshore_core::artifact::ArtifactKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::{plural, size};
 use longshore_core::host_status;
 use longshore_core::ids::{ApplicationName, GroupName};
 use longshore_core::pointer::{self, Pointer};
-use longshore_core::store::{Listed, Store, StoreError, StoreUrl};
+use longshore_core::store::{Left, Listed, Store, StoreError, StoreUrl};
 use serde_json::{Value, json};
 
+use self::codedeploy::CodeDeploy;
 use super::group;
-use crate::cli::{PruneArgs, SourceArgs, TargetArgs, UploadArgs};
-use crate::codedeploy;
-use crate::codedeploy::deployment::S3Revision;
+use crate::cli::{PruneArgs, SourceArgs, UploadArgs};
+use crate::codedeploy::Back;
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
@@ -24,10 +25,11 @@ use crate::identity::Identity;
 use crate::past::{self, Deployment};
 use crate::pointing::{Place, PointError};
 use crate::prune::{self, Needs, PrunePlan, Removal};
-use crate::settings::{CodeDeploySettings, With};
 use crate::site::Site;
 use crate::survey::Project;
-use crate::target::Target;
+
+/// What CodeDeploy said longer ago is asked again before anything goes.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// Why nothing, or not all, is removed.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +45,6 @@ enum PruneError {
         "nothing is removed, because what host `{host}` of group `{group}` of `{application}` says cannot be read: {why}"
     )]
     Host { application: ApplicationName, group: GroupName, host: String, why: String },
-    /// What CodeDeploy needs is not known.
-    #[error("nothing is removed, because nobody can tell what group `{group}` of CodeDeploy needs")]
-    CodeDeploy { group: String, source: Box<dyn Error + Send + Sync> },
-    /// One name for several groups.
-    #[error("nothing is removed, because LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP is one name for the groups {0}")]
-    OneName(String),
     /// An artifact could not be removed.
     #[error("cannot remove `{key}`")]
     Remove { key: String, source: StoreError },
@@ -85,10 +81,9 @@ async fn prune(
     let (store, url) = (site.open().await?, &site.url);
     let listed = store.list("").await?;
     let mut needs = needs(args, &store, &listed, only).await?;
-    for target in targets(args, project, &listed, only, environment)? {
-        for key in of_codedeploy(&target, args.keep_rollbacks, screen).await? {
-            needs.entry(key.application.clone()).or_default().keys.insert(key.to_string());
-        }
+    let codedeploy = CodeDeploy::of(args, site, project, &groups(&listed), only, environment)?;
+    for key in codedeploy.needed(Back::By(args.keep_rollbacks), screen).await? {
+        needs.entry(key.application.clone()).or_default().keys.insert(key.to_string());
     }
     let plan = prune::plan(&listed, &needs, args.keep, only);
     if !args.yes {
@@ -96,71 +91,13 @@ async fn prune(
         return screen.result(&text, &json);
     }
     let mut removed = Removed::default();
-    let ended = remove(&store, &plan, &mut removed, screen).await;
+    let mut watch = Watch { store: &store, codedeploy: &codedeploy, screen, looked: None };
+    let ended = remove(&mut watch, &plan, &mut removed).await;
     let (text, json) = result(url, &plan, &removed, args.yes);
     match ended {
         Ok(()) => screen.result(&text, &json),
         Err(failure) => screen.partial(&text, json).and(Err(failure)),
     }
-}
-
-/// The groups to which CodeDeploy deploys: those that are named, and those of the settings.
-fn targets(
-    args: &PruneArgs,
-    project: &Project,
-    listed: &[Listed],
-    only: Option<&ApplicationName>,
-    environment: &Environment,
-) -> Result<Vec<Target>, Failure> {
-    let settings = &project.settings;
-    if args.codedeploy_group.is_empty() && settings.groups.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ours = match (only, &settings.application) {
-        (Some(only), None) => only.clone(),
-        (_, ours) => Identity::application_of(&Environment::default(), &project.source, ours.as_ref())?,
-    };
-    let application = only.unwrap_or(&ours);
-    let stored = groups(listed);
-    let of_settings = settings.groups.iter().filter(|(name, group)| match group.with {
-        Some(With::Codedeploy) => true,
-        Some(With::Store) => group.codedeploy != CodeDeploySettings::default(),
-        // CodeDeploy is who deploys where nobody says so, unless the store knows the group.
-        None => group.codedeploy != CodeDeploySettings::default() || !stored.contains(&(ours.clone(), (*name).clone())),
-    });
-    let of_settings = of_settings.map(|(name, _)| name).filter(|_| *application == ours);
-    let names: BTreeSet<&GroupName> = args.codedeploy_group.iter().chain(of_settings).collect();
-    if names.len() > 1 && settings.every_group.codedeploy.deployment_group.is_some() {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        return Err(Failure::new(Exit::Usage, PruneError::OneName(names.join(", ")))
-            .hint("unset LONGSHORE_CODEDEPLOY_DEPLOYMENT_GROUP, and write the names into longshore.toml"));
-    }
-    let target = |group: &&GroupName| {
-        let args = TargetArgs {
-            group: (*group).clone(),
-            with: None,
-            region: args.site.region.clone(),
-            codedeploy_application: None,
-            codedeploy_group: None,
-        };
-        Target::of(&args, Some(application), &SourceArgs::here(), environment)
-    };
-    names.iter().map(target).collect()
-}
-
-/// The artifacts that a group of CodeDeploy needs. Its revisions may stand in another bucket, or below another prefix, of which this
-/// store is a copy: what they are called decides.
-async fn of_codedeploy(target: &Target, rollbacks: usize, screen: &Screen) -> Result<Vec<ArtifactKey>, Failure> {
-    let needed = codedeploy::needed(target, rollbacks, screen).await.map_err(|failure| {
-        let group = target.codedeploy_group.clone();
-        let source = failure.error;
-        Failure { error: PruneError::CodeDeploy { group, source }.into(), ..failure }
-    })?;
-    let key = |object: S3Revision| {
-        let start = object.key.rmatch_indices('/').nth(1).map_or(0, |(slash, _)| slash + 1);
-        ArtifactKey::parse(&object.key[start..])
-    };
-    Ok(needed.into_iter().filter_map(key).map(|key| key.archive()).collect())
 }
 
 /// What the groups of each application need.
@@ -308,28 +245,55 @@ struct Removed {
     bytes: u64,
     /// Artifacts that stay because a group was moved to them meanwhile.
     stayed: Vec<String>,
+    /// Whether earlier versions stay below them.
+    versions_stay: bool,
+}
+
+/// What groups need at this moment.
+struct Watch<'a> {
+    store: &'a Store,
+    codedeploy: &'a CodeDeploy,
+    screen: &'a Screen,
+    /// What CodeDeploy said last, and when it was asked.
+    looked: Option<(Instant, BTreeSet<String>)>,
+}
+
+impl Watch<'_> {
+    /// What pointers name, and what CodeDeploy said within [`FRESH`].
+    async fn needed(&mut self) -> Result<BTreeSet<String>, Failure> {
+        let mut keys = pointed_at(self.store).await?;
+        if self.looked.as_ref().is_none_or(|(asked, _)| asked.elapsed() > FRESH) {
+            let asked = Instant::now();
+            let found = self.codedeploy.needed(Back::Not, self.screen).await?;
+            self.looked = Some((asked, found.iter().map(ToString::to_string).collect()));
+        }
+        keys.extend(self.looked.iter().flat_map(|(_, found)| found.iter().cloned()));
+        Ok(keys)
+    }
 }
 
 /// Removes what may go, unless a group was moved to it meanwhile.
-async fn remove(store: &Store, plan: &PrunePlan, removed: &mut Removed, screen: &Screen) -> Result<(), Failure> {
+async fn remove(watch: &mut Watch<'_>, plan: &PrunePlan, removed: &mut Removed) -> Result<(), Failure> {
     for Removal { artifact, keys, size, .. } in &plan.removals {
-        if pointed_at(store).await?.contains(artifact) {
-            screen.tell(&Event::Warned(format!("`{artifact}` stays: a group was moved to it meanwhile")));
+        if watch.needed().await?.contains(artifact) {
+            watch.screen.tell(&Event::Warned(format!("`{artifact}` stays: a group was moved to it meanwhile")));
             removed.stayed.push(artifact.clone());
             continue;
         }
         for key in keys {
-            store.remove_artifact(key).await.map_err(|source| {
+            let left = watch.store.remove_artifact(key).await.map_err(|source| {
                 let (exit, hint) = (source.exit(), source.hint());
                 let failure = Failure::new(exit, PruneError::Remove { key: key.clone(), source });
                 hint.into_iter().fold(failure, Failure::hint)
             })?;
+            removed.versions_stay |= left == Left::Versions;
             removed.keys.push(key.clone());
         }
         removed.bytes += size;
-        screen.tell(&Event::Removed(artifact.clone()));
+        watch.screen.tell(&Event::Removed(artifact.clone()));
     }
-    let now = if removed.keys.is_empty() { BTreeSet::new() } else { pointed_at(store).await? };
+    watch.looked = None;
+    let now = if removed.keys.is_empty() { BTreeSet::new() } else { watch.needed().await? };
     let raced: Vec<&str> = removed.keys.iter().filter(|key| now.contains(*key)).map(String::as_str).collect();
     if raced.is_empty() {
         return Ok(());
@@ -354,6 +318,11 @@ fn result(url: &StoreUrl, plan: &PrunePlan, removed: &Removed, yes: bool) -> (St
     if yes {
         let count = plan.removals.iter().filter(|removal| removed.keys.contains(&removal.keys[0])).count();
         text.push_str(&format!("removed {} ({})\n", plural(count, "artifact"), size(removed.bytes)));
+        if removed.versions_stay {
+            text.push_str(
+                "the bucket keeps versions: theirs stay below delete markers until a lifecycle rule removes them\n",
+            );
+        }
     } else {
         for removal in &plan.removals {
             let Removal { artifact, modified, size: bytes, .. } = removal;
@@ -380,6 +349,7 @@ fn result(url: &StoreUrl, plan: &PrunePlan, removed: &Removed, yes: bool) -> (St
         "removable": removals.collect::<Vec<_>>(),
         "removed": removed.keys,
         "stayed": removed.stayed,
+        "versions_stay": removed.versions_stay,
         "newest": plan.newest,
         "needed": plan.needed,
         "foreign": plan.foreign,
@@ -413,12 +383,14 @@ mod tests {
         });
         store.replace_if("groups/shop/dev.json", pointer.to_string().as_bytes(), None).await.unwrap();
         let (mut removed, screen) = (Removed::default(), Screen::new(Output::Text, &Environment::default()));
-        remove(&store, &plan, &mut removed, &screen).await.unwrap();
+        let nobody = CodeDeploy::default();
+        let mut watch = Watch { store: &store, codedeploy: &nobody, screen: &screen, looked: None };
+        remove(&mut watch, &plan, &mut removed).await.unwrap();
         assert_eq!((removed.stayed, removed.keys), (vec![key(1)], vec![key(2)]));
         assert_eq!(store.list("shop/").await.unwrap().into_iter().map(|it| it.key).collect::<Vec<_>>(), [key(1)]);
         // One that cannot be read stops everything.
         fs::write(folder.path().join("groups/shop/dev.json"), "{}").unwrap();
-        let failure = remove(&store, &plan, &mut Removed::default(), &screen).await.unwrap_err();
+        let failure = remove(&mut watch, &plan, &mut Removed::default()).await.unwrap_err();
         assert_eq!((failure.exit, folder.path().join(key(1)).exists()), (Exit::Conflict, true));
     }
 }

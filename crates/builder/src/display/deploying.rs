@@ -196,7 +196,8 @@ mod tests {
 
     use super::super::deployments;
     use super::*;
-    use crate::codedeploy::deployment::{Diagnostics, Fault, Format, Revision, Rollback, S3Revision};
+    use crate::codedeploy::deployment::{Diagnostics, Fault, Rollback};
+    use crate::codedeploy::revision::{Format, Revision, S3Revision};
 
     fn deployment(status: Status) -> Deployment {
         Deployment {

@@ -9,7 +9,8 @@ use longshore_core::problem::visible_lines;
 use serde_json::{Value, json};
 
 use super::sheet::{ago, columns, one_line};
-use crate::codedeploy::deployment::{Deployment, Diagnostics, Fault, Progress, Revision, Target, TargetEvent};
+use crate::codedeploy::deployment::{Deployment, Diagnostics, Fault, Progress, Target, TargetEvent};
+use crate::codedeploy::revision::Revision;
 
 /// How many lines of a script's output are shown.
 const LOG_LINES: usize = 20;

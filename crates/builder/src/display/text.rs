@@ -70,9 +70,6 @@ pub(crate) fn line(event: &Event, look: Look) -> Option<String> {
                 pointer.generation
             ),
         ),
-        Event::Asking(deployment) => {
-            ("Asking", format!("whether {deployment} is to be stopped, too: `y`, or anything else for no"))
-        }
         Event::GoingBack { to, ending } => ("Back", back(to, *ending)),
         Event::Removed(key) => ("Removed", key.clone()),
         Event::Host(seen) => host(seen),
@@ -130,7 +127,7 @@ fn back(to: &Pointer, ending: Known) -> String {
     let known = match ending {
         Known::Succeeded => "which succeeded on its hosts",
         Known::Failed | Known::RolledBack | Known::Stopped => "which did not succeed everywhere",
-        Known::Unfinished | Known::Unknown => "of which nobody knows how it ended",
+        Known::Unfinished | Known::Superseded | Known::Unknown => "of which nobody knows how it ended",
     };
     format!("to commit {} of deployment {} (generation {}), {known}", to.commit.short(), to.deployment, to.generation)
 }

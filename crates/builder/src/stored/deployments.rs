@@ -60,6 +60,7 @@ fn ended(deployment: &Deployment) -> String {
         Known::RolledBack => format!("failed and rolled back on {}", of(How::RolledBack)),
         Known::Stopped => "stopped".to_owned(),
         Known::Unfinished => format!("unfinished on {}", of(How::Unfinished)),
+        Known::Superseded => format!("overtaken on {}", of(How::Unfinished)),
         Known::Unknown => "unknown".to_owned(),
     }
 }
@@ -109,7 +110,7 @@ fn detail(deployment: &Deployment, present: &Pointer, hosts: &Hosts, at: &At<'_>
     let rows: Vec<[String; 3]> = std::iter::once(["HOST", "ENDED", ""].map(str::to_owned))
         .chain(deployment.ending.hosts.iter().map(|(host, end)| {
             let reason = end.reason.as_deref().map(sheet::one_line).unwrap_or_default();
-            [sheet::one_line(host), end.how.word().to_owned(), reason]
+            [sheet::one_line(host), deployment.word(end.how).to_owned(), reason]
         }))
         .collect();
     if rows.len() > 1 {
@@ -119,6 +120,10 @@ fn detail(deployment: &Deployment, present: &Pointer, hosts: &Hosts, at: &At<'_>
 }
 
 fn document(deployment: &Deployment) -> Value {
+    let mut hosts = json!(deployment.ending.hosts);
+    for (host, end) in &deployment.ending.hosts {
+        hosts[host]["how"] = json!(deployment.word(end.how));
+    }
     let stopped = deployment.stopped.as_ref().map(|stop| json!({"at": stop.at, "by": stop.by}));
     json!({
         "generation": deployment.pointer.generation,
@@ -128,7 +133,7 @@ fn document(deployment: &Deployment) -> Value {
         "by": deployment.pointer.by,
         "ended": deployment.known().word(),
         "stopped": stopped,
-        "hosts": deployment.ending.hosts,
+        "hosts": hosts,
         "pointer": deployment.pointer,
     })
 }

@@ -97,7 +97,9 @@ fn other(at: &At<'_>, deployment: &DeploymentId, present: &Pointer) -> Failure {
         present: present.deployment.clone(),
         at: present.at.clone(),
     };
-    Failure::new(Exit::Conflict, other).hint(format!("how it ended: {} {deployment}", at.command("deployments")))
+    Failure::new(Exit::Conflict, other)
+        .hint(format!("how it ended: {} {deployment}", at.command("deployments")))
+        .hint(format!("to stop whatever hosts of the group are at: {}", at.command("stop")))
 }
 
 /// Whether every host that says anything has come to its end. A group without hosts may yet get one.

@@ -331,6 +331,50 @@ fn deployments_are_listed_with_how_they_ended() {
     assert_eq!(told["error"]["message"], "group `dev` has no deployment d-NONE in its history");
 }
 
+#[test]
+fn a_deployment_that_was_overtaken_on_a_host_is_told_as_such() {
+    let sandbox = shop();
+    let old = deployed(&sandbox, 1_800_000_000, Some("deploying"));
+    deployed(&sandbox, 1_800_000_010, Some("deploying"));
+    let listed = verb(&sandbox, "deployments", &[]).ok().json();
+    let shown = |number: usize| {
+        let it = &listed["deployments"][number];
+        json!([it["ended"], it["hosts"]["web-1"]["how"]])
+    };
+    assert_eq!([shown(0), shown(1)], [json!(["unfinished", "unfinished"]), json!(["superseded", "superseded"])]);
+    let text = |more: &[&str]| {
+        sandbox.on_store(&[&["deployments", "--with", "store", "--group", "dev"], more].concat()).ok().stdout
+    };
+    let list = text(&[]);
+    let words: Vec<bool> = ["unfinished on 1 of 1 host", "overtaken on 1 of 1 host"]
+        .iter()
+        .zip(list.lines().skip(1))
+        .map(|(words, line)| line.contains(words))
+        .collect();
+    assert_eq!(words, [true, true], "{list}");
+    let one = text(&[old["deployment"].as_str().unwrap()]);
+    assert!(one.ends_with("\nHOST   ENDED\nweb-1  superseded\n"), "{one}");
+    // Nothing bad is known of it.
+    let back = verb(&sandbox, "rollback", &["--dry-run"]).ok().json();
+    assert_eq!(back["to"]["ended"], "superseded");
+}
+
+#[test]
+fn a_stop_of_ours_that_hosts_do_not_follow_in_time_was_a_stop_nevertheless() {
+    let sandbox = shop();
+    sandbox.host("web-1", 0, &json!({}));
+    let options = ["--wait", "--on-interrupt", "stop", "--timeout", "20s"];
+    let deploying = sandbox.moving(&[&DEPLOY[..], &options].concat());
+    sandbox.host_at("web-1", "deploying", &json!({"event": "Install"}));
+    assert!(Command::new("kill").arg(deploying.child.id().to_string()).status().unwrap().success());
+    let (code, json, told) = deploying.ended();
+    assert_eq!((code, &json["groups"][0]["waited"]["ended"]), (14, &json!("stopped")), "{told}");
+    let pointer = sandbox.pointer("dev");
+    assert_eq!(pointer["stop"], pointer["deployment"]);
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(message.contains(" was stopped by ") && message.ends_with("; still in an event: web-1"), "{message}");
+}
+
 /// A registry that has every image, with the digest of the moment.
 fn registry(digest: &Arc<Mutex<String>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

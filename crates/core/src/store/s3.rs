@@ -28,7 +28,7 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Changed, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Unfinished, Verb};
+use super::{Changed, Left, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Unfinished, Verb};
 use crate::chance;
 use connection::Way;
 use keeping::Keeping;
@@ -186,13 +186,14 @@ impl S3Store {
     }
 
     /// See [`super::Store::remove`].
-    pub(super) async fn remove(&self, key: &str) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, key: &str) -> Result<Left, StoreError> {
         let key = self.whole_key(key)?;
         let request = self.client.delete_object().bucket(&self.bucket).key(&key);
         match request.customize().config_override(small()).send().await {
-            Ok(_) => Ok(()),
+            Ok(answer) if answer.delete_marker() == Some(true) => Ok(Left::Versions),
+            Ok(_) => Ok(Left::Nothing),
             Err(error) => match self.asked(Verb::Remove, &key).refusal(&error) {
-                Refusal::NotFound => Ok(()),
+                Refusal::NotFound => Ok(Left::Nothing),
                 refusal => Err(self.asked(Verb::Remove, &key).unexpected(refusal)),
             },
         }

@@ -117,7 +117,7 @@ pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known
         Some(Mark { ended: Some(_), .. }) => return Act::Rest,
         Some(Mark { ended: None, .. }) => false,
     };
-    if found.stop.is_some() && found.stop.as_ref() == view.making {
+    if is_stopped(view, found) {
         return Act::Stop;
     }
     if view.busy {
@@ -135,6 +135,13 @@ pub(super) fn decide(view: &View<'_>, known: impl FnOnce(&DeploymentId) -> Known
         Known::Nothing | Known::Open if view.paused => Act::Hold,
         Known::Nothing | Known::Open => Act::Deploy,
     }
+}
+
+/// Whether the deployment under way is to be stopped: a stop holds for the deployment that it names and for all before it, which are
+/// those whose own pointer did not say so yet.
+fn is_stopped(view: &View<'_>, found: &Pointer) -> bool {
+    let (Some(stop), Some(making)) = (&found.stop, view.making) else { return false };
+    stop == making || view.seen.is_some_and(|seen| seen.pointer.stop.as_ref() != Some(stop))
 }
 
 /// What bytes of a store mean as the pointer of a group.

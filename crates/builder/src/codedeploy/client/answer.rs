@@ -9,9 +9,10 @@ use aws_sdk_codedeploy::types::{
 use jiff::Timestamp;
 
 use super::super::deployment::{
-    Deployment, Diagnostics, Fault, Format, Progress, Revision, Rollback, S3Revision, Status, Target, TargetEvent,
-    Waits,
+    Deployment, Diagnostics, Fault, Progress, Rollback, Status, Target, TargetEvent, Waits,
 };
+
+use super::super::revision::{Format, Revision, S3Revision};
 
 /// `None`: it has no id.
 pub(super) fn deployment(info: &DeploymentInfo) -> Option<Deployment> {

@@ -108,8 +108,9 @@ fn a_deployment_that_is_to_be_stopped_is_stopped_where_it_is_under_way_and_not_b
         ("never seen", good(6), 7, 7, None, Nothing, Act::Skip, Act::Skip),
         ("the first that is seen at all", None, 7, 7, None, Nothing, Act::Skip, Act::Skip),
         ("never seen, and made before", good(6), 7, 7, None, Closed, used(), used()),
-        ("something else is under way", good(6), 7, 7, Some(6), Nothing, Act::Wait, Act::Wait),
+        ("an earlier one is under way", open(6), 7, 7, Some(6), Nothing, Act::Stop, Act::Stop),
         ("back to another one, in the middle", open(7), 8, 7, Some(7), Nothing, Act::Stop, Act::Stop),
+        ("back to another one, an earlier one under way", open(6), 8, 7, Some(6), Nothing, Act::Stop, Act::Stop),
         ("back to another one, afterwards", bad(7), 8, 7, None, Nothing, Act::Deploy, Act::Hold),
         ("back to another one, never begun", good(6), 8, 7, None, Nothing, Act::Deploy, Act::Hold),
     ];
@@ -122,6 +123,15 @@ fn a_deployment_that_is_to_be_stopped_is_stopped_where_it_is_under_way_and_not_b
             decide(&View { seen, standing: &standing, busy: making.is_some(), making, paused }, |_| known)
         };
         assert_eq!([act(false), act(true)], [at_once, when_paused], "{case}");
+    }
+    // A stop that later moves carry on does not hold for what came after it.
+    for (making_carries, expected) in [(Some("d-5"), Act::Wait), (Some("d-4"), Act::Stop), (None, Act::Stop)] {
+        let mut seen = mark(7, None);
+        seen.pointer.stop = making_carries.map(|stop| stop.parse().unwrap());
+        let standing = standing(Pointer { stop: Some("d-5".parse().unwrap()), ..pointer(8) });
+        let making = seen.pointer.deployment.clone();
+        let view = View { seen: Some(&seen), standing: &standing, busy: true, making: Some(&making), paused: false };
+        assert_eq!(decide(&view, |_| Nothing), expected, "{making_carries:?}");
     }
     // What was stopped stays so.
     let mut ended = bad(8).unwrap();
