@@ -20,9 +20,9 @@ use e2e::proxy::{Cut, Proxy};
 use e2e::services;
 use longshore_core::digest::Sha256;
 use longshore_core::failure::Exit;
-use longshore_core::growing::{GivenUp, Growing, Written};
+use longshore_core::growing::{GivenUp, Growing, Whole, Written};
 use longshore_core::store::{
-    Attributes, Described, Keys, ObjectInfo, Put, S3Options, S3Upload, Sending, Store, StoreError, StoreUrl,
+    Attributes, Keys, ObjectInfo, Put, S3Options, S3Upload, Sending, Store, StoreError, StoreUrl,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -140,10 +140,6 @@ fn attributes(contents: &[u8]) -> Attributes {
     Attributes { sha256: Sha256::of(contents), content_digest: Sha256::of(b"content"), commit: COMMIT.to_owned() }
 }
 
-fn described() -> Described {
-    Described { content_digest: Sha256::of(b"content"), commit: COMMIT.to_owned() }
-}
-
 async fn ready() -> Result<(), GivenUp> {
     Ok(())
 }
@@ -222,7 +218,8 @@ impl Making {
     }
 
     fn whole(&mut self) {
-        self.grower.take().unwrap().whole(self.contents.len() as u64, Sha256::of(&self.contents));
+        let (size, sha256) = (self.contents.len() as u64, Sha256::of(&self.contents));
+        self.grower.take().unwrap().whole(Whole { size, sha256, content_digest: Sha256::of(b"content") });
     }
 }
 
@@ -252,22 +249,18 @@ async fn parts_are_stored_before_the_file_is_whole_and_the_object_appears_after_
         making.write(45 * MIB, None);
         making.whole();
     };
-    let (put, ()) =
-        tokio::join!(store.put_growing("growing.zip", &growing, (async || Ok(described()), ready), &progress), writing);
+    let (put, ()) = tokio::join!(store.put_growing("growing.zip", (&growing, COMMIT), ready, &progress), writing);
     let info = created(put.unwrap());
-    assert_eq!((info.size, info.sha256, info.content_digest), (45 * MIB, None, Some(Sha256::of(b"content"))));
+    assert_eq!((info.size, info.sha256, info.content_digest), (45 * MIB, None, None));
     assert_eq!(store.head("growing.zip", None).await.unwrap(), Some(info));
     assert!(bench.bytes("growing.zip").await == making.contents);
-    let expected = BTreeMap::from([
-        ("content-digest".to_owned(), Sha256::of(b"content").to_string()),
-        ("commit".to_owned(), COMMIT.to_owned()),
-    ]);
+    let expected = BTreeMap::from([("commit".to_owned(), COMMIT.to_owned())]);
     assert_eq!(metadata(&bench.head("growing.zip").await), expected);
     assert_eq!(bench.unfinished().await, 0);
 
     // What stands there is found before a byte is sent.
     let unneeded = async || panic!("nobody needs to know");
-    let again = store.put_growing("growing.zip", &growing, (unneeded, ready), &progress).await;
+    let again = store.put_growing("growing.zip", (&growing, COMMIT), unneeded, &progress).await;
     assert!(matches!(again, Ok(Put::Exists(_))), "{again:?}");
 }
 
@@ -278,14 +271,14 @@ async fn a_small_file_is_stored_with_its_digest_when_it_is_whole() {
     let mut making = Making::new(&bench, 3 * MIB);
     making.write(3 * MIB, None);
     making.whole();
-    let put = store.put_growing("small.zip", &making.growing, (async || Ok(described()), ready), &|_| ()).await;
+    let put = store.put_growing("small.zip", (&making.growing, COMMIT), ready, &|_| ()).await;
     assert_eq!(created(put.unwrap()).sha256, Some(Sha256::of(&making.contents)));
     assert_eq!(metadata(&bench.head("small.zip").await)["sha256"], Sha256::of(&making.contents).to_string());
 
     // In a folder every file waits.
     let folder = bench.dir.path().join("store");
     let store = Store::open(&format!("file://{}", folder.display()).parse().unwrap()).await.unwrap();
-    let put = store.put_growing("small.zip", &making.growing, (async || Ok(described()), ready), &|_| ()).await;
+    let put = store.put_growing("small.zip", (&making.growing, COMMIT), ready, &|_| ()).await;
     assert_eq!(created(put.unwrap()).sha256, Some(Sha256::of(&making.contents)));
     assert!(fs::read(folder.join("small.zip")).unwrap() == making.contents);
 }
@@ -304,8 +297,7 @@ async fn a_file_that_is_never_whole_is_not_stored_and_no_part_stays() {
         }
         making.grower = None;
     };
-    let (put, ()) =
-        tokio::join!(store.put_growing("a.zip", &growing, (async || Ok(described()), ready), &|_| ()), writing);
+    let (put, ()) = tokio::join!(store.put_growing("a.zip", (&growing, COMMIT), ready, &|_| ()), writing);
     let error = put.unwrap_err();
     assert!(matches!(error, StoreError::GivenUp(_)), "{error}");
     assert_eq!(error.exit(), Exit::Failed);
@@ -365,14 +357,15 @@ async fn a_build_is_stored_while_it_is_packed_and_nothing_is_sent_again() {
     assert_eq!(bench.tags(&key).await, BTreeMap::from([("stage".to_owned(), "dev".to_owned())]));
     let mut metadata = metadata(&head);
     // There where the archive was whole before its upload began.
-    let sha256 = metadata.remove("sha256");
-    assert!(sha256.is_none_or(|sha256| sha256 == pushed["archive_digest"]));
-    let expected = [("content-digest", pushed["content_digest"].as_str().unwrap()), ("commit", COMMIT)];
-    assert_eq!(metadata, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    for (name, digest) in [("sha256", "archive_digest"), ("content-digest", "content_digest")] {
+        let told = metadata.remove(name);
+        assert!(told.is_none_or(|told| told == pushed[digest]), "{name}");
+    }
+    assert_eq!(metadata, BTreeMap::from([("commit".to_owned(), COMMIT.to_owned())]));
     assert!(proxy.sent() > 40 * MIB && proxy.sent() < 42 * MIB, "{}", proxy.sent());
 
-    // Again, by both ways: the content is there.
-    let before = proxy.sent();
+    // Again, by both ways: the content is there. What stands there is known by its end.
+    let (before, answered) = (proxy.sent(), proxy.answered());
     let again = json(&bench.push(&proxy.url, &options).output().unwrap());
     assert_eq!((&again["already_published"], &again["archive_digest"]), (&true.into(), &pushed["archive_digest"]));
     let to = format!("s3://{}/pre", bench.bucket);
@@ -384,8 +377,10 @@ async fn a_build_is_stored_while_it_is_packed_and_nothing_is_sent_again() {
     let before = proxy.sent();
     bench.file("large", &noise(41 * MIB)[7..]);
     let other = bench.push(&proxy.url, &options).output().unwrap();
-    assert_eq!(other.status.code(), Some(4), "{}", String::from_utf8_lossy(&other.stdout));
+    let said = String::from_utf8_lossy(&other.stdout);
+    assert!(other.status.code() == Some(4) && said.contains("differs     large"), "{said}");
     assert!(proxy.sent() - before < 64 << 10, "{}", proxy.sent() - before);
+    assert!(proxy.answered() - answered < MIB, "{}", proxy.answered() - answered);
 
     // The object does whatever an artifact does.
     let point =

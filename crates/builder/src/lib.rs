@@ -90,6 +90,7 @@ mod starter;
 mod stored;
 mod succession;
 mod survey;
+mod tail;
 mod target;
 mod text_file;
 mod upload;

@@ -15,7 +15,7 @@ use longshore_core::digest::Sha256;
 use longshore_core::failure::chain;
 use longshore_core::growing::{GivenUp, Growing};
 use longshore_core::ids::ApplicationName;
-use longshore_core::store::{Described, ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
+use longshore_core::store::{ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
 
 use crate::artifact::Artifact;
 use crate::beside::{Beside, BesideError, StoredBeside};
@@ -116,12 +116,10 @@ pub(crate) async fn publish(
     tell: &(dyn Fn(&Event) + Sync),
 ) -> Result<Outcome, PublishError> {
     let Artifact { path, archive_digest, manifest } = artifact;
-    let growing =
-        Growing::finished(path, *archive_digest).map_err(|source| PublishError::Read { path: path.clone(), source })?;
-    let described =
-        async || Ok(Described { content_digest: manifest.content_digest, commit: manifest.commit.to_string() });
+    let opened = Growing::finished(path, *archive_digest, manifest.content_digest);
+    let growing = opened.map_err(|source| PublishError::Read { path: path.clone(), source })?;
     let publishing = async {
-        let sent = send(&growing, described, &|| Some(beside), destination, tell).await?;
+        let sent = send((&growing, manifest.commit.as_str()), &|| Some(beside), destination, tell).await?;
         settle(sent, artifact, beside, destination, tell).await
     };
     // In a box, as the types of what waits for it would grow beyond what the compiler takes.
@@ -131,8 +129,7 @@ pub(crate) async fn publish(
 /// Stores an archive, which may still be packed. `beside`: what stands beside it, known when it is whole. What an object that is
 /// there means is known then: see [`settle`].
 pub(crate) async fn send<'a>(
-    growing: &Growing,
-    described: impl AsyncFn() -> Result<Described, GivenUp>,
+    (growing, commit): (&Growing, &str),
     beside: &dyn Fn() -> Option<&'a Beside>,
     destination: Destination<'_>,
     tell: &(dyn Fn(&Event) + Sync),
@@ -152,7 +149,7 @@ pub(crate) async fn send<'a>(
         Some(_) | None => Ok(()),
     };
     let progress = |bytes| tell(&Event::Stored(bytes));
-    let put = store.put_growing(key, growing, (described, ready), &progress).await;
+    let put = store.put_growing(key, (growing, commit), ready, &progress).await;
     let put = match (lock(&halt).take(), put) {
         (Some(Halt::Standing(info)), _) => Put::Exists(info),
         (Some(Halt::Refused(error)), _) => return Err(error),

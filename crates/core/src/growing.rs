@@ -33,10 +33,25 @@ impl Written {
 pub(crate) struct Stage {
     /// How far it is written.
     pub(crate) written: Written,
-    /// The size of the whole file, once it is whole.
-    pub(crate) size: Option<u64>,
-    /// Its digest, where whoever wrote it said so.
-    pub(crate) sha256: Option<Sha256>,
+    /// The whole file.
+    pub(crate) whole: Option<Whole>,
+}
+
+/// An archive that is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole {
+    /// Bytes.
+    pub size: u64,
+    /// The SHA-256 of its bytes.
+    pub sha256: Sha256,
+    /// The content digest of the bundle.
+    pub content_digest: Sha256,
+}
+
+impl Stage {
+    fn of(whole: Whole) -> Stage {
+        Stage { written: Written { end: whole.size, hole: None }, whole: Some(whole) }
+    }
 }
 
 /// The end of whoever writes. Dropped before [`Grower::whole`]: the file will never be whole.
@@ -54,9 +69,8 @@ impl Grower {
     }
 
     /// The file is whole, and what should become of it is still wanted.
-    pub fn whole(self, size: u64, sha256: Sha256) {
-        let written = Written { end: size, hole: None };
-        self.0.send_replace(Stage { written, size: Some(size), sha256: Some(sha256) });
+    pub fn whole(self, whole: Whole) {
+        self.0.send_replace(Stage::of(whole));
     }
 }
 
@@ -82,20 +96,19 @@ impl Growing {
         (Grower(sender), Growing { file: Arc::new(file), path: path.to_owned(), most, stage })
     }
 
-    /// A file that is whole already, and what its digest must be.
-    pub fn finished(path: &Path, sha256: Sha256) -> io::Result<Growing> {
+    /// A file that is whole already, what its digest must be, and the content digest of the bundle.
+    pub fn finished(path: &Path, sha256: Sha256, content_digest: Sha256) -> io::Result<Growing> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
-        let whole = Stage { written: Written { end: size, hole: None }, size: Some(size), sha256: Some(sha256) };
         // A stage that is whole is never waited for, so nobody misses the other end.
-        let (_, stage) = watch::channel(whole);
+        let (_, stage) = watch::channel(Stage::of(Whole { size, sha256, content_digest }));
         Ok(Growing { file: Arc::new(file), path: path.to_owned(), most: size, stage })
     }
 
     /// Waits until it has more than `limit` bytes, or is whole. Whether it has more.
     pub async fn exceeds(&self, limit: u64) -> Result<bool, GivenUp> {
         let mut stage = self.stage.clone();
-        let known = |stage: &Stage| stage.size.is_some() || stage.written.end > limit;
+        let known = |stage: &Stage| stage.whole.is_some() || stage.written.end > limit;
         let stage = stage.wait_for(known).await.map_err(|_| GivenUp)?;
         Ok(stage.written.end > limit)
     }
@@ -106,9 +119,9 @@ impl Growing {
     }
 
     /// The same, and what is known of it then.
-    pub(crate) async fn whole(&self) -> Result<Stage, GivenUp> {
+    pub(crate) async fn whole(&self) -> Result<Whole, GivenUp> {
         let mut stage = self.stage.clone();
-        stage.wait_for(|stage| stage.size.is_some()).await.map(|stage| stage.clone()).map_err(|_| GivenUp)
+        stage.wait_for(|stage| stage.whole.is_some()).await.map_err(|_| GivenUp)?.whole.ok_or(GivenUp)
     }
 
     /// A way to the open file: it stays the same one when another gets its name meanwhile.
@@ -145,9 +158,9 @@ mod tests {
     #[tokio::test]
     async fn a_whole_file_is_whole_for_whoever_comes_later() {
         let (grower, growing) = Growing::new(tempfile::tempfile().unwrap(), Path::new("a"), 10);
-        grower.whole(7, Sha256::of(b"a"));
+        let whole = Whole { size: 7, sha256: Sha256::of(b"a"), content_digest: Sha256::of(b"b") };
+        grower.whole(whole);
         assert_eq!((growing.exceeds(7).await, growing.exceeds(6).await), (Ok(false), Ok(true)));
-        let written = Written { end: 7, hole: None };
-        assert_eq!(growing.whole().await, Ok(Stage { written, size: Some(7), sha256: Some(Sha256::of(b"a")) }));
+        assert_eq!(growing.whole().await, Ok(whole));
     }
 }

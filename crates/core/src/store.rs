@@ -65,15 +65,6 @@ pub struct Attributes {
     pub commit: String,
 }
 
-/// What is stored beside the bytes of an artifact that is not whole yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Described {
-    /// The content digest of the bundle.
-    pub content_digest: Sha256,
-    /// The commit, for people who look at the bucket.
-    pub commit: String,
-}
-
 /// How [`Store::put_new`] ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
@@ -185,31 +176,27 @@ impl Store {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         let Attributes { sha256, content_digest, commit } = attributes;
-        let growing = Growing::finished(file, *sha256).map_err(|source| StoreError::File {
-            verb: Verb::Read,
-            path: file.to_owned(),
-            source,
-        })?;
-        let described = async || Ok(Described { content_digest: *content_digest, commit: commit.clone() });
-        self.put_growing(key, &growing, (described, async || Ok(())), progress).await
+        let opened = Growing::finished(file, *sha256, *content_digest);
+        let growing = opened.map_err(|source| StoreError::File { verb: Verb::Read, path: file.to_owned(), source })?;
+        self.put_growing(key, (&growing, commit), async || Ok(()), progress).await
     }
 
     /// Stores a file under a key that must be new while the file is written: what is final is sent at once, and the object
-    /// appears only when the file is whole. Nothing is sent when something stands there already. `described`: what is known of
-    /// the file, asked for when the first bytes can go; its SHA-256 stands beside the object if it is known by then. `ready`: awaited
-    /// when the file is whole, right before the object appears, and again when another writer interfered; refuses the object.
+    /// appears only when the file is whole. Nothing is sent when something stands there already. The commit stands beside the
+    /// object, and both digests if they are known when the first bytes go. `ready`: awaited when the file is whole, right before the
+    /// object appears, and again when another writer interfered; refuses the object.
     ///
     /// Otherwise as [`Store::put_new`]. A folder, and an S3 store that gets at most 16 MiB, wait for the whole file.
     pub async fn put_growing(
         &self,
         key: &str,
-        growing: &Growing,
-        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
+        (growing, commit): (&Growing, &str),
+        ready: impl AsyncFn() -> Result<(), GivenUp>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         match self {
-            Store::S3(store) => store.put_growing(key, growing, (described, ready), progress).await,
-            Store::Dir(store) => store.put_growing(key, growing, (described, ready), progress).await,
+            Store::S3(store) => store.put_growing(key, (growing, commit), ready, progress).await,
+            Store::Dir(store) => store.put_growing(key, growing, ready, progress).await,
         }
     }
 

@@ -281,12 +281,12 @@ fn not_packed(key: &Path, survey: &Survey) -> Result<(), Failure> {
 }
 
 /// The refusal of what changed while it was packed.
-pub(crate) fn moved() -> Failure {
+fn moved() -> Failure {
     Failure::new(Exit::Failed, BuildError::Moved).hint("run the same command again")
 }
 
 /// Why the files could not be packed.
-pub(crate) fn pack_failed(error: PackError) -> Failure {
+fn pack_failed(error: PackError) -> Failure {
     Failure::new(Exit::Failed, BuildError::Pack(error))
 }
 

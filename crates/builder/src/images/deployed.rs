@@ -1,14 +1,9 @@
 //! What a deployment says of the images of its artifact before it begins. Never keeps it from beginning.
 
-use std::fs::File;
-use std::io;
-use std::ops::Range;
-
-use longshore_core::bundle::delta::{self, Ending, NoDelta};
-use longshore_core::bundle::{Limits, Manifest};
+use longshore_core::bundle::Manifest;
 use longshore_core::failure;
 use longshore_core::ids::GroupName;
-use longshore_core::store::{ObjectUrl, Part, S3Options, Store, StoreError};
+use longshore_core::store::{ObjectUrl, S3Options, Store, StoreError};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,6 +11,7 @@ use super::moved::{self, LIMIT};
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
+use crate::tail::{self, TailError};
 
 /// What is deployed.
 #[derive(Debug)]
@@ -26,20 +22,6 @@ pub(crate) enum Deployed<'a> {
     Published(&'a ObjectUrl, Option<&'a str>),
     /// What no manifest is about.
     Foreign,
-}
-
-/// Why the manifest of a published artifact is not known.
-#[derive(Debug, thiserror::Error)]
-enum ManifestError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no place to put it.
-    #[error("cannot make a temporary file")]
-    Temporary(#[source] io::Error),
-    /// It is damaged, or not what its key says.
-    #[error(transparent)]
-    Read(NoDelta),
 }
 
 /// Tells of the images of a group that are not what they were when the artifact was built. For programs: a list of them.
@@ -78,27 +60,9 @@ pub(crate) async fn check(
     json
 }
 
-/// The manifest of a zip in S3; `None`: another program packed it.
-async fn manifest_of(object: &ObjectUrl, region: Option<&str>) -> Result<Option<Box<Manifest>>, ManifestError> {
+async fn manifest_of(object: &ObjectUrl, region: Option<&str>) -> Result<Option<Box<Manifest>>, TailError> {
     let options = S3Options { region: region.map(str::to_owned), ..S3Options::default() };
     let Store::S3(store) = Store::open_with(&object.store, &options).await? else { return Ok(None) };
     let info = store.look(object).await?.ok_or_else(|| StoreError::NotFound(object.to_string()))?;
-    let file: File = tempfile::tempfile().map_err(ManifestError::Temporary)?;
-    file.set_len(info.size).map_err(ManifestError::Temporary)?;
-    let place = std::env::temp_dir();
-    let fetch =
-        async |bytes: Range<u64>| store.get_part(&Part { object, info: &info, bytes }, &file, &place, &|_| {}).await;
-    let mut known = info.size.saturating_sub(delta::FIRST_END);
-    fetch(known..info.size).await?;
-    loop {
-        match delta::manifest(&file, info.size, known, &Limits::default()) {
-            Ok(Ending::Manifest(manifest)) => return Ok(Some(manifest)),
-            Ok(Ending::Needs(from)) => {
-                fetch(from..known).await?;
-                known = from;
-            }
-            Err(NoDelta::Unlike(_)) => return Ok(None),
-            Err(error @ NoDelta::Read { .. }) => return Err(ManifestError::Read(error)),
-        }
-    }
+    tail::manifest(&store, object, &info).await
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, ManifestFile};
 use longshore_core::digest::Sha256;
-use longshore_core::store::ObjectInfo;
+use longshore_core::store::{ObjectInfo, Store};
 
 use super::error::PublishError;
 use crate::artifact::Artifact;
 use crate::destination::Destination;
+use crate::tail::{self, TailError};
 
 /// The archive's bytes decide first; two versions of the compressor may pack the same content differently.
 pub(super) async fn compare(
@@ -24,7 +25,21 @@ pub(super) async fn compare(
         return Ok(info);
     }
     let url = destination.url();
-    // Fetched also where the digest is known: who is refused wants to know which files differ.
+    if let Store::S3(store) = destination.store {
+        let object = destination.to.object(destination.key);
+        match tail::manifest(store, &object, &info).await {
+            Ok(Some(theirs)) if theirs.content_digest == ours => return Ok(info),
+            Ok(Some(theirs)) => {
+                let differences = differences(&of_manifest(&theirs.files), &artifact.manifest.files);
+                let (theirs, differences) = (theirs.content_digest, listed(&differences));
+                return Err(PublishError::Conflict { url, theirs, ours, differences });
+            }
+            // Whoever opens the whole says what it is.
+            Ok(None) | Err(TailError::Read(_)) => {}
+            Err(TailError::Store(source)) => return Err(PublishError::Store { url, source }),
+            Err(TailError::Temporary(source)) => return Err(PublishError::Temporary(source)),
+        }
+    }
     let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
     let path = folder.path().join("published.zip");
     let fetched = destination.fetch(&path).await;
@@ -38,7 +53,7 @@ pub(super) async fn compare(
     if theirs == ours {
         return Ok(info);
     }
-    let differences = differences(&published.entries, &artifact.manifest.files);
+    let differences = differences(&of_entries(&published.entries), &artifact.manifest.files);
     Err(PublishError::Conflict { url, theirs, ours, differences: listed(&differences) })
 }
 
@@ -53,9 +68,11 @@ fn listed(differences: &[String]) -> String {
     list
 }
 
-/// How the files that are here differ from those that are published, one line each, sorted by path.
-fn differences(published: &[Entry], here: &[ManifestFile]) -> Vec<String> {
-    let there: BTreeMap<&BundlePath, (bool, Sha256)> = published
+/// Whether a file has an x bit, and its digest.
+type Files<'a> = BTreeMap<&'a BundlePath, (bool, Sha256)>;
+
+fn of_entries(entries: &[Entry]) -> Files<'_> {
+    entries
         .iter()
         .filter(|entry| entry.path.as_str() != MANIFEST_PATH)
         .filter_map(|entry| match &entry.kind {
@@ -63,9 +80,16 @@ fn differences(published: &[Entry], here: &[ManifestFile]) -> Vec<String> {
             EntryKind::Link(target) => Some((&entry.path, (false, Sha256::of(target.as_bytes())))),
             EntryKind::Directory => None,
         })
-        .collect();
-    let here: BTreeMap<&BundlePath, (bool, Sha256)> =
-        here.iter().map(|file| (&file.path, (file.is_executable(), file.sha256))).collect();
+        .collect()
+}
+
+fn of_manifest(files: &[ManifestFile]) -> Files<'_> {
+    files.iter().map(|file| (&file.path, (file.is_executable(), file.sha256))).collect()
+}
+
+/// How the files that are here differ from those that are published, one line each, sorted by path.
+fn differences(there: &Files<'_>, here: &[ManifestFile]) -> Vec<String> {
+    let here = of_manifest(here);
     let paths: BTreeSet<&BundlePath> = there.keys().chain(here.keys()).copied().collect();
     let difference = |path: &BundlePath| match (there.get(path), here.get(path)) {
         (Some(_), None) => Some(format!("only there  {path}")),
@@ -112,7 +136,7 @@ mod tests {
             ManifestFile::link("link".parse().unwrap(), "b"),
         ];
         assert_eq!(
-            differences(&there, &here),
+            differences(&of_entries(&there), &here),
             ["differs     changed", "differs     link", "differs     mode", "only here   new", "only there  old"]
         );
     }

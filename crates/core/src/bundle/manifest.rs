@@ -1,6 +1,6 @@
 //! What a bundle says about itself: `.longshore/manifest.json`, its JSON, its rules, and the content digest. Pure.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -214,15 +214,9 @@ impl ManifestFile {
 pub fn content_digest(files: &[ManifestFile]) -> Sha256 {
     let mut sorted: Vec<&ManifestFile> = files.iter().filter(|file| file.path.as_str() != MANIFEST_PATH).collect();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
-    content_digest_of_sorted(sorted)
-}
-
-/// The same of files that are sorted already, without the manifest.
-pub(super) fn content_digest_of_sorted(files: impl IntoIterator<Item: Borrow<ManifestFile>>) -> Sha256 {
     let mut hasher = Hasher::default();
     hasher.update(b"longshore content 1\n");
-    for file in files {
-        let file = file.borrow();
+    for file in sorted {
         let kind = match file.kind {
             FileKind::File if file.is_executable() => 'x',
             FileKind::File => 'f',

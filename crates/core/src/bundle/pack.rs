@@ -3,7 +3,6 @@
 
 mod block_writer;
 mod compress;
-mod content;
 mod pipeline;
 mod source;
 mod zip_header;
@@ -185,12 +184,6 @@ impl Sources {
     pub fn look(files: Vec<PackFile>) -> Result<Sources, PackError> {
         let (list, warnings) = source::look(files)?;
         Ok(Sources { list, warnings })
-    }
-
-    /// The content digest that the manifest will have, by reading every file, on `threads` threads. `stopped`: whether
-    /// nobody wants to know it any more.
-    pub fn content_digest(&self, threads: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Sha256, PackError> {
-        content::digest(&self.list, threads, stopped)
     }
 
     /// More bytes than the archive can have.

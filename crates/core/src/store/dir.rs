@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::temporary::Temporary;
-use super::{Changed, Described, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
+use super::{Changed, Listed, ObjectInfo, ObjectUrl, Put, READ_LIMIT, StoreError, StoreUrl, Verb, url};
 use crate::digest::{Hasher, Sha256};
 use crate::fsx;
-use crate::growing::{GivenUp, Growing, Stage};
+use crate::growing::{GivenUp, Growing};
 
 /// Held by whoever replaces an object of the same folder.
 const LOCK: &str = ".longshore.lock";
@@ -41,15 +41,11 @@ impl DirStore {
         &self,
         key: &str,
         growing: &Growing,
-        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
+        ready: impl AsyncFn() -> Result<(), GivenUp>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         let given_up = |_: GivenUp| StoreError::GivenUp(growing.path.clone());
-        let Stage { sha256: Some(expected), .. } = growing.whole().await.map_err(given_up)? else {
-            return Err(given_up(GivenUp));
-        };
-        // A folder keeps nothing of it; whoever gave up says so here.
-        described().await.map_err(given_up)?;
+        let expected = growing.whole().await.map_err(given_up)?.sha256;
         let place = self.place(key)?;
         if let Some(info) = info(&place)? {
             return Ok(Put::Exists(info));

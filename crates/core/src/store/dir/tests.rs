@@ -12,9 +12,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 /// Stores a file that should hold these bytes.
 fn put_file(store: &DirStore, key: &str, file: &Path, contents: &[u8]) -> Result<Put, StoreError> {
-    let growing = Growing::finished(file, Sha256::of(contents)).unwrap();
-    let described = async || Ok(Described { content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() });
-    now(store.put_growing(key, &growing, (described, async || Ok(())), &|_| ()))
+    let growing = Growing::finished(file, Sha256::of(contents), Sha256::of(b"content")).unwrap();
+    now(store.put_growing(key, &growing, async || Ok(()), &|_| ()))
 }
 
 fn put(store: &DirStore, key: &str, contents: &[u8]) -> Result<Put, StoreError> {
@@ -144,9 +143,8 @@ fn what_is_refused_when_it_is_whole_does_not_appear() {
     let store = DirStore::new(dir.path().join("store"));
     let source = dir.path().join("source");
     fs::write(&source, "a").unwrap();
-    let growing = Growing::finished(&source, Sha256::of(b"a")).unwrap();
-    let described = async || Ok(Described { content_digest: Sha256::of(b"content"), commit: "c0ffee".to_owned() });
-    let refused = now(store.put_growing("a", &growing, (described, async || Err(GivenUp)), &|_| ())).unwrap_err();
+    let growing = Growing::finished(&source, Sha256::of(b"a"), Sha256::of(b"content")).unwrap();
+    let refused = now(store.put_growing("a", &growing, async || Err(GivenUp), &|_| ())).unwrap_err();
     assert!(matches!(refused, StoreError::GivenUp(_)), "{refused}");
     assert_eq!(names(dir.path()), ["source"]);
 }

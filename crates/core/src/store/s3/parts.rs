@@ -32,7 +32,7 @@ impl Parts {
         }
         loop {
             let full = self.next + self.size;
-            let end = stage.size.map_or(full, |size| full.min(size));
+            let end = stage.whole.map_or(full, |whole| full.min(whole.size));
             if self.next == end || stage.written.end < end {
                 return None;
             }
@@ -54,10 +54,13 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::growing::Written;
+    use crate::digest::Sha256;
+    use crate::growing::{Whole, Written};
 
     fn stage(end: u64, hole: Option<Range<u64>>, size: Option<u64>) -> Stage {
-        Stage { written: Written { end, hole }, size, sha256: None }
+        let digest = Sha256::of(b"");
+        let whole = size.map(|size| Whole { size, sha256: digest, content_digest: digest });
+        Stage { written: Written { end, hole }, whole }
     }
 
     #[test]

@@ -119,9 +119,8 @@ async fn an_undecided_race_for_a_key_is_tried_again_and_then_given_up() {
     let store = open(server(answer)).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     let sha256 = crate::digest::Sha256::of(b"");
-    let growing = crate::growing::Growing::finished(file.path(), sha256).unwrap();
-    let described = async || Ok(super::super::Described { content_digest: sha256, commit: String::new() });
-    let error = store.put_growing("key", &growing, (described, async || Ok(())), &|_| ()).await.unwrap_err();
+    let growing = crate::growing::Growing::finished(file.path(), sha256, sha256).unwrap();
+    let error = store.put_growing("key", (&growing, ""), async || Ok(()), &|_| ()).await.unwrap_err();
     assert_eq!(error.to_string(), "other writers keep writing `s3://bucket/pre/key`");
     assert_eq!(store.replace_if("key", b"x", None).await.unwrap(), None);
 }

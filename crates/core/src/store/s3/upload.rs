@@ -14,13 +14,13 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use base64::Engine as _;
 use tokio::task::JoinSet;
 
-use super::super::{Described, ObjectInfo, Put, StoreError, Unfinished, Verb};
+use super::super::{ObjectInfo, Put, StoreError, Unfinished, Verb};
 use super::part::{self, Part};
 use super::parts::Parts;
 use super::refusal::{self, Refusal};
 use super::{META_COMMIT, META_CONTENT_DIGEST, META_SHA256, S3Store, pause, small, unquoted, version};
 use crate::digest::{Hasher, Sha256};
-use crate::growing::{GivenUp, Growing};
+use crate::growing::{GivenUp, Growing, Whole};
 
 /// The largest file that goes into one request.
 const SINGLE_LIMIT: u64 = 16 << 20;
@@ -32,8 +32,8 @@ struct Upload<'a> {
     key: &'a str,
     growing: &'a Growing,
     /// What the bytes must be, where that is known before they are sent.
-    sha256: Option<Sha256>,
-    described: Described,
+    whole: Option<Whole>,
+    commit: &'a str,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
@@ -51,8 +51,8 @@ impl S3Store {
     pub(in super::super) async fn put_growing(
         &self,
         key: &str,
-        growing: &Growing,
-        (described, ready): (impl AsyncFn() -> Result<Described, GivenUp>, impl AsyncFn() -> Result<(), GivenUp>),
+        (growing, commit): (&Growing, &str),
+        ready: impl AsyncFn() -> Result<(), GivenUp>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Put, StoreError> {
         let key = &self.whole_key(key)?;
@@ -62,10 +62,9 @@ impl S3Store {
         {
             return Ok(Put::Exists(info));
         }
-        let described = described().await.map_err(given_up)?;
         // It may be whole by now.
-        let sha256 = growing.stage.borrow().sha256;
-        self.put(&Upload { key, growing, sha256, described, progress }, ready).await
+        let whole = growing.stage.borrow().whole;
+        self.put(&Upload { key, growing, whole, commit, progress }, ready).await
     }
 
     /// What stands at a key. The condition of a large upload is checked at the very end: nobody should send gigabytes to learn
@@ -198,7 +197,7 @@ impl S3Store {
         let held = upload.growing.held();
         let mut stage = stage.clone();
         let mut parts = Parts::new(self.sending.part_size, *most);
-        let mut check = upload.sha256.map(|_| Check::open(&held)).transpose().map_err(cannot_read(path))?;
+        let mut check = upload.whole.map(|_| Check::open(&held)).transpose().map_err(cannot_read(path))?;
         let (mut done, mut sent) = (Vec::new(), 0);
         loop {
             let now = stage.borrow_and_update().clone();
@@ -219,7 +218,7 @@ impl S3Store {
                 running.spawn(part.send());
                 continue;
             }
-            if let Some(size) = now.size
+            if let Some(Whole { size, .. }) = now.whole
                 && running.is_empty()
             {
                 if let Some(check) = check {
@@ -235,7 +234,7 @@ impl S3Store {
                     done.push(part);
                     (upload.progress)(sent);
                 }
-                changed = stage.changed(), if now.size.is_none() => {
+                changed = stage.changed(), if now.whole.is_none() => {
                     changed.map_err(|_| upload.given_up()(GivenUp))?;
                 }
             }
@@ -327,8 +326,8 @@ impl Upload<'_> {
             size,
             etag: unquoted(etag),
             version: version(id),
-            sha256: self.sha256,
-            content_digest: Some(self.described.content_digest),
+            sha256: self.whole.map(|whole| whole.sha256),
+            content_digest: self.whole.map(|whole| whole.content_digest),
         }
     }
 
@@ -338,15 +337,14 @@ impl Upload<'_> {
 }
 
 fn metadata(upload: &Upload<'_>) -> std::collections::HashMap<String, String> {
-    let Described { content_digest, commit } = &upload.described;
-    let known = [(META_CONTENT_DIGEST, content_digest.to_string()), (META_COMMIT, commit.clone())];
-    let sha256 = upload.sha256.map(|sha256| (META_SHA256, sha256.to_string()));
-    known.into_iter().chain(sha256).map(|(name, value)| (name.to_owned(), value)).collect()
+    let digests = upload.whole.map(|whole| [(META_CONTENT_DIGEST, whole.content_digest), (META_SHA256, whole.sha256)]);
+    let digests = digests.into_iter().flatten().map(|(name, digest)| (name, digest.to_string()));
+    digests.chain([(META_COMMIT, upload.commit.to_owned())]).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn check_digest(upload: &Upload<'_>, found: Sha256) -> Result<(), StoreError> {
-    match upload.sha256 {
-        Some(expected) if expected != found => {
+    match upload.whole {
+        Some(Whole { sha256: expected, .. }) if expected != found => {
             Err(StoreError::OtherDigest { place: upload.growing.path.display().to_string(), expected, found })
         }
         Some(_) | None => Ok(()),
