@@ -308,6 +308,7 @@ pub(crate) fn publish_failure(error: PublishError) -> Failure {
 /// What to type next.
 struct Next {
     revision: String,
+    longshore: Option<String>,
     aws: Option<String>,
     agent: String,
 }
@@ -327,9 +328,14 @@ fn next(manifest: &Manifest, object: &ObjectUrl) -> Next {
                 quoted(manifest.application.as_str()),
                 quoted(&location)
             );
-            Next { revision: location, aws: Some(aws), agent }
+            let longshore = format!(
+                "longshore deploy --application {} --group dev --revision {} --wait",
+                quoted(manifest.application.as_str()),
+                quoted(&object.to_string())
+            );
+            Next { revision: location, longshore: Some(longshore), aws: Some(aws), agent }
         }
-        StoreUrl::Dir(_) => Next { revision: object.to_string(), aws: None, agent },
+        StoreUrl::Dir(_) => Next { revision: object.to_string(), longshore: None, aws: None, agent },
     }
 }
 
@@ -377,7 +383,7 @@ fn result(pushed: &Pushed, to: &StoreUrl, groups: Option<&Done>) -> (String, Val
         "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
         "signature": signature,
         "provenance": provenance,
-        "next": {"aws": next.aws, "agent": next.agent},
+        "next": {"longshore": next.longshore, "aws": next.aws, "agent": next.agent},
     });
     if let Some((_, build)) = build {
         json["build"] = build.clone();
@@ -390,7 +396,8 @@ fn result(pushed: &Pushed, to: &StoreUrl, groups: Option<&Done>) -> (String, Val
 
 fn deploy_it(next: &Next) -> String {
     let heading = if next.aws.is_some() { "Deploy it with one of:" } else { "Deploy it with:" };
-    let lines: String = next.aws.iter().chain([&next.agent]).map(|line| format!("  {line}\n")).collect();
+    let commands = next.longshore.iter().chain(&next.aws).chain([&next.agent]);
+    let lines: String = commands.map(|line| format!("  {line}\n")).collect();
     format!("\n{heading}\n{lines}")
 }
 
@@ -423,6 +430,11 @@ mod tests {
             next(&manifest(), &object(Some("v1"))).aws.unwrap(),
             "aws deploy create-deployment --application-name shop --deployment-group-name dev --s3-location \
              bucket=artifacts,key=releases/shop/0123456789abcdef0123456789abcdef01234567.zip,bundleType=zip,eTag=abc-2,version=v1"
+        );
+        assert_eq!(
+            next(&manifest(), &object(None)).longshore.unwrap(),
+            "longshore deploy --application shop --group dev --revision \
+             's3://artifacts/releases/shop/0123456789abcdef0123456789abcdef01234567.zip?etag=abc-2' --wait"
         );
         assert_eq!(
             next(&manifest(), &object(None)).agent,
