@@ -335,7 +335,9 @@ fn a_stop_holds_for_a_host_that_is_still_at_an_earlier_deployment() {
     agent.looks_again();
     host.point_and_stop(3, "d-2", &two, Some("d-2"));
     agent.looks_again();
-    assert_eq!((&host.status()["state"], &host.status()["deployment"]), (&json!("deploying"), &json!("d-1")));
+    wait_until(|| {
+        (host.status()["state"].clone(), host.status()["deployment"].clone()) == (json!("deploying"), json!("d-1"))
+    });
     go(&host);
     host.says("refused", "d-2");
     let status = host.status();
