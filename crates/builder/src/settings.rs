@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::rules::Rules;
 
 pub(crate) use effective::{Held, Says};
-pub(crate) use environment::set_on;
+pub(crate) use environment::{is_of_kms, set_on};
 
 /// The name of the settings file.
 pub(crate) const SETTINGS_FILE: &str = "longshore.toml";

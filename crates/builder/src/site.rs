@@ -76,7 +76,12 @@ impl Site {
             (None, groups, StoreUrl::S3 { .. }) => agreed(groups, |group| settings.group(group).region, "regions")
                 .map_err(|failure| failure.hint("or name the region of the store with `--region`"))?,
         };
-        Ok(Site { url, options: S3Options { region, ..upload::options(upload, settings)? } })
+        let options = S3Options { region, ..upload::options(upload, settings)? };
+        // Before anything is built or asked for.
+        if let StoreUrl::S3 { .. } = url {
+            options.check().map_err(StoreError::from)?;
+        }
+        Ok(Site { url, options })
     }
 
     /// Opens it.

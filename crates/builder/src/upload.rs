@@ -5,7 +5,7 @@ use longshore_core::failure::{Exit, Failure};
 use longshore_core::store::{S3Options, S3Upload, Sending};
 
 use crate::cli::UploadArgs;
-use crate::settings::{PartSettings, Settings};
+use crate::settings::{PartSettings, Settings, is_of_kms};
 
 /// Why options were refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,8 @@ pub(crate) fn options(args: &UploadArgs, settings: &Settings) -> Result<S3Option
 
 fn decide(args: &UploadArgs, settings: &S3Upload, parts: &PartSettings) -> Result<S3Options, UploadError> {
     let or = |flag: &Option<String>, set: &Option<String>| flag.clone().or_else(|| set.clone());
-    // The key that the settings name is for what they say, and S3 has its own for AES256.
-    let keyless = args.sse.as_deref() == Some("AES256");
+    // The key that the settings name is for what they say.
+    let keyless = args.sse.as_deref().is_some_and(|encryption| !is_of_kms(encryption));
     let upload = S3Upload {
         encryption: or(&args.sse, &settings.encryption),
         kms_key: or(&args.sse_kms_key, &settings.kms_key.clone().filter(|_| !keyless)),

@@ -28,7 +28,7 @@ use crate::prune::{self, Needs, PrunePlan, Removal};
 use crate::site::Site;
 use crate::survey::Project;
 
-/// What CodeDeploy said longer ago is asked again before anything goes.
+/// What CodeDeploy said longer ago is asked again before anything goes, unless asking takes longer than this.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// Why nothing, or not all, is removed.
@@ -254,20 +254,37 @@ struct Watch<'a> {
     store: &'a Store,
     codedeploy: &'a CodeDeploy,
     screen: &'a Screen,
-    /// What CodeDeploy said last, and when it was asked.
-    looked: Option<(Instant, BTreeSet<String>)>,
+    /// What CodeDeploy said last.
+    looked: Option<Answer>,
+}
+
+/// What CodeDeploy said.
+struct Answer {
+    needed: BTreeSet<String>,
+    /// When it was all there.
+    at: Instant,
+    /// How long asking took.
+    took: Duration,
+}
+
+impl Answer {
+    /// Whether it is too old to go by. All of CodeDeploy is not asked for each artifact, however long that takes.
+    fn is_stale(&self, now: Instant) -> bool {
+        now.duration_since(self.at) > FRESH.max(self.took)
+    }
 }
 
 impl Watch<'_> {
-    /// What pointers name, and what CodeDeploy said within [`FRESH`].
+    /// What pointers name, and what CodeDeploy said not long ago.
     async fn needed(&mut self) -> Result<BTreeSet<String>, Failure> {
         let mut keys = pointed_at(self.store).await?;
-        if self.looked.as_ref().is_none_or(|(asked, _)| asked.elapsed() > FRESH) {
+        if self.looked.as_ref().is_none_or(|answer| answer.is_stale(Instant::now())) {
             let asked = Instant::now();
-            let found = self.codedeploy.needed(Back::Not, self.screen).await?;
-            self.looked = Some((asked, found.iter().map(ToString::to_string).collect()));
+            let needed = self.codedeploy.needed(Back::Not, self.screen).await?;
+            let needed = needed.iter().map(ToString::to_string).collect();
+            self.looked = Some(Answer { needed, at: Instant::now(), took: asked.elapsed() });
         }
-        keys.extend(self.looked.iter().flat_map(|(_, found)| found.iter().cloned()));
+        keys.extend(self.looked.iter().flat_map(|answer| answer.needed.iter().cloned()));
         Ok(keys)
     }
 }
@@ -363,6 +380,17 @@ mod tests {
 
     use super::*;
     use crate::cli::Output;
+
+    #[test]
+    fn what_codedeploy_said_counts_for_as_long_as_it_took_to_ask() {
+        let at = Instant::now();
+        let seconds = Duration::from_secs;
+        for (took, fresh) in [(seconds(0), seconds(10)), (seconds(10), seconds(10)), (seconds(600), seconds(600))] {
+            let answer = Answer { needed: BTreeSet::new(), at, took };
+            let stale = [seconds(0), fresh, fresh + seconds(1)].map(|age| answer.is_stale(at + age));
+            assert_eq!(stale, [false, false, true], "{took:?}");
+        }
+    }
 
     #[tokio::test]
     async fn what_a_group_was_moved_to_meanwhile_stays() {

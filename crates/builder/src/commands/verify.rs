@@ -14,6 +14,7 @@ use crate::cli::{SourceArgs, VerifyArgs};
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::provenance::{self, Provenance, ProvenanceError};
+use crate::settings::Settings;
 use crate::signing;
 use crate::signing::policy::{PUBLIC_KEY_VARIABLE, Policy, key_of};
 use crate::survey::Project;
@@ -72,6 +73,12 @@ pub(crate) fn run(args: &VerifyArgs, environment: &Environment, screen: &Screen)
 fn keys(args: &VerifyArgs, environment: &Environment) -> Result<Vec<PublicKey>, Failure> {
     if !args.public_key.is_empty() {
         return args.public_key.iter().map(|key| key_of(key, Path::new(""))).collect();
+    }
+    if environment.get(PUBLIC_KEY_VARIABLE).is_some() {
+        // Whatever else is said, here or there, is not about an artifact that may come from elsewhere.
+        let mut settings = Settings::none();
+        settings.overlay(environment);
+        return Policy::of(&settings, Path::new(""), environment).accepted();
     }
     let project = Project::open(&SourceArgs::here(), environment)?.accept()?;
     Policy::of(&project.settings, &project.source, environment).accepted()

@@ -8,6 +8,8 @@ use super::{Origin, SETTINGS_FILE, Settings};
 
 /// The variable that holds the text of a secret key, instead of a file of `sign.key`.
 pub(super) const SECRET_KEY: &str = "LONGSHORE_SIGN_KEY";
+/// The variable of `sign.kms_key`.
+pub(super) const KMS_KEY: &str = "LONGSHORE_SIGN_KMS_KEY";
 
 /// One key and what holds for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +128,7 @@ impl Settings {
             (None, Usual::Words(words)) => (Value::Null, Says::Nobody(words)),
             (None, Usual::Value(text)) => {
                 let value = match key.shape {
-                    Shape::Flag | Shape::Count => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+                    Shape::Flag | Shape::Count(..) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
                     Shape::Text | Shape::List | Shape::Pairs => text.into(),
                 };
                 (value, Says::Nobody(""))

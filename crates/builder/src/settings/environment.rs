@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use longshore_core::problem::{Problem, SourceFile, nearest};
 
-use super::effective::SECRET_KEY;
-use super::given::{BAD_VARIABLE, Given, Raw, Word, Wrong};
+use super::effective::{KMS_KEY, SECRET_KEY};
+use super::given::{self, BAD_VARIABLE, Given, Raw, Word, Wrong};
 use super::key::{KEYS, Key, Shape, Slot};
 use super::{Origin, Settings};
 use crate::environment::Environment;
@@ -49,7 +49,19 @@ impl Settings {
                 problems.extend(new);
             }
         }
+        self.drop_unused_key(environment);
         problems
+    }
+
+    /// A key of KMS goes with its encryption: where another one holds, or the one that was said is taken back, it goes too. One that
+    /// `--set` itself names stays, and is refused as one without its encryption.
+    fn drop_unused_key(&mut self, environment: &Environment) {
+        let taken_back = || environment.set().iter().any(|text| text == "upload.encryption=");
+        let unused = self.upload.encryption.as_deref().map_or_else(taken_back, |encryption| !is_of_kms(encryption));
+        if unused && self.origins.get("upload.kms_key") != Some(&Origin::Set) {
+            self.upload.kms_key = None;
+            self.forget("upload.kms_key");
+        }
     }
 
     /// Lays one value over what is there; it stands at the end of `source`, from `start`.
@@ -77,11 +89,6 @@ impl Settings {
                         "sign.key" => {
                             self.sign.kms_key = None;
                             self.forget("sign.kms_key");
-                        }
-                        // Nor has S3's own key one of KMS.
-                        "upload.encryption" if self.upload.encryption.as_deref() == Some("AES256") => {
-                            self.upload.kms_key = None;
-                            self.forget("upload.kms_key");
                         }
                         _ => {}
                     }
@@ -126,11 +133,23 @@ fn set_by(name: &str) -> impl Iterator<Item = &'static Key> {
 
 /// The environment with settings of the command line, `KEY=VALUE`; what they say hides what variables say of the same.
 pub(crate) fn set_on(environment: Environment, set: &[String]) -> Environment {
-    let names = set.iter().filter_map(|text| Some(text.split_once('=')?.0));
-    // Whoever signs with a key that is named here does not sign with the one whose text is in the environment.
-    let secret = |name: &str| matches!(name, "sign.key" | "sign.kms_key").then_some(SECRET_KEY);
-    let hidden = names.flat_map(|name| set_by(name).filter_map(|key| key.variable).chain(secret(name)));
+    let said = set.iter().filter_map(|text| text.split_once('='));
+    let hidden = said.flat_map(|(name, value)| {
+        // Whoever signs with a key that is named here signs with no other; whoever takes one back says nothing of the other.
+        let of_keys: &[&str] = match (name, value) {
+            ("sign.key", "") => &[SECRET_KEY],
+            ("sign.kms_key", "") => &[KMS_KEY],
+            ("sign.key" | "sign.kms_key", _) => &[SECRET_KEY, KMS_KEY],
+            (_, _) => &[],
+        };
+        set_by(name).filter_map(|key| key.variable).chain(of_keys.iter().copied())
+    });
     hidden.fold(environment, Environment::without).with_set(set)
+}
+
+/// Whether an encryption uses a key of KMS; S3's own key serves the other.
+pub(crate) fn is_of_kms(encryption: &str) -> bool {
+    encryption != "AES256"
 }
 
 /// What is no setting, or has no value.
@@ -171,9 +190,8 @@ fn read(shape: Shape, word: &Word) -> Result<Raw, Wrong> {
             "false" | "0" => false,
             _ => return Err(Wrong::new(format!("must be `true` or `false`, found `{text}`"))),
         }),
-        Shape::Count => {
-            let count = text.parse().ok().filter(|count| *count >= 1);
-            Raw::Count(count.ok_or_else(|| Wrong::new(format!("must be a whole number, at least 1, found `{text}`")))?)
+        Shape::Count(least, most) => {
+            Raw::Count(given::within(text.parse().ok(), text, least, most).map_err(Wrong::new)?)
         }
     })
 }

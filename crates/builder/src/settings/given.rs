@@ -196,6 +196,14 @@ pub(super) fn filled(word: &Word) -> Result<String, Wrong> {
     if word.text.is_empty() { Err(Wrong::new("is empty")) } else { Ok(word.text.clone()) }
 }
 
+/// A whole number in its bounds; `found`: as written. Otherwise what is wrong with it.
+pub(super) fn within(count: Option<u32>, found: &str, least: u32, most: u32) -> Result<u32, String> {
+    count.filter(|count| (least..=most).contains(count)).ok_or_else(|| match most {
+        u32::MAX => format!("must be a whole number, at least {least}, found `{found}`"),
+        most => format!("must be a whole number from {least} to {most}, found `{found}`"),
+    })
+}
+
 /// A text of limited length.
 pub(super) fn short(word: &Word, most: usize) -> Result<String, Wrong> {
     let count = word.text.chars().count();

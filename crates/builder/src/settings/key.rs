@@ -39,7 +39,8 @@ pub(super) enum Shape {
     /// A table of texts.
     Pairs,
     Flag,
-    Count,
+    /// The least and the most; [`u32::MAX`]: any number.
+    Count(u32, u32),
 }
 
 /// Takes a value to its place, or leaves out what is wrong with it.
@@ -69,7 +70,7 @@ impl Shape {
             Shape::List => "a list of texts: `[\"…\", \"…\"]`",
             Shape::Pairs => "a table of texts: `{ name = \"value\" }`",
             Shape::Flag => "`true` or `false`",
-            Shape::Count => "a whole number",
+            Shape::Count(..) => "a whole number",
         }
     }
 }
@@ -214,7 +215,7 @@ pub(crate) static KEYS: [Key; 37] = [
         "LONGSHORE_UPLOAD_PART_SIZE",
         Some("--part-size"),
         Usual::Value("8"),
-        Shape::Count,
+        Shape::Count(5, 5120),
         |to, given| to.parts.size = given.count(),
     ),
     top(
@@ -222,7 +223,7 @@ pub(crate) static KEYS: [Key; 37] = [
         "LONGSHORE_UPLOAD_PARALLEL_PARTS",
         Some("--parallel-parts"),
         Usual::Value("4"),
-        Shape::Count,
+        Shape::Count(1, 64),
         |to, given| to.parts.parallel = given.count(),
     ),
     group("groups.*.store", "LONGSHORE_STORE", Some("--to"), Usual::Words("`store`"), Shape::Text, |to, given| {
@@ -273,9 +274,16 @@ pub(crate) static KEYS: [Key; 37] = [
             to.profiles = given.list(given::filled).unwrap_or_default();
         },
     ),
-    group("groups.*.copies", "LONGSHORE_COPIES", Some("--set copies"), Usual::Value("1"), Shape::Count, |to, given| {
-        to.copies = given.count();
-    }),
+    group(
+        "groups.*.copies",
+        "LONGSHORE_COPIES",
+        Some("--set copies"),
+        Usual::Value("1"),
+        Shape::Count(1, u32::MAX),
+        |to, given| {
+            to.copies = given.count();
+        },
+    ),
     group(
         "groups.*.codedeploy.application",
         "LONGSHORE_CODEDEPLOY_APPLICATION",

@@ -8,7 +8,7 @@ use longshore_core::store::StoreUrl;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::given::{BAD_VALUE, Given, Raw, TOGETHER, Word};
+use super::given::{self, BAD_VALUE, Given, Raw, TOGETHER, Word};
 use super::key::{KEYS, Key, Shape, Slot, key};
 use super::{Origin, Settings};
 
@@ -200,7 +200,7 @@ impl Reader<'_> {
         let raw = match shape {
             Shape::Text => word(value).map(Raw::Text),
             Shape::Flag => value.get_ref().as_bool().map(Raw::Flag),
-            Shape::Count => return self.count(value, path),
+            Shape::Count(least, most) => return self.count(value, path, (least, most)),
             Shape::List => match value.get_ref().as_array() {
                 None => None,
                 Some(items) => {
@@ -235,17 +235,19 @@ impl Reader<'_> {
         raw
     }
 
-    fn count(&mut self, value: &Value<'_>, path: &str) -> Option<Raw> {
+    fn count(&mut self, value: &Value<'_>, path: &str, (least, most): (u32, u32)) -> Option<Raw> {
         let Some(number) = value.get_ref().as_integer() else {
-            self.wrong_type(value, path, Shape::Count.example());
+            self.wrong_type(value, path, Shape::Count(least, most).example());
             return None;
         };
-        let count = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|count| *count >= 1);
-        if count.is_none() {
-            let message = format!("must be a whole number, at least 1, found `{}`", number.as_str());
-            self.problems.push(Problem::error(BAD_VALUE, self.source, Some(value.span()), message).at_path(path));
-        }
-        count.map(Raw::Count)
+        let count = u32::from_str_radix(number.as_str(), number.radix()).ok();
+        let within = given::within(count, number.as_str(), least, most);
+        within
+            .map(Raw::Count)
+            .map_err(|message| {
+                self.problems.push(Problem::error(BAD_VALUE, self.source, Some(value.span()), message).at_path(path));
+            })
+            .ok()
     }
 
     fn wrong_type(&mut self, value: &Value<'_>, path: &str, expected: &str) {

@@ -290,15 +290,83 @@ fn every_flag_of_a_key_is_an_option_of_a_command() {
 }
 
 #[test]
-fn a_key_that_is_named_on_the_command_line_is_the_only_one_that_signs() {
-    let secret = ("LONGSHORE_SIGN_KEY", "untrusted comment: x");
-    let set = |text: &str| set_on(Environment::of(&[secret]), &[text.to_owned()]);
-    assert_eq!(set("copies=2").get(secret.0), Some(secret.1));
-    let environment = set("sign.key=b");
-    assert_eq!(environment.get(secret.0), None);
-    let (mut settings, _) = parse("[sign]\nkms_key = \"a\"\n");
-    assert_eq!(settings.overlay(&environment), []);
-    assert_eq!(settings.sign, SignSettings { key: Some("b".into()), ..SignSettings::default() });
+fn a_key_that_is_named_on_the_command_line_is_the_only_one_that_signs_and_one_that_is_taken_back_leaves_the_other() {
+    let variables = [("LONGSHORE_SIGN_KEY", "untrusted comment: x"), ("LONGSHORE_SIGN_KMS_KEY", "v")];
+    let (key, kms) = ("[sign]\nkey = \"f\"\n", "[sign]\nkms_key = \"f\"\n");
+    // What is said, in which file; which of the two variables stay; the two keys of the settings.
+    for (set, text, stay, in_settings) in [
+        ("copies=2", kms, [true, true], [None, Some("v")]),
+        ("sign.key=b", key, [false, false], [Some("b"), None]),
+        ("sign.key=b", kms, [false, false], [Some("b"), None]),
+        ("sign.kms_key=b", key, [false, false], [None, Some("b")]),
+        ("sign.kms_key=b", kms, [false, false], [None, Some("b")]),
+        ("sign.key=", key, [false, true], [None, Some("v")]),
+        ("sign.key=", kms, [false, true], [None, Some("v")]),
+        ("sign.kms_key=", key, [true, false], [Some("f"), None]),
+        ("sign.kms_key=", kms, [true, false], [None, None]),
+    ] {
+        let environment = set_on(Environment::of(&variables), &[set.to_owned()]);
+        assert_eq!(variables.map(|(name, _)| environment.get(name).is_some()), stay, "{set} {text}");
+        let (mut settings, _) = parse(text);
+        assert_eq!(settings.overlay(&environment), [], "{set} {text}");
+        let SignSettings { key, kms_key, .. } = settings.sign;
+        assert_eq!([key.as_deref().and_then(|key| key.to_str()), kms_key.as_deref()], in_settings, "{set} {text}");
+    }
+}
+
+#[test]
+fn a_kms_key_goes_with_the_encryption_that_it_was_said_for() {
+    let keyed = "[upload]\nencryption = \"aws:kms\"\nkms_key = \"f\"\n";
+    let (encryption, key) = ("LONGSHORE_UPLOAD_ENCRYPTION", "LONGSHORE_UPLOAD_KMS_KEY");
+    let (own, kms) = (Some("AES256"), Some("aws:kms"));
+    for (text, variables, set, expected) in [
+        (keyed, vec![], vec![], (kms, Some("f"))),
+        (keyed, vec![(encryption, "AES256")], vec![], (own, None)),
+        (keyed, vec![(encryption, "AES256"), (key, "v")], vec![], (own, None)),
+        (keyed, vec![], vec!["upload.encryption=AES256"], (own, None)),
+        (keyed, vec![], vec!["upload.encryption="], (None, None)),
+        (keyed, vec![(encryption, "aws:kms"), (key, "v")], vec!["upload.encryption="], (None, None)),
+        (
+            keyed,
+            vec![],
+            vec!["upload.encryption=", "upload.encryption=aws:kms:dsse"],
+            (Some("aws:kms:dsse"), Some("f")),
+        ),
+        (keyed, vec![], vec!["upload.kms_key="], (kms, None)),
+        // A key for which nobody has said another encryption, and one that the command line itself names: not dropped in silence.
+        ("", vec![(key, "v")], vec![], (None, Some("v"))),
+        (keyed, vec![], vec!["upload.kms_key=s", "upload.encryption="], (None, Some("s"))),
+        ("", vec![(encryption, "AES256")], vec!["upload.kms_key=s"], (own, Some("s"))),
+    ] {
+        let set: Vec<String> = set.into_iter().map(str::to_owned).collect();
+        let (mut settings, problems) = parse(text);
+        assert_eq!(problems, []);
+        assert_eq!(settings.overlay(&set_on(Environment::of(&variables), &set)), []);
+        let S3Upload { encryption, kms_key, .. } = &settings.upload;
+        assert_eq!((encryption.as_deref(), kms_key.as_deref()), expected, "{text} {variables:?} {set:?}");
+        assert_eq!(settings.origins.contains_key("upload.kms_key"), kms_key.is_some(), "{text} {variables:?} {set:?}");
+    }
+}
+
+#[test]
+fn parts_beyond_what_s3_takes_are_refused_where_they_are_said() {
+    for (key, least, most) in [("part_size", 5, 5120), ("parallel_parts", 1, 64)] {
+        let variable = format!("LONGSHORE_UPLOAD_{}", key.to_uppercase());
+        for (value, fits) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+            let message = format!("must be a whole number from {least} to {most}, found `{value}`");
+            let expected = |place: &str| if fits { Vec::new() } else { vec![(place.to_owned(), message.clone())] };
+            let told = |problems: Vec<Problem>| -> Vec<(String, String)> {
+                problems.into_iter().map(|problem| (problem.source.name.clone(), problem.message)).collect()
+            };
+            let (_, problems) = parse(&format!("[upload]\n{key} = {value}\n"));
+            assert_eq!(told(problems), expected(SETTINGS_FILE), "{key} = {value}");
+            let text = value.to_string();
+            let (_, problems) = overlaid("", &[(&variable, &text)]);
+            assert_eq!(told(problems), expected(&format!("${variable}")), "{variable}={value}");
+            let set = set_on(Environment::of(&[]), &[format!("upload.{key}={value}")]);
+            assert_eq!(told(Settings::none().overlay(&set)), expected("--set"), "--set upload.{key}={value}");
+        }
+    }
 }
 
 #[test]
@@ -420,6 +488,7 @@ fn broken(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
             },
             "enum" => rule.as_array().unwrap().contains(value),
             "minimum" => value.as_i64() >= rule.as_i64(),
+            "maximum" => value.as_i64() <= rule.as_i64(),
             "minLength" => length(value).is_none_or(|length| length >= rule.as_u64().unwrap() as usize),
             "maxLength" | "maxItems" | "maxProperties" => {
                 length(value).is_none_or(|length| length <= rule.as_u64().unwrap() as usize)
@@ -476,6 +545,9 @@ fn what_the_parser_takes_the_schema_takes() {
         ("[groups.prod]\ncopies = 0", ".groups.prod.copies: minimum"),
         ("[groups.prod]\nwith = \"ecs\"", ".groups.prod.with: enum"),
         ("[groups.prod.codedeploy]\nrollback = [\"always\"]", ".groups.prod.codedeploy.rollback[0]: enum"),
+        ("[upload]\npart_size = 4", ".upload.part_size: minimum"),
+        ("[upload]\npart_size = 5121", ".upload.part_size: maximum"),
+        ("[upload]\nparallel_parts = 65", ".upload.parallel_parts: maximum"),
         ("[upload.tags]\na = 1", ".upload.tags.a: type"),
     ] {
         assert_ne!(parse(text).1, [], "{text}");

@@ -8,7 +8,7 @@ use longshore_core::signature::{InvalidKey, PublicKey};
 
 use super::{KEY_VARIABLE, KMS_VARIABLE};
 use crate::environment::Environment;
-use crate::settings::Settings;
+use crate::settings::{Origin, Settings};
 
 /// The variable that holds public keys, or the paths of their files.
 pub(crate) const PUBLIC_KEY_VARIABLE: &str = "LONGSHORE_PUBLIC_KEY";
@@ -45,12 +45,13 @@ impl<'a> Policy<'a> {
         Policy { own, ..self }
     }
 
-    /// The keys whose signatures are accepted: those of the environment, else of longshore.toml.
+    /// The keys whose signatures are accepted. Paths in the variable start from the working folder.
     pub(crate) fn accepted(&self) -> Result<Vec<PublicKey>, Failure> {
-        match self.environment.get(PUBLIC_KEY_VARIABLE) {
-            Some(texts) => texts.split(',').map(|text| key_of(text.trim(), Path::new(""))).collect(),
-            None => self.settings.sign.public_keys.iter().map(|key| key_of(key, self.folder)).collect(),
-        }
+        let folder = match self.settings.origins.get("sign.public_keys") {
+            Some(Origin::Variable(_)) => Path::new(""),
+            Some(Origin::Line(_) | Origin::Set) | None => self.folder,
+        };
+        self.settings.sign.public_keys.iter().map(|key| key_of(key, folder)).collect()
     }
 
     /// All keys whose signatures can be verified: those that are accepted, that which signs in this run, and what stands beside

@@ -140,6 +140,30 @@ fn a_store_that_is_none_is_refused_before_anything_is_read() {
 }
 
 #[test]
+fn what_s3_would_not_keep_is_refused_before_anything_is_built() {
+    for (set, variable, expected) in [
+        (
+            "upload.kms_key=k",
+            "",
+            "error: the KMS key `k` needs the encryption aws:kms or aws:kms:dsse\n\nhint: name that encryption beside the key, \
+             or no key: `longshore config` shows who says what of `upload`\n",
+        ),
+        (
+            "upload.part_size=1",
+            "",
+            "error[LS430]: must be a whole number from 5 to 5120, found `1`\n --> --set:1:18\n  |\n\
+             1 | upload.part_size=1\n  |                  ^\n\nerror: the environment has 1 error\n",
+        ),
+        ("copies=1", "TAPE", "error: `TAPE` is no storage class that hosts can fetch from: "),
+    ] {
+        let sandbox = Sandbox::shop().env("LONGSHORE_UPLOAD_STORAGE_CLASS", variable);
+        let refused = sandbox.run(&["push", "--build", "--to", "s3://artifacts", "--set", set]).exits(2);
+        assert!(refused.stderr.starts_with(expected), "{}", refused.stderr);
+        assert!(!sandbox.path("dist").exists());
+    }
+}
+
+#[test]
 fn a_profile_that_does_not_exist_is_named_and_nothing_else_is_tried() {
     let sandbox = Sandbox::shop().env("AWS_PROFILE", "nope");
     sandbox.run(&["build"]).ok();

@@ -163,6 +163,38 @@ fn what_is_not_signed_by_an_accepted_key_is_not_verified() {
 }
 
 #[test]
+fn the_variable_of_public_keys_is_read_as_settings_are_and_makes_the_settings_file_unneeded() {
+    let signing = Signing::new();
+    signing.sign().ok();
+    let key = fs::read_to_string(signing.sandbox.outside("one.key.pub")).unwrap();
+    let key = key.lines().nth(1).unwrap();
+    let Signing { mut sandbox, artifact } = signing;
+    let artifact = artifact.to_str().unwrap().to_owned();
+    sandbox.write("longshore.toml", "colour = 1\n");
+    let refused = sandbox.run(&["verify", &artifact]).exits(3);
+    assert!(refused.stderr.contains("unknown key"), "{}", refused.stderr);
+    for (value, code) in [
+        (key.to_owned(), 0),
+        (format!("{key},"), 0),
+        (format!(" {key} , "), 0),
+        ("../one.key.pub".to_owned(), 0),
+        ("none".to_owned(), 2),
+        ("../two.key.pub".to_owned(), 7),
+    ] {
+        sandbox = sandbox.env("LONGSHORE_PUBLIC_KEY", &value);
+        let ran = sandbox.run(&["verify", &artifact]);
+        assert_eq!(ran.code, code, "{value}: {}", ran.stderr);
+        if value == "none" {
+            assert!(ran.stderr.contains("there is no public key to verify the signature with"), "{}", ran.stderr);
+        }
+    }
+    // Paths in the variable start from the working folder, those of the file from its own.
+    sandbox.write("longshore.toml", "application = \"shop\"\n[sign]\npublic_keys = [\"../one.key.pub\"]\n");
+    sandbox = sandbox.env("LONGSHORE_PUBLIC_KEY", "");
+    sandbox.run(&["verify", &artifact]).ok();
+}
+
+#[test]
 fn a_signature_of_another_artifact_under_the_same_key_is_refused() {
     let signing = Signing::new();
     signing.sign().ok();
@@ -246,6 +278,14 @@ fn the_key_is_found_by_flag_then_environment_then_settings() {
             two.stderr
         );
     }
+    // One that is named by `--set` goes before both variables, and one that is taken back leaves the other.
+    for variable in ["LONGSHORE_SIGN_KEY", "LONGSHORE_SIGN_KMS_KEY"] {
+        let sandbox = Sandbox::shop().env(variable, "unused");
+        fs::copy(signing.sandbox.outside("one.key"), sandbox.outside("one.key")).unwrap();
+        sandbox.run(&["build", "--sign", "--set", "sign.key=../one.key"]).ok();
+    }
+    let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", &text).env("LONGSHORE_SIGN_KMS_KEY", "unused");
+    sandbox.run(&["build", "--sign", "--set", "sign.kms_key="]).ok();
     let sandbox = Sandbox::shop().env("LONGSHORE_SIGN_KEY", "not a key");
     let wrong = sandbox.run(&["build", "--sign"]).exits(2);
     assert!(

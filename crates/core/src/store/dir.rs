@@ -53,7 +53,7 @@ impl DirStore {
         let folder = parent(&place);
         fs::create_dir_all(folder).map_err(cannot(Verb::Write, folder))?;
         let temporary = Temporary::beside(&place);
-        let (sha256, size) = copy(&growing.held(), temporary.path(), progress).await?;
+        let (sha256, size) = copy((&growing.held(), &growing.path), temporary.path(), progress).await?;
         if sha256 != expected {
             let place = growing.path.display().to_string();
             return Err(StoreError::OtherDigest { place, expected, found: sha256 });
@@ -116,7 +116,7 @@ impl DirStore {
             return Err(not_found());
         }
         let temporary = Temporary::beside(to);
-        let (sha256, size) = match copy(&from, temporary.path(), progress).await {
+        let (sha256, size) = match copy((&from, &from), temporary.path(), progress).await {
             Err(StoreError::File { verb: Verb::Read, source, .. }) if is_missing(&source) => return Err(not_found()),
             copied => copied?,
         };
@@ -228,9 +228,13 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     locked.map_err(cannot(Verb::Write, &path))
 }
 
-/// Copies to a new file and syncs it: digest and size. The copy is readable as umask says.
-async fn copy(from: &Path, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<(Sha256, u64), StoreError> {
-    let mut source = File::open(from).map_err(cannot(Verb::Read, from))?;
+/// Copies to a new file and syncs it: digest and size. The copy is readable as umask says. `named`: the source for messages.
+async fn copy(
+    (from, named): (&Path, &Path),
+    to: &Path,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(Sha256, u64), StoreError> {
+    let mut source = File::open(from).map_err(cannot(Verb::Read, named))?;
     let mut target = File::create_new(to).map_err(cannot(Verb::Write, to))?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; CHUNK];
@@ -239,7 +243,7 @@ async fn copy(from: &Path, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result
         let got = match source.read(&mut buffer) {
             Ok(0) => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => read.map_err(cannot(Verb::Read, from))?,
+            read => read.map_err(cannot(Verb::Read, named))?,
         };
         hasher.update(&buffer[..got]);
         target.write_all(&buffer[..got]).map_err(cannot(Verb::Write, to))?;

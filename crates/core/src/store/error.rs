@@ -291,6 +291,9 @@ impl StoreError {
             StoreError::Authorities(_) => {
                 Some("name a file in PEM form in `AWS_CA_BUNDLE`; those of the host count beside it".to_owned())
             }
+            StoreError::Upload(InvalidUpload::KmsKey { .. }) => Some(
+                "name that encryption beside the key, or no key: `longshore config` shows who says what of `upload`".to_owned(),
+            ),
             StoreError::InvalidKey { .. }
             | StoreError::OtherStore { .. }
             | StoreError::Upload(_)

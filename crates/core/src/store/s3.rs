@@ -28,7 +28,9 @@ use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use super::url::{check_key, join_key};
-use super::{Changed, Left, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Unfinished, Verb};
+use super::{
+    Changed, InvalidUpload, Left, Listed, ObjectInfo, READ_LIMIT, S3Options, Sending, StoreError, Unfinished, Verb,
+};
 use crate::chance;
 use connection::Way;
 use keeping::Keeping;
@@ -61,6 +63,14 @@ pub struct S3Store {
     bucket_seen: AtomicBool,
     /// Multipart uploads that nobody has completed or aborted yet.
     unfinished: Mutex<Vec<Unfinished>>,
+}
+
+impl S3Options {
+    /// Refuses what S3 would refuse, or hosts could not fetch, as opening the store does.
+    pub fn check(&self) -> Result<(), InvalidUpload> {
+        Keeping::of(&self.upload)?;
+        self.sending.check().map(|_| ())
+    }
 }
 
 impl S3Store {
@@ -122,7 +132,7 @@ impl S3Store {
             self.client.head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
         match request.customize().config_override(small()).send().await {
             Ok(output) => Ok(Some(info_of_head(&output))),
-            Err(error) => match self.asked(Verb::Read, key).refusal(&error) {
+            Err(error) => match self.asked(Verb::Read, key).refusal_of_head(&error, version) {
                 // The answer to HEAD has no body, so it cannot say whether object or bucket is missing.
                 Refusal::NotFound => self.check_bucket().await.map(|()| None),
                 refusal => Err(self.asked(Verb::Read, key).unexpected(refusal)),

@@ -53,6 +53,14 @@ fn a_new_object_is_stored_and_a_second_one_is_not() {
 }
 
 #[test]
+fn an_artifact_that_cannot_be_read_is_named_by_its_path() {
+    let (dir, unreadable) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // A folder opens like a file, and no byte of it can be read.
+    let error = put_file(&DirStore::new(dir.path().to_owned()), "shop/1.zip", unreadable.path(), b"").unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read `{}`", unreadable.path().display()));
+}
+
+#[test]
 fn what_is_no_file_at_the_place_of_a_new_object_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let store = DirStore::new(dir.path().to_owned());

@@ -86,7 +86,7 @@ impl S3Store {
             Ok(output) => info_of_head(&output),
             Err(error) => {
                 let asked = Asked { verb: Verb::Read, bucket, place: object.to_string(), store: self };
-                return match asked.refusal(&error) {
+                return match asked.refusal_of_head(&error, object.version.as_deref()) {
                     Refusal::NotFound => Ok(None),
                     refusal => Err(asked.unexpected(refusal)),
                 };

@@ -72,10 +72,6 @@ impl Asked<'_> {
                 | "RequestTimeTooSkewed"
                 | "TokenRefreshRequired",
             ) => Refusal::Other(StoreError::BadCredentials { source }),
-            // What HEAD gets for a session that has expired.
-            (400, "") if answer.is_some_and(|answer| answer.body().bytes().is_none_or(<[u8]>::is_empty)) => {
-                Refusal::Other(StoreError::BadCredentials { source })
-            }
             // 405: the version is the mark of a deletion.
             (404 | 405, _) => Refusal::NotFound,
             (304, _) => Refusal::NotModified,
@@ -84,6 +80,22 @@ impl Asked<'_> {
             (416, _) => Refusal::Range,
             (401 | 403, _) => Refusal::Other(StoreError::Denied { verb: self.verb, place: self.place.clone(), source }),
             _ => Refusal::Other(StoreError::Refused { verb: self.verb, place: self.place.clone(), source }),
+        }
+    }
+
+    /// The same for HEAD, whose answer never says why. `version`: the one that was asked for, which can itself be what is wrong.
+    pub(super) fn refusal_of_head<E>(&self, error: &SdkError<E, HttpResponse>, version: Option<&str>) -> Refusal
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let is_bare = error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400);
+        match self.refusal(error) {
+            // Also what it gets for an object that is encrypted with a key of the customer.
+            Refusal::Other(StoreError::Refused { verb, place, source }) if is_bare && version.is_none() => {
+                let source = Cause(format!("{source}: perhaps the session of the AWS credentials has expired"));
+                Refusal::Other(StoreError::Refused { verb, place, source })
+            }
+            refusal => refusal,
         }
     }
 

@@ -104,13 +104,24 @@ async fn the_region_of_a_bucket_is_told_although_an_answer_to_head_has_no_body()
 }
 
 #[tokio::test]
-async fn a_session_that_has_expired_is_said_although_an_answer_to_head_has_no_body() {
-    let error = open(server("400 Bad Request")).await.head("key", None).await.unwrap_err();
-    assert_eq!(
-        Failure::from(error).to_text(),
-        "error: the AWS credentials are not accepted\n  caused by: HTTP status 400\n\n\
-         hint: log in again or renew the keys, and check the clock; `aws sts get-caller-identity` shows what is in use\n"
-    );
+async fn what_an_answer_to_head_without_a_reason_may_mean_is_not_told_for_a_fact() {
+    let expired = "HTTP status 400: perhaps the session of the AWS credentials has expired";
+    for (version, cause) in [(None, expired), (Some("no-version"), "HTTP status 400")] {
+        let store = open(server("400 Bad Request")).await;
+        let error = store.head("key", version).await.unwrap_err();
+        let expected = format!("error: cannot read `s3://bucket/pre/key`\n  caused by: {cause}\n");
+        assert_eq!(Failure::from(error).to_text(), expected, "{version:?}");
+        let Store::S3(store) = store else { panic!("no S3 store") };
+        let object = "s3://bucket/key".parse::<super::super::ObjectUrl>().unwrap();
+        let object = super::super::ObjectUrl { version: version.map(str::to_owned), ..object };
+        let error = store.look(&object).await.unwrap_err();
+        let expected = format!("error: cannot read `{object}`\n  caused by: {cause}\n");
+        assert_eq!(Failure::from(error).to_text(), expected, "{version:?}");
+    }
+    // An answer to GET that leaves its body out is no sign of that.
+    let error = open(server("400 Bad Request")).await.read("key").await.unwrap_err();
+    let expected = "error: cannot read `s3://bucket/pre/key`\n  caused by: HTTP status 400\n";
+    assert_eq!(Failure::from(error).to_text(), expected);
 }
 
 #[tokio::test]
