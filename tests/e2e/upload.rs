@@ -367,7 +367,10 @@ async fn a_build_is_stored_while_it_is_packed_and_nothing_is_sent_again() {
     // Again, by both ways: the content is there. What stands there is known by its end.
     let (before, answered) = (proxy.sent(), proxy.answered());
     let again = json(&bench.push(&proxy.url, &options).output().unwrap());
-    assert_eq!((&again["already_published"], &again["archive_digest"]), (&true.into(), &pushed["archive_digest"]));
+    assert_eq!(again["already_published"], true);
+    // Stored while it was packed, nobody knows it.
+    let told = &again["archive_digest"];
+    assert!(told.is_null() || *told == pushed["archive_digest"], "{told}");
     let to = format!("s3://{}/pre", bench.bucket);
     let plain = ["push", artifact.to_str().unwrap(), "--to", &to, "--output", "json"];
     assert_eq!(json(&bench.longshore(&proxy.url, &plain).output().unwrap())["already_published"], true);

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use longshore_core::digest::Sha256;
 use longshore_core::failure::Exit;
 use longshore_core::figures::quoted;
 use longshore_core::signature::{self, Claim, PublicKey, Signature, SignatureError};
@@ -32,10 +33,48 @@ pub(crate) struct Beside {
 enum Known {
     /// Its key made it over the archive.
     Verified,
-    /// Longshore made it, and it says so.
-    Claimed,
-    /// Another tool made it: only the public key tells.
-    Nothing,
+    /// Only its public key tells, whatever it says itself.
+    Unverified,
+}
+
+/// What becomes of a signature by a key that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strangers {
+    /// It is published, and told of: nobody said whose signatures are accepted.
+    Told,
+    /// It is refused.
+    Refused,
+}
+
+/// What is to stand beside the artifact.
+#[derive(Debug, Clone, Copy)]
+enum Side<'a> {
+    Signature(&'a Signature),
+    Provenance(&'a [u8]),
+}
+
+impl Side<'_> {
+    fn suffix(self) -> &'static str {
+        match self {
+            Side::Signature(_) => signature::SUFFIX,
+            Side::Provenance(_) => provenance::SUFFIX,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Side::Signature(signature) => signature.text().as_bytes(),
+            Side::Provenance(text) => text,
+        }
+    }
+
+    /// The most bytes that one can have.
+    fn limit(self) -> u64 {
+        match self {
+            Side::Signature(_) => signature::SIGNATURE_LIMIT as u64,
+            Side::Provenance(_) => provenance::LIMIT as u64,
+        }
+    }
 }
 
 /// Something that is in the store.
@@ -65,6 +104,9 @@ pub(crate) enum BesideError {
     /// Something else is published.
     #[error("`{url}` holds {found}, and what is published is never replaced")]
     Taken { url: String, found: String, removal: String },
+    /// The same where there is no artifact that it could be of.
+    #[error("`{url}` holds {found}, and no artifact stands there")]
+    Orphaned { url: String, found: String, removal: String },
     /// The store failed.
     #[error("cannot publish to `{url}`")]
     Store { url: String, source: StoreError },
@@ -77,8 +119,20 @@ impl BesideError {
             BesideError::Read { .. } => Exit::Failed,
             BesideError::Signature { source, .. } => source.exit(),
             BesideError::Provenance { .. } => Exit::BadBundle,
-            BesideError::OtherBytes(_) | BesideError::Taken { .. } => Exit::Conflict,
+            BesideError::OtherBytes(_) | BesideError::Taken { .. } | BesideError::Orphaned { .. } => Exit::Conflict,
             BesideError::Store { source, .. } => source.exit(),
+        }
+    }
+
+    /// Whether the same will be refused again.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            BesideError::Taken { .. } | BesideError::Orphaned { .. } => true,
+            BesideError::Store { source, .. } => source.is_final(),
+            BesideError::Read { .. }
+            | BesideError::Signature { .. }
+            | BesideError::Provenance { .. }
+            | BesideError::OtherBytes(_) => false,
         }
     }
 
@@ -87,6 +141,7 @@ impl BesideError {
         let shown = |path: &Path| quoted(&path.display().to_string());
         match self {
             BesideError::Read { .. } => None,
+            BesideError::Signature { source: source @ SignatureError::OtherKey { .. }, .. } => source.hint(),
             BesideError::Signature { artifact, .. } => Some(format!(
                 "it is left from an earlier build, or damaged; sign again: longshore sign {}",
                 shown(artifact)
@@ -95,11 +150,16 @@ impl BesideError {
                 "it is left from an earlier build; write it anew with `longshore build --provenance`, or remove it: rm {}",
                 shown(path)
             )),
-            BesideError::OtherBytes(url) => {
-                Some(format!("another version of Longshore packed it: fetch `{url}`, then sign and push that file"))
-            }
+            BesideError::OtherBytes(url) => Some(format!(
+                "another version of Longshore packed it, or another SOURCE_DATE_EPOCH. Without `--sign` and `--provenance` it is \
+                 found as it is; to sign it as it is, fetch `{url}`, then sign and push that file"
+            )),
             BesideError::Taken { removal, .. } => Some(format!(
                 "find out who published it; to exchange it on purpose, remove it and push again: {removal}"
+            )),
+            BesideError::Orphaned { removal, .. } => Some(format!(
+                "it is left from a push that did not end, or of one that is under way; if none is, remove it and push again: \
+                 {removal}"
             )),
             BesideError::Store { source, .. } => source.hint(),
         }
@@ -108,7 +168,7 @@ impl BesideError {
 
 impl Beside {
     /// Reads what stands beside an artifact, and refuses what is not its own. `keys`: whose signatures can be verified.
-    pub(crate) fn read(artifact: &Artifact, keys: Vec<PublicKey>) -> Result<Beside, BesideError> {
+    pub(crate) fn read(artifact: &Artifact, keys: Vec<PublicKey>, strangers: Strangers) -> Result<Beside, BesideError> {
         let Artifact { path, archive_digest, manifest } = artifact;
         let claim = Claim {
             application: manifest.application.clone(),
@@ -118,7 +178,13 @@ impl Beside {
         let mut beside = Beside { archive: path.clone(), claim, signature: None, provenance: None, keys };
         let of_signature = signing::path_of(path);
         let signature = Signature::read(&of_signature).and_then(|signature| {
-            let known = |signature: Signature| beside.judge(&signature).map(|known| (signature, known));
+            let known = |signature: Signature| match (beside.judge(&signature)?, strangers) {
+                (Known::Unverified, Strangers::Refused) => {
+                    let accepted = beside.keys.iter().map(PublicKey::id).collect();
+                    Err(SignatureError::OtherKey { found: signature.key_id(), accepted })
+                }
+                (known, Strangers::Refused | Strangers::Told) => Ok((signature, known)),
+            };
             signature.map(known).transpose()
         });
         beside.signature = signature.map_err(|source| beside.refused(of_signature, source))?;
@@ -148,12 +214,12 @@ impl Beside {
             signature.verify(&self.archive, &self.keys)?;
             return Ok(Known::Verified);
         }
-        Ok(if claim.is_some() { Known::Claimed } else { Known::Nothing })
+        Ok(Known::Unverified)
     }
 
     /// What could not be looked at, one sentence.
     pub(crate) fn warning(&self) -> Option<String> {
-        let (signature, Known::Nothing) = self.signature.as_ref()? else { return None };
+        let (signature, Known::Unverified) = self.signature.as_ref()? else { return None };
         Some(format!(
             "whether `{}`, made with key {}, is of this artifact is not known without the public key; `longshore verify` \
              tells",
@@ -172,27 +238,106 @@ impl Beside {
         self.signature.is_some()
     }
 
+    fn sides(&self) -> impl Iterator<Item = Side<'_>> {
+        let signature = self.signature.as_ref().map(|(signature, _)| Side::Signature(signature));
+        signature.into_iter().chain(self.provenance.as_deref().map(Side::Provenance))
+    }
+
+    /// Refuses what stands beside an artifact that is not there yet, unless it says the same, before anything is stored.
+    pub(crate) async fn look(&self, destination: Destination<'_>) -> Result<(), BesideError> {
+        // One alone is looked at when it is stored.
+        if self.sides().count() < 2 {
+            return Ok(());
+        }
+        for side in self.sides() {
+            match self.there(side, destination).await {
+                Ok(Some(Err(found))) => return Err(taken(side, destination, found)),
+                Ok(Some(Ok(())) | None) => {}
+                // Who may write need not be allowed to read.
+                Err(BesideError::Store { source: StoreError::Denied { .. }, .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Stores everything beside an artifact of these very bytes. `stored`: what is there, also when the rest fails.
     pub(crate) async fn publish(
         &self,
         destination: Destination<'_>,
         stored: &mut Vec<StoredBeside>,
     ) -> Result<(), BesideError> {
-        if let Some((signature, _)) = &self.signature {
-            let same = |there: &[u8]| self.says_the_same(signature, there);
-            let limit = signature::SIGNATURE_LIMIT as u64;
-            let bytes = signature.text().as_bytes();
-            stored.push(put(destination, signature::SUFFIX, bytes, limit, same).await?);
-        }
-        if let Some(text) = &self.provenance {
-            // The first one tells of the run that built what is published.
-            let same = |there: &[u8]| match provenance::about(there, Some(self.claim.archive_digest)) {
-                Ok(_) => Ok(()),
-                Err(_) => Err("something else".to_owned()),
-            };
-            stored.push(put(destination, provenance::SUFFIX, text, provenance::LIMIT as u64, same).await?);
+        for side in self.sides() {
+            let suffix = side.suffix();
+            let key = format!("{}{suffix}", destination.key);
+            let put = destination.store.replace_if(&key, side.bytes(), None).await;
+            let already = put.map_err(|source| failed(suffix, destination, source))?.is_none();
+            if already {
+                let removed = || "an object that somebody removed meanwhile".to_owned();
+                let there = self.there(side, destination).await?;
+                there.unwrap_or_else(|| Err(removed())).map_err(|found| taken(side, destination, found))?;
+            }
+            stored.push(StoredBeside { suffix, already });
         }
         Ok(())
+    }
+
+    /// Whether the signature in the store is of this very archive, by the key that made ours. Never without the public key.
+    pub(crate) async fn is_signed_there(&self, destination: Destination<'_>) -> Result<bool, BesideError> {
+        let Some((signature, Known::Verified)) = &self.signature else { return Ok(false) };
+        Ok(matches!(self.there(Side::Signature(signature), destination).await?, Some(Ok(()))))
+    }
+
+    /// What stands there in the place of ours, if all of it is right for the archive that is published: the same content in other bytes.
+    pub(crate) async fn of_other_bytes(
+        &self,
+        destination: Destination<'_>,
+        (archive, archive_digest): (&Path, Sha256),
+    ) -> Result<Option<Vec<StoredBeside>>, BesideError> {
+        let published = Beside {
+            archive: archive.to_owned(),
+            claim: Claim { archive_digest, ..self.claim.clone() },
+            signature: None,
+            provenance: None,
+            keys: self.keys.clone(),
+        };
+        let mut stored = Vec::new();
+        for side in self.sides() {
+            let Ok(Some(there)) = bytes_there(side, destination).await? else { return Ok(None) };
+            let right = match side {
+                Side::Signature(ours) => Signature::parse(&there).is_ok_and(|there| {
+                    there.key_id() == ours.key_id() && matches!(published.judge(&there), Ok(Known::Verified))
+                }),
+                Side::Provenance(_) => provenance::about(&there, Some(archive_digest)).is_ok(),
+            };
+            if !right {
+                return Ok(None);
+            }
+            stored.push(StoredBeside { suffix: side.suffix(), already: true });
+        }
+        Ok(Some(stored))
+    }
+
+    /// What stands in the store: nothing, what says the same, or something else.
+    async fn there(
+        &self,
+        side: Side<'_>,
+        destination: Destination<'_>,
+    ) -> Result<Option<Result<(), String>>, BesideError> {
+        let there = match bytes_there(side, destination).await? {
+            Ok(None) => return Ok(None),
+            Ok(Some(there)) => there,
+            Err(large) => return Ok(Some(Err(large))),
+        };
+        Ok(Some(match side {
+            _ if there == side.bytes() => Ok(()),
+            Side::Signature(ours) => self.says_the_same(ours, &there),
+            // The first one tells of the run that built what is published.
+            Side::Provenance(_) => match provenance::about(&there, Some(self.claim.archive_digest)) {
+                Ok(_) => Ok(()),
+                Err(_) => Err("something else".to_owned()),
+            },
+        }))
     }
 
     /// Whether a signature in the store is as good as ours; else what it is.
@@ -203,8 +348,12 @@ impl Beside {
             return Err(format!("another signature, made with key {id}"));
         }
         match self.judge(&other) {
-            Ok(Known::Verified | Known::Claimed) => Ok(()),
-            Ok(Known::Nothing) => Err(format!("another signature, made with key {id}")),
+            Ok(Known::Verified) => Ok(()),
+            // Our own once more, perhaps with another untrusted comment.
+            Ok(Known::Unverified) if other.text().lines().skip(1).eq(ours.text().lines().skip(1)) => Ok(()),
+            Ok(Known::Unverified) => {
+                Err(format!("another signature that names key {id}, and only its public key tells more"))
+            }
             Err(SignatureError::OtherArtifact { .. }) => Err("the signature of another archive".to_owned()),
             Err(error) => Err(format!("a signature that is not right ({error})")),
         }
@@ -224,29 +373,24 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, BesideError> {
     Ok(Some(text))
 }
 
-/// Stores a new object; one that is there may stay if `same` finds it good enough, which else says what it is. `limit`: the most
-/// bytes that it can have.
-async fn put(
+/// What stands in the store, if it is not too large, which is said then.
+async fn bytes_there(
+    side: Side<'_>,
     destination: Destination<'_>,
-    suffix: &'static str,
-    bytes: &[u8],
-    limit: u64,
-    same: impl Fn(&[u8]) -> Result<(), String>,
-) -> Result<StoredBeside, BesideError> {
-    let Destination { store, key, .. } = destination;
-    let url = || destination.url_beside(suffix);
-    let taken = |found| BesideError::Taken { url: url(), found, removal: destination.removal(suffix) };
-    let failed = |source| BesideError::Store { url: url(), source };
-    let key = format!("{key}{suffix}");
-    if store.replace_if(&key, bytes, None).await.map_err(failed)?.is_some() {
-        return Ok(StoredBeside { suffix, already: false });
+) -> Result<Result<Option<Vec<u8>>, String>, BesideError> {
+    let suffix = side.suffix();
+    match destination.store.read_at_most(&format!("{}{suffix}", destination.key), side.limit()).await {
+        Ok(there) => Ok(Ok(there.map(|(there, _)| there))),
+        Err(StoreError::TooLarge { size, .. }) => Ok(Err(format!("something else of {size} bytes"))),
+        Err(source) => Err(failed(suffix, destination, source)),
     }
-    match store.read_at_most(&key, limit).await {
-        Ok(Some((there, _))) if there != bytes => same(&there).map_err(taken)?,
-        Ok(Some(_)) => {}
-        Ok(None) => return Err(taken("an object that somebody removed meanwhile".to_owned())),
-        Err(StoreError::TooLarge { size, .. }) => return Err(taken(format!("something else of {size} bytes"))),
-        Err(error) => return Err(failed(error)),
-    }
-    Ok(StoredBeside { suffix, already: true })
+}
+
+fn taken(side: Side<'_>, destination: Destination<'_>, found: String) -> BesideError {
+    let suffix = side.suffix();
+    BesideError::Taken { url: destination.url_beside(suffix), found, removal: destination.removal(suffix) }
+}
+
+fn failed(suffix: &str, destination: Destination<'_>, source: StoreError) -> BesideError {
+    BesideError::Store { url: destination.url_beside(suffix), source }
 }

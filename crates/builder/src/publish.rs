@@ -8,6 +8,7 @@ mod comparison;
 mod error;
 mod interruption;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use longshore_core::bundle::Manifest;
@@ -15,15 +16,18 @@ use longshore_core::digest::Sha256;
 use longshore_core::failure::chain;
 use longshore_core::growing::{GivenUp, Growing};
 use longshore_core::ids::ApplicationName;
+use longshore_core::signature;
 use longshore_core::store::{ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
+use tempfile::TempDir;
 
 use crate::artifact::Artifact;
 use crate::beside::{Beside, BesideError, StoredBeside};
 use crate::destination::Destination;
 use crate::event::{Event, PublishedBeside};
+use crate::provenance;
 
 pub(crate) use error::PublishError;
-pub(crate) use interruption::unless_stopped;
+pub(crate) use interruption::{Deciding, unless_stopped};
 
 /// How publishing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,15 @@ impl Published {
     pub(crate) fn info(&self) -> &ObjectInfo {
         match self {
             Published::New(info) | Published::Already(info) => info,
+        }
+    }
+
+    /// The digest of the archive that is published. `ours`: of the one that was to be, whose content others may have packed into other
+    /// bytes before; `None`: nobody had to know.
+    pub(crate) fn archive_digest(&self, ours: Sha256) -> Option<Sha256> {
+        match self {
+            Published::New(_) => Some(ours),
+            Published::Already(info) => info.sha256,
         }
     }
 
@@ -118,12 +131,14 @@ pub(crate) async fn publish(
     let Artifact { path, archive_digest, manifest } = artifact;
     let opened = Growing::finished(path, *archive_digest, manifest.content_digest);
     let growing = opened.map_err(|source| PublishError::Read { path: path.clone(), source })?;
+    let deciding = Deciding::default();
     let publishing = async {
-        let sent = send((&growing, manifest.commit.as_str()), &|| Some(beside), destination, tell).await?;
+        let commit = manifest.commit.as_str();
+        let sent = send((&growing, commit), &|| Some(beside), (destination, &deciding), tell).await?;
         settle(sent, artifact, beside, destination, tell).await
     };
     // In a box, as the types of what waits for it would grow beyond what the compiler takes.
-    unless_stopped(Box::pin(publishing), destination, tell).await
+    unless_stopped(Box::pin(publishing), (destination, &deciding), tell).await
 }
 
 /// Stores an archive, which may still be packed. `beside`: what stands beside it, known when it is whole. What an object that is
@@ -131,31 +146,44 @@ pub(crate) async fn publish(
 pub(crate) async fn send<'a>(
     (growing, commit): (&Growing, &str),
     beside: &dyn Fn() -> Option<&'a Beside>,
-    destination: Destination<'_>,
+    (destination, deciding): (Destination<'_>, &Deciding),
     tell: &(dyn Fn(&Event) + Sync),
 ) -> Result<Sent, PublishError> {
     let Destination { store, key, .. } = destination;
     let (stored, halt) = (Mutex::new(Vec::new()), Mutex::new(None));
-    let ready = async || match beside() {
-        Some(beside) if !beside.is_empty() && lock(&stored).is_empty() => {
-            let (new, ended) = ahead(beside, destination, tell).await;
-            *lock(&stored) = new;
-            ended.map_err(|reason| {
-                *lock(&halt) = Some(reason);
-                GivenUp
-            })
+    let ready = async || {
+        match beside() {
+            Some(beside) if !beside.is_empty() && lock(&stored).is_empty() => {
+                let (new, ended) = ahead(beside, destination, tell).await;
+                *lock(&stored) = new;
+                ended.map_err(|reason| {
+                    *lock(&halt) = Some(reason);
+                    GivenUp
+                })?;
+            }
+            // Nothing, or done: another writer interfered.
+            Some(_) | None => {}
         }
-        // Nothing, or done: another writer interfered.
-        Some(_) | None => Ok(()),
+        deciding.begins();
+        Ok(())
     };
     let progress = |bytes| tell(&Event::Stored(bytes));
     let put = store.put_growing(key, (growing, commit), ready, &progress).await;
-    let put = match (lock(&halt).take(), put) {
+    deciding.ends();
+    let beside = std::mem::take(&mut *lock(&stored));
+    let halt = lock(&halt).take();
+    let put = match (halt, put) {
         (Some(Halt::Standing(info)), _) => Put::Exists(info),
         (Some(Halt::Refused(error)), _) => return Err(error),
-        (None, put) => put.map_err(|source| PublishError::Store { url: destination.url(), source })?,
+        (None, Ok(put)) => put,
+        (None, Err(source)) => {
+            // It stands there if the answer to an earlier try was lost.
+            if source.is_final() && !matches!(store.head(key, None).await, Ok(Some(_))) {
+                withdraw(&beside, destination, tell).await;
+            }
+            return Err(PublishError::Store { url: destination.url(), source });
+        }
     };
-    let beside = std::mem::take(&mut *lock(&stored));
     Ok(Sent { put, beside })
 }
 
@@ -175,20 +203,39 @@ async fn ahead(
         }
     }
     let mut stored = Vec::new();
-    let ended = beside.publish(destination, &mut stored).await.map_err(|error| {
-        let taken = matches!(error, BesideError::Taken { .. });
-        (taken, Halt::Refused(error.into()))
-    });
-    match ended {
+    let storing = async {
+        // What is taken is known before the first is stored: whoever finds that one may rely on it.
+        beside.look(destination).await?;
+        beside.publish(destination, &mut stored).await
+    };
+    match storing.await {
         Ok(()) => (stored, Ok(())),
-        // The next push of these bytes may go on from what is there; after a refusal nobody will.
-        Err((taken, halt)) => {
-            if taken {
+        Err(error) => {
+            // The next push of these bytes may go on from what is there; after a refusal nobody will.
+            if error.is_final() {
                 withdraw(&stored, destination, tell).await;
             }
-            (Vec::new(), Err(halt))
+            let error = match error {
+                BesideError::Taken { url, found, removal } => {
+                    let removal = removal_of_all(destination).await.unwrap_or(removal);
+                    BesideError::Orphaned { url, found, removal }
+                }
+                error => error,
+            };
+            (Vec::new(), Err(Halt::Refused(error.into())))
         }
     }
+}
+
+/// The command that removes all that stands beside an artifact; `None`: nothing does, or nobody may look.
+async fn removal_of_all(destination: Destination<'_>) -> Option<String> {
+    let mut removals = Vec::new();
+    for suffix in [signature::SUFFIX, provenance::SUFFIX] {
+        if destination.store.head(&format!("{}{suffix}", destination.key), None).await.ok()?.is_some() {
+            removals.push(destination.removal(suffix));
+        }
+    }
+    (!removals.is_empty()).then(|| removals.join(" && "))
 }
 
 /// Whether what stands there is ours, and then what stands beside it.
@@ -201,15 +248,45 @@ pub(crate) async fn settle(
 ) -> Result<Outcome, PublishError> {
     let Sent { put, beside: mut stored } = sent;
     let info = match put {
-        Put::Created(info) => return Ok(Outcome { published: Published::New(info), beside: stored }),
+        Put::Created(info) => {
+            if stored.iter().any(|stored| stored.already) {
+                // The push that stored it may have taken it back meanwhile, because its own archive was refused.
+                beside.publish(destination, &mut Vec::new()).await?;
+            }
+            return Ok(Outcome { published: Published::New(info), beside: stored });
+        }
         Put::Exists(info) => info,
     };
     let settling = async {
-        let info = comparison::compare(artifact, destination, info).await?;
-        if !beside.is_empty() && digest_of(&info, destination).await? != Some(artifact.archive_digest) {
-            return Err(PublishError::from(BesideError::OtherBytes(destination.url())));
+        let mut info = comparison::compare(artifact, destination, info).await?;
+        if beside.is_empty() {
+            return Ok::<_, PublishError>(info);
         }
-        if stored.is_empty() {
+        let ours = artifact.archive_digest;
+        let mut fetched = None;
+        // Stored while it was packed, the store does not know it; a signature is about these very bytes.
+        if info.sha256.is_none() {
+            let size = artifact.path.metadata().map(|metadata| metadata.len());
+            // What was stored a moment ago says nothing of what stands there.
+            let vouched = stored.is_empty() && size.is_ok_and(|size| size == info.size);
+            info.sha256 = if vouched && beside.is_signed_there(destination).await? {
+                Some(ours)
+            } else {
+                fetched.insert(fetch(destination).await?).digest
+            };
+        }
+        if info.sha256 != Some(ours) {
+            let Fetched { path, digest, .. } = match &fetched {
+                Some(fetched) => fetched,
+                None => fetched.insert(fetch(destination).await?),
+            };
+            let there = match digest {
+                Some(digest) => beside.of_other_bytes(destination, (path, *digest)).await?,
+                None => None,
+            };
+            let other = || BesideError::OtherBytes(destination.url());
+            stored = there.ok_or_else(other)?;
+        } else if stored.is_empty() {
             beside.publish(destination, &mut stored).await?;
         }
         Ok(info)
@@ -226,17 +303,19 @@ pub(crate) async fn settle(
     }
 }
 
-/// The digest of what stands there.
-async fn digest_of(info: &ObjectInfo, destination: Destination<'_>) -> Result<Option<Sha256>, PublishError> {
-    match info.sha256 {
-        Some(known) => Ok(Some(known)),
-        // Stored while it was packed, so the store does not know it; a signature is about these very bytes.
-        None => {
-            let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
-            let fetched = destination.fetch(&folder.path().join("published.zip")).await;
-            Ok(fetched.map_err(|source| PublishError::Store { url: destination.url(), source })?.sha256)
-        }
-    }
+/// What is published, on this machine for a moment.
+struct Fetched {
+    _folder: TempDir,
+    path: PathBuf,
+    digest: Option<Sha256>,
+}
+
+async fn fetch(destination: Destination<'_>) -> Result<Fetched, PublishError> {
+    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
+    let path = folder.path().join("published.zip");
+    let info = destination.fetch(&path).await;
+    let digest = info.map_err(|source| PublishError::Store { url: destination.url(), source })?.sha256;
+    Ok(Fetched { _folder: folder, path, digest })
 }
 
 /// Removes what was stored beside an artifact that is not ours, or is refused.

@@ -41,6 +41,13 @@ impl Bench {
         self.dir.path().join(format!("dist/shop-{COMMIT}.zip"))
     }
 
+    /// Leaves what stands under the commit as if it had been stored while it was packed: its digests are not known.
+    async fn forget_digests(&self) {
+        let copy = self.client.copy_object().bucket(&self.bucket).key(key(""));
+        let copy = copy.copy_source(format!("{}/{}", self.bucket, key(""))).metadata("commit", COMMIT);
+        copy.metadata_directive(aws_sdk_s3::types::MetadataDirective::Replace).send().await.unwrap();
+    }
+
     /// What stands below the keys of the artifact, by ending.
     async fn endings(&self) -> Vec<String> {
         let whole = key("");
@@ -171,6 +178,97 @@ async fn a_foreign_signature_is_refused_before_the_object_of_a_build_appears() {
     }
 }
 
+#[tokio::test]
+async fn an_archive_whose_digest_is_not_known_is_not_said_to_have_ours() {
+    let bench = Bench::new("no-digest").await;
+    bench.project(20 * MIB);
+    let outputs = bench.file("outputs", b"");
+    let push = |epoch: &str| {
+        let mut push = bench.push(&services().s3().url, &["--commit", COMMIT]);
+        json(&push.envs([("SOURCE_DATE_EPOCH", epoch)]).env("GITHUB_OUTPUT", &outputs).output().unwrap())
+    };
+    let first = push("1600000000");
+    assert_eq!(first["archive_digest"], first["build"]["archive_digest"]);
+    bench.forget_digests().await;
+    fs::write(&outputs, "").unwrap();
+    let again = push("1700000000");
+    assert_eq!((&again["already_published"], &again["archive_digest"]), (&true.into(), &Value::Null));
+    assert_eq!(again["content_digest"], first["content_digest"]);
+    let written = fs::read_to_string(&outputs).unwrap();
+    assert!(written.lines().any(|line| line == "archive_digest="), "{written}");
+}
+
+#[tokio::test]
+async fn a_signed_archive_whose_digest_is_not_known_is_fetched_only_where_its_signature_is_not_ours() {
+    let bench = Bench::new("no-digest-signed").await;
+    bench.project(20 * MIB);
+    let secret = bench.keygen();
+    let proxy = Proxy::breaking_uploads(&services().s3().url, Cut::NEVER);
+    let push = |epoch: &str| {
+        let more = ["--commit", COMMIT, "--sign", "--provenance", "--key", secret.to_str().unwrap()];
+        let before = proxy.answered();
+        let pushed = json(&bench.push(&proxy.url, &more).env("SOURCE_DATE_EPOCH", epoch).output().unwrap());
+        (pushed, proxy.answered() - before)
+    };
+    let (first, _) = push("1600000000");
+    bench.forget_digests().await;
+    for (epoch, is_fetched) in [("1600000000", false), ("1700000000", true)] {
+        let (again, answered) = push(epoch);
+        assert_eq!((&again["already_published"], &again["archive_digest"]), (&true.into(), &first["archive_digest"]));
+        assert_eq!(answered > MIB, is_fetched, "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_beside_an_archive_that_is_refused_is_taken_back() {
+    for (name, bytes) in [("refused-small", MIB), ("refused-large", 20 * MIB)] {
+        let bench = Bench::new(name).await;
+        bench.project(bytes);
+        let secret = bench.keygen();
+        let gate = Gate::start(&services().s3().url, Rule::Forbidden, |line| {
+            completes(line) || stores(line, ".zip") && !line.contains("uploadId=")
+        });
+        let more = ["--commit", COMMIT, "--sign", "--provenance", "--key", secret.to_str().unwrap()];
+        let said = said(&bench.push(&gate.url, &more).output().unwrap(), 10);
+        assert!(said.contains("not allowed to write"), "{name}: {said}");
+        assert_eq!((bench.keys().await, bench.unfinished().await), (Vec::<String>::new(), 0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_stored_where_something_beside_it_is_taken() {
+    let bench = Bench::new("taken").await;
+    bench.project(MIB);
+    let secret = bench.keygen();
+    let put = bench.client.put_object().bucket(&bench.bucket).key(key(".intoto.json"));
+    put.body(b"something else".to_vec().into()).send().await.unwrap();
+    let gate = Gate::start(&services().s3().url, Rule::Forbidden, |line| line.starts_with("PUT "));
+    let more = ["--commit", COMMIT, "--sign", "--provenance", "--key", secret.to_str().unwrap()];
+    let said = said(&bench.push(&gate.url, &more).output().unwrap(), 4);
+    assert!(said.contains("holds something else, and no artifact stands there"), "{said}");
+    assert_eq!(gate.come(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_that_another_push_takes_back_is_stored_again() {
+    let bench = Bench::new("stored-again").await;
+    bench.project(MIB);
+    let secret = bench.keygen();
+    let more = ["--commit", COMMIT, "--sign", "--key", secret.to_str().unwrap()];
+    json(&bench.push(&services().s3().url, &more).envs([EPOCH]).output().unwrap());
+    let remove = async |ending| {
+        bench.client.delete_object().bucket(&bench.bucket).key(key(ending)).send().await.unwrap();
+    };
+    remove("").await;
+    let gate = Gate::start(&services().s3().url, Rule::Held, |line| stores(line, ".zip"));
+    let pushing = bench.push(&gate.url, &more).envs([EPOCH]).spawn().unwrap();
+    gate.until(1);
+    remove(".minisig").await;
+    gate.open();
+    assert_eq!(json(&pushing.wait_with_output().unwrap())["already_published"], false);
+    assert_eq!(bench.endings().await, ["", ".minisig"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_is_taken_back_when_another_artifact_was_faster() {
     for (name, may_remove) in [("withdrawn", true), ("not-withdrawn", false)] {
@@ -219,6 +317,12 @@ async fn whoever_interrupts_a_push_is_told_what_is_published() {
                 key(""),
                 key(".minisig")
             ),
+        ),
+        (
+            "int-deciding",
+            false,
+            ".zip",
+            format!("whether anything was published to `s3://int-deciding/{}` is not known", key("")),
         ),
     ] {
         let bench = Bench::new(name).await;

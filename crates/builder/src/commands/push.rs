@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::build::Prepared;
 use super::group::{self, Done, Patience, Step};
 use crate::artifact::Artifact;
-use crate::beside::Beside;
+use crate::beside::{Beside, Strangers};
 use crate::cli::PushArgs;
 use crate::commit::Chosen;
 use crate::destination::Destination;
@@ -111,7 +111,8 @@ fn outputs_of(artifact: &Artifact, to: &StoreUrl, published: &Published) -> Vec<
     // Empty where the bucket keeps none, so that no earlier one stays.
     outputs.push(("version", info.version.clone().unwrap_or_default()));
     outputs.push(("content_digest", manifest.content_digest.to_string()));
-    outputs.push(("archive_digest", info.sha256.unwrap_or(artifact.archive_digest).to_string()));
+    let archive_digest = published.archive_digest(artifact.archive_digest);
+    outputs.push(("archive_digest", archive_digest.map(|digest| digest.to_string()).unwrap_or_default()));
     outputs
 }
 
@@ -251,8 +252,14 @@ pub(crate) async fn publish(
 /// What stands beside an artifact and is its own.
 fn beside(artifact: &Artifact, policy: &Policy<'_>, screen: &Screen) -> Result<Beside, Failure> {
     // Keys that nobody needs are not missed.
-    let keys = if signing::path_of(&artifact.path).exists() { policy.keys()? } else { Vec::new() };
-    let beside = Beside::read(artifact, keys).map_err(|error| publish_failure(error.into()))?;
+    let (keys, strangers) = if !signing::path_of(&artifact.path).exists() {
+        (Vec::new(), Strangers::Told)
+    } else if policy.accepted()?.is_empty() {
+        (policy.keys()?, Strangers::Told)
+    } else {
+        (policy.keys()?, Strangers::Refused)
+    };
+    let beside = Beside::read(artifact, keys, strangers).map_err(|error| publish_failure(error.into()))?;
     if let Some(warning) = beside.warning() {
         screen.tell(&Event::Warned(warning));
     }
@@ -380,7 +387,7 @@ fn result(pushed: &Pushed, to: &StoreUrl, groups: Option<&Done>) -> (String, Val
         "size": info.size,
         "content_digest": manifest.content_digest,
         // Of what is published: the same content may have been packed into other bytes.
-        "archive_digest": info.sha256.unwrap_or(artifact.archive_digest),
+        "archive_digest": published.archive_digest(artifact.archive_digest),
         "signature": signature,
         "provenance": provenance,
         "next": {"longshore": next.longshore, "aws": next.aws, "agent": next.agent},

@@ -521,6 +521,94 @@ fn a_signature_of_bytes_that_are_not_those_published_is_refused() {
     assert!(!sandbox.outside(&format!("store/shop/{}.zip.minisig", sandbox.head())).exists());
 }
 
+#[test]
+fn what_was_published_and_signed_in_other_bytes_is_found_again_by_the_same_key_alone() {
+    let signing = Signing::new();
+    let (sandbox, head) = (&signing.sandbox, signing.sandbox.head());
+    sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let push = |epoch: u32, more: &str| {
+        let push = format!("$LONGSHORE push --build --to {to} --output json --sign {more}");
+        sandbox.shell(&format!("SOURCE_DATE_EPOCH={epoch} {push}"))
+    };
+    let stored = || {
+        ["", ".minisig", ".intoto.json"]
+            .map(|suffix| fs::read(sandbox.outside(&format!("store/shop/{head}.zip{suffix}"))).ok())
+    };
+    let first = push(1_600_000_000, "--key ../one.key --provenance").ok().json();
+    let before = stored();
+    assert!(before.iter().all(Option::is_some));
+    for more in ["--key ../one.key --provenance", "--key ../one.key"] {
+        let again = push(1_700_000_000, more).ok().json();
+        assert_eq!(again["already_published"], true);
+        assert_eq!(again["archive_digest"], first["archive_digest"]);
+        assert_ne!(again["build"]["archive_digest"], first["archive_digest"]);
+    }
+    for (what, spoil) in [
+        ("another key", None),
+        ("a signature that is not right", Some((".minisig", forged(before[1].as_ref().unwrap())))),
+        ("provenance of something else", Some((".intoto.json", b"{}".to_vec()))),
+    ] {
+        let key = if spoil.is_some() { "../one.key" } else { "../other.key" };
+        if let Some((suffix, bytes)) = &spoil {
+            fs::write(sandbox.outside(&format!("store/shop/{head}.zip{suffix}")), bytes).unwrap();
+        }
+        let there = stored();
+        let refused = push(1_700_000_000, &format!("--key {key} --provenance")).exits(4);
+        assert!(refused.stdout.contains("has the same content in other bytes"), "{what}: {}", refused.stdout);
+        assert!(stored() == there, "{what}");
+        for (suffix, bytes) in [(".minisig", &before[1]), (".intoto.json", &before[2])] {
+            fs::write(sandbox.outside(&format!("store/shop/{head}.zip{suffix}")), bytes.as_ref().unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_push_that_did_not_end_has_left_is_removed_by_one_command() {
+    let signing = Signing::new();
+    let (sandbox, head) = (&signing.sandbox, signing.sandbox.head());
+    let to = format!("file://{}", sandbox.outside("store").display());
+    let push = |epoch: u32| {
+        let push = format!("$LONGSHORE push --build --to {to} --sign --key ../one.key --provenance");
+        sandbox.shell(&format!("SOURCE_DATE_EPOCH={epoch} {push}"))
+    };
+    push(1_600_000_000).ok();
+    fs::remove_file(sandbox.outside(&format!("store/shop/{head}.zip"))).unwrap();
+    let refused = push(1_700_000_000).exits(4);
+    assert!(
+        refused.stderr.contains(&format!(
+            "`file://[dir]/store/shop/{head}.zip.minisig` holds the signature of another archive, and no artifact stands there"
+        )),
+        "{}",
+        refused.stderr
+    );
+    let (_, removal) = refused.stderr.split_once("remove it and push again: ").unwrap();
+    let place = format!("[dir]/store/shop/{head}.zip");
+    assert_eq!(removal.trim(), format!("rm {place}.minisig && rm {place}.intoto.json"));
+    sandbox.shell(&removal.trim().replace("[dir]", sandbox.outside("").to_str().unwrap())).ok();
+    push(1_700_000_000).ok();
+}
+
+#[test]
+fn a_signature_of_a_key_that_is_not_accepted_is_not_published() {
+    for (case, is_forged) in [("right", false), ("forged", true)] {
+        let signing = Signing::new();
+        signing.sign().ok();
+        if is_forged {
+            signing.change(&signing.signature(), |bytes| *bytes = forged(bytes));
+        }
+        signing.sandbox.run(&["keygen", "--no-password", "../other.key"]).ok();
+        let to = format!("file://{}", signing.sandbox.outside("store").display());
+        let sandbox = signing.sandbox.env("LONGSHORE_PUBLIC_KEY", "../other.key.pub");
+        let refused = sandbox.run(&["push", "--to", &to]).exits(8);
+        assert!(refused.stderr.contains("and the accepted ones are "), "{case}: {}", refused.stderr);
+        assert!(refused.stderr.contains("if that key may sign, name its public key too"), "{case}: {}", refused.stderr);
+        assert!(!sandbox.outside("store").exists(), "{case}");
+        // Who signs in the same run knows what it does.
+        sandbox.run(&["push", "--to", &to, "--build", "--sign", "--key", "../one.key"]).ok();
+    }
+}
+
 /// A signature that says all that it should, and that its key did not make.
 fn forged(signature: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(signature.to_vec()).unwrap();
@@ -558,7 +646,14 @@ fn a_forged_signature_is_not_published_where_its_public_key_is_known() {
         let to = format!("file://{}", signing.sandbox.outside("store").display());
         let pushed = signing.sandbox.run(&["push", "--to", &to, signing.artifact()]);
         match case {
-            "unknown" => drop(pushed.ok()),
+            "unknown" => {
+                let told = pushed.ok();
+                assert!(
+                    told.stderr.contains("is of this artifact is not known without the public key"),
+                    "{}",
+                    told.stderr
+                );
+            }
             _ => {
                 let refused = pushed.exits(8);
                 assert!(
@@ -584,8 +679,9 @@ fn a_forged_signature_in_the_store_is_told_of_with_the_command_that_removes_it()
     let stored = sandbox.outside(&format!("store/shop/{}.zip.minisig", sandbox.head()));
     let right = fs::read(&stored).unwrap();
     fs::write(&stored, forged(&right)).unwrap();
-    // Nobody can tell without the public key; who signs has it.
-    sandbox.run(&push).ok();
+    // Nobody can tell without the public key, so it is not taken for ours; who signs has the key.
+    let refused = sandbox.run(&push).exits(4);
+    assert!(refused.stderr.contains("and only its public key tells more"), "{}", refused.stderr);
     let signs = [&push[..], &["--build", "--sign", "--key", "../one.key"]].concat();
     let refused = sandbox.run(&signs).exits(4);
     assert!(refused.stderr.contains("holds a signature that is not right (it names key "), "{}", refused.stderr);

@@ -105,6 +105,8 @@ pub enum StoreError {
         verb: Verb,
         /// On which object or bucket.
         place: String,
+        /// The HTTP status of the answer, where that says why.
+        status: Option<u16>,
         /// The server's words.
         source: Cause,
     },
@@ -234,6 +236,32 @@ impl StoreError {
         }
     }
 
+    /// Whether a server has said that it does not do this. With troubles of its own (5xx), or without an answer, it may have done it.
+    pub fn is_final(&self) -> bool {
+        match self {
+            StoreError::Denied { .. } | StoreError::BadCredentials { .. } | StoreError::NoBucket { .. } => true,
+            StoreError::Refused { status, .. } => status.is_some_and(|status| (400..500).contains(&status)),
+            StoreError::InvalidKey { .. }
+            | StoreError::OtherStore { .. }
+            | StoreError::NotFound(_)
+            | StoreError::Upload(_)
+            | StoreError::GivenUp(_)
+            | StoreError::Proxy(_)
+            | StoreError::Authorities(_)
+            | StoreError::NoCredentials { .. }
+            | StoreError::NoProfile { .. }
+            | StoreError::WrongRegion { .. }
+            | StoreError::Unreachable { .. }
+            | StoreError::Broken { .. }
+            | StoreError::Replaced { .. }
+            | StoreError::Contested { .. }
+            | StoreError::OtherEtag { .. }
+            | StoreError::OtherDigest { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::File { .. } => false,
+        }
+    }
+
     /// The store cannot be reached or refuses; the same call may succeed later or with other rights.
     pub fn is_unavailable(&self) -> bool {
         self.exit() == Exit::Unavailable
@@ -329,7 +357,7 @@ mod tests {
             place: "s3://bucket/a".to_owned(),
             source: Cause("AccessDenied: no (HTTP 403)".to_owned()),
         };
-        assert!(error.is_unavailable());
+        assert!(error.is_unavailable() && error.is_final());
         let failure = Failure::from(error);
         assert_eq!(failure.exit, Exit::Unavailable);
         assert_eq!(
@@ -338,5 +366,17 @@ mod tests {
              caused by: AccessDenied: no (HTTP 403)\n\n\
              hint: grant `s3:PutObject`, and the use of the KMS key if the bucket has one\n"
         );
+    }
+
+    #[test]
+    fn after_troubles_of_the_server_nobody_knows_whether_it_was_done() {
+        for (status, is_final) in
+            [(Some(400), true), (Some(499), true), (Some(500), false), (Some(504), false), (None, false)]
+        {
+            let (place, source) = ("s3://bucket/a".to_owned(), Cause("no".to_owned()));
+            let error = StoreError::Refused { verb: Verb::Write, place, status, source };
+            assert_eq!(error.is_final(), is_final, "{status:?}");
+        }
+        assert!(!StoreError::Unreachable { endpoint: "s3".to_owned(), source: Cause("no".to_owned()) }.is_final());
     }
 }

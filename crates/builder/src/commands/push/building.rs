@@ -17,7 +17,7 @@ use crate::commands::group;
 use crate::destination::Destination;
 use crate::display::Screen;
 use crate::event::Event;
-use crate::publish::{self as publishing, PublishError};
+use crate::publish::{self as publishing, Deciding, PublishError};
 use crate::signing::policy::Policy;
 
 /// Builds and publishes.
@@ -89,14 +89,16 @@ fn together(
             grower.whole(Whole { size: *size, sha256, content_digest });
             Ok(built)
         });
+        let deciding = Deciding::default();
         let sending = async {
-            let sent = publishing::send((&growing, commit.as_str()), &|| beside.get(), destination, &tell).await?;
+            let sent = publishing::send((&growing, commit.as_str()), &|| beside.get(), (destination, &deciding), &tell)
+                .await?;
             // Where something stands already, packing goes on, and must be able to be stopped as long as it does. If it fails, it
             // says so itself.
             let _ = growing.ends().await;
             Ok(sent)
         };
-        let sent = runtime.block_on(publishing::unless_stopped(sending, destination, &tell));
+        let sent = runtime.block_on(publishing::unless_stopped(sending, (destination, &deciding), &tell));
         if sent.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
@@ -114,8 +116,10 @@ fn together(
     };
     let beside = beside.get().unwrap_or_else(|| unreachable!("what is whole was looked at"));
     let settling = publishing::settle(sent, &built.artifact, beside, destination, &tell);
-    let settled =
-        runtime.block_on(publishing::unless_stopped(settling, destination, &tell)).map_err(publish_failure)?;
+    // What decided is answered.
+    let decided = Deciding::default();
+    let settling = publishing::unless_stopped(settling, (destination, &decided), &tell);
+    let settled = runtime.block_on(settling).map_err(publish_failure)?;
     settled.tell(destination, &tell);
     runtime.block_on(warn_unsigned(&built.artifact, beside, destination, policy, screen));
     let published = settled.published;

@@ -79,7 +79,10 @@ impl Asked<'_> {
             (409, "ConditionalRequestConflict" | "OperationAborted") => Refusal::Conflict,
             (416, _) => Refusal::Range,
             (401 | 403, _) => Refusal::Other(StoreError::Denied { verb: self.verb, place: self.place.clone(), source }),
-            _ => Refusal::Other(StoreError::Refused { verb: self.verb, place: self.place.clone(), source }),
+            _ => {
+                let (verb, place) = (self.verb, self.place.clone());
+                Refusal::Other(StoreError::Refused { verb, place, status: Some(status), source })
+            }
         }
     }
 
@@ -104,6 +107,7 @@ impl Asked<'_> {
         let refused = |why: &str| StoreError::Refused {
             verb: self.verb,
             place: self.place.clone(),
+            status: None,
             source: Cause(why.to_owned()),
         };
         match refusal {
@@ -127,7 +131,7 @@ impl Asked<'_> {
         let source = deepest(error);
         let texts = texts(error);
         if matches!(error, SdkError::ConstructionFailure(_)) {
-            return StoreError::Refused { verb: self.verb, place: self.place.clone(), source };
+            return StoreError::Refused { verb: self.verb, place: self.place.clone(), status: None, source };
         }
         // Credentials are asked for again with each request; those of a role run out.
         if texts.iter().any(|text| text.contains("credential")) {
