@@ -8,6 +8,7 @@ pub(crate) mod interpolate;
 mod keys;
 mod lint;
 mod load;
+mod masked;
 mod merge;
 mod model;
 mod ports;

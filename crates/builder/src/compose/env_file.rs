@@ -6,6 +6,7 @@ use std::sync::Arc;
 use longshore_core::problem::{Problem, SourceFile, Span};
 
 use super::interpolate::{Known, fill};
+use super::masked;
 
 /// One variable of an env file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) struct Entry {
 /// Reads an env file; the last of two equal names counts. `outer`: what is known beside it. A name without `=` takes its value from the
 /// host and is left out. What is wrong is reported with the line; the other lines are read all the same.
 pub(crate) fn read(source: &Arc<SourceFile>, outer: &dyn Fn(&str) -> Known) -> (BTreeMap<String, Entry>, Vec<Problem>) {
-    let mut reader = Reader { source, rest: 0, entries: BTreeMap::new(), problems: Vec::new(), outer };
+    let mut reader = Reader { source, rest: 0, entries: BTreeMap::new(), problems: Vec::new(), outer, masked: None };
     if source.text.starts_with('\u{feff}') {
         reader.rest = '\u{feff}'.len_utf8();
     }
@@ -38,6 +39,8 @@ struct Reader<'a> {
     entries: BTreeMap<String, Entry>,
     problems: Vec<Problem>,
     outer: &'a dyn Fn(&str) -> Known,
+    /// The file without its values, once there is a problem.
+    masked: Option<Arc<SourceFile>>,
 }
 
 impl<'a> Reader<'a> {
@@ -104,14 +107,16 @@ impl<'a> Reader<'a> {
 
     fn wrong(&mut self, span: Span, what: &str) {
         let message = format!("{what}, so compose refuses the env file");
+        let shown = self.masked.get_or_insert_with(|| masked::env_file(self.source));
         self.problems.push(
-            Problem::error("LS309", self.source, Some(span), message)
+            Problem::error("LS309", shown, Some(span), message)
                 .with_fix("one `NAME=value` for each line, a value of several words in quotes"),
         );
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a variable can be called so.
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(c))
 }
 

@@ -1,5 +1,5 @@
 //! Pure: keys that compose does not know and for which it refuses the file: at the top (LS310), and below it (LS336). What is known
-//! is what the newest compose knows; older ones know less.
+//! is what Compose 5.0 knows; older ones know less, and newer ones perhaps more: only a key that is nearly one of these is an error.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ const SERVICE: &str = "annotations attach blkio_config build cap_add cap_drop cg
     volumes_from working_dir";
 
 const BUILD: &str = "additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements extra_hosts isolation \
-    labels network no_cache platforms privileged provenance pull sbom secrets shm_size ssh tags target ulimits";
+    labels network no_cache no_cache_filter platforms privileged provenance pull sbom secrets shm_size ssh tags target ulimits";
 
 const DEPLOY: &str =
     "endpoint_mode labels mode placement replicas resources restart_policy rollback_config update_config";
@@ -116,11 +116,19 @@ fn walk(source: &Arc<SourceFile>, node: &Node, kind: &str, path: &str, problems:
 }
 
 fn problem(source: &Arc<SourceFile>, key: &Node, name: &str, path: &str, known: &str) -> Problem {
-    let fix = match nearest(name, known.split(' ')) {
-        Some(near) => format!("did you mean `{near}`? What is for yourself alone begins with `x-`"),
-        None => format!("what is for yourself alone begins with `x-`: `x-{name}`"),
-    };
     let (code, place) = if path.is_empty() { ("LS310", "at the top") } else { ("LS336", "here") };
-    let message = format!("compose knows no `{name}` {place} and refuses the file");
-    Problem::error(code, source, Some(key.span.clone()), message).at_path(path).with_fix(fix)
+    let span = Some(key.span.clone());
+    let problem = match nearest(name, known.split(' ')) {
+        Some(near) => {
+            let message = format!("compose knows no `{name}` {place} and refuses the file");
+            let fix = format!("did you mean `{near}`? What is for yourself alone begins with `x-`");
+            Problem::error(code, source, span, message).with_fix(fix)
+        }
+        None => {
+            let message = format!("compose up to 5.0 knows no `{name}` {place} and refuses the file");
+            let fix = format!("what is for yourself alone begins with `x-`: `x-{name}`");
+            Problem::warning(code, source, span, message).with_fix(fix)
+        }
+    };
+    problem.at_path(path)
 }

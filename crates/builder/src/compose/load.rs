@@ -10,7 +10,7 @@ use longshore_core::yaml::{self, Node};
 use super::interpolate::{Known, Why, fill};
 use super::references::{self, Leads};
 use super::tree::{Entry, Place, Text, Tree, Value};
-use super::{ComposeGroup, Read, env_file, merge};
+use super::{ComposeGroup, Read, env_file, masked, merge};
 
 /// Stands in for the commit where none is named yet.
 pub(crate) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
@@ -66,6 +66,13 @@ pub(crate) struct Loader<'a> {
     pub(crate) problems: Vec<Problem>,
     /// Variables without a value, every use of them.
     pub(crate) missing: Vec<Missing>,
+}
+
+/// A file that is read.
+struct File {
+    source: Arc<SourceFile>,
+    /// The same without the values of variables: problems show their lines.
+    shown: Arc<SourceFile>,
 }
 
 /// Where `extends` has come by: file and service.
@@ -284,58 +291,64 @@ impl<'a> Loader<'a> {
             self.sources.insert(path.clone(), Arc::clone(&source));
             // What is no YAML is reported with the file as such.
             let node = yaml::read(&source).node?;
+            let file = File { shown: masked::compose(&source, &node), source };
             let entries = node.as_map()?.iter().filter_map(|(key, value)| {
                 let name = key.text()?;
                 // The parts that are used are filled in where an alias stands for them.
                 let value = if name.starts_with("x-") {
-                    Tree { place: place(&source, value), tag: None, value: Value::Null }
+                    Tree { place: place(&file, value), tag: None, value: Value::Null }
                 } else {
-                    self.tree(&source, value, name)
+                    self.tree(&file, value, name)
                 };
-                Some(Entry { key: name.to_owned(), place: place(&source, key), value })
+                Some(Entry { key: name.to_owned(), place: place(&file, key), value })
             });
             let entries = entries.collect();
             let value = Value::Map(entries);
-            Some(Arc::new(Tree { place: place(&source, &node), tag: node.tag.clone(), value }))
+            Some(Arc::new(Tree { place: place(&file, &node), tag: node.tag.clone(), value }))
         });
         self.documents.insert(path.clone(), tree.clone());
         tree
     }
 
-    fn tree(&mut self, source: &Arc<SourceFile>, node: &Node, path: &str) -> Tree {
+    fn tree(&mut self, file: &File, node: &Node, path: &str) -> Tree {
         let (tag, value) = match &node.value {
             yaml::Value::Scalar(scalar) => {
-                let value = if node.is_null() { Value::Null } else { Value::Text(self.text(source, node, path)) };
+                let value = if node.is_null() { Value::Null } else { Value::Text(self.text(file, node, path)) };
                 (scalar.tag.clone(), value)
             }
             yaml::Value::List(items) => {
                 let items = items.iter().enumerate();
-                let items = items.map(|(index, item)| self.tree(source, item, &format!("{path}[{index}]"))).collect();
+                let items = items.map(|(index, item)| self.tree(file, item, &format!("{path}[{index}]"))).collect();
                 (node.tag.clone(), Value::List(items))
             }
             yaml::Value::Map(entries) => {
                 let entries = entries.iter().filter_map(|(key, value)| {
                     let name = key.text()?.to_owned();
-                    let value = self.tree(source, value, &format!("{path}.{name}"));
-                    Some(Entry { key: name, place: place(source, key), value })
+                    let value = self.tree(file, value, &format!("{path}.{name}"));
+                    Some(Entry { key: name, place: place(file, key), value })
                 });
                 (node.tag.clone(), Value::Map(entries.collect()))
             }
         };
-        Tree { place: place(source, node), tag, value }
+        Tree { place: place(file, node), tag, value }
     }
 
-    fn text(&mut self, source: &Arc<SourceFile>, node: &Node, path: &str) -> Text {
+    fn text(&mut self, file: &File, node: &Node, path: &str) -> Text {
         let written = node.text().unwrap_or_default();
         let filled = fill(written, &|name| self.known(name));
         let within = |part: &str| {
             // An alias, or an escape before it: then the whole value is the place.
-            let raw = source.text.get(node.span.clone()).unwrap_or_default();
+            let raw = file.source.text.get(node.span.clone()).unwrap_or_default();
             let span = raw.find(part).map(|at| node.span.start + at..node.span.start + at + part.len());
-            Place { source: Arc::clone(source), span: span.unwrap_or(node.span.clone()) }
+            Place { source: Arc::clone(&file.shown), span: span.unwrap_or(node.span.clone()) }
         };
+        let is_value = path.contains(".environment.") || path.contains(".environment[");
         for range in filled.malformed {
-            let part = &written[range];
+            let part = match &written[range] {
+                // The rest may be a part of a password.
+                part if is_value => &part[..if part.starts_with("${") { 2 } else { 1 }],
+                part => part,
+            };
             let problem = if part.starts_with("${") {
                 let message = format!("`{part}` begins like a variable and is none, so compose refuses the file");
                 let fix =
@@ -380,6 +393,6 @@ impl<'a> Loader<'a> {
     }
 }
 
-fn place(source: &Arc<SourceFile>, node: &Node) -> Place {
-    Place { source: Arc::clone(source), span: node.span.clone() }
+fn place(file: &File, node: &Node) -> Place {
+    Place { source: Arc::clone(&file.shown), span: node.span.clone() }
 }

@@ -7,7 +7,7 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Problem, SourceFile, Span};
 use longshore_core::yaml::{self, Node};
 
-use super::keys;
+use super::{keys, masked};
 use crate::listing::Listing;
 use crate::plan::BuildPlan;
 
@@ -83,7 +83,11 @@ pub(crate) fn read(source: &Arc<SourceFile>) -> (ComposeFile, Vec<Problem>) {
     let mut problems: Vec<Problem> = reading.problems.into_iter().map(of_compose).collect();
     match reading.node {
         Some(root) if root.as_map().is_some() => {
-            problems.extend(keys::unknown(source, &root));
+            let shown = masked::compose(source, &root);
+            for problem in &mut problems {
+                problem.source = Arc::clone(&shown);
+            }
+            problems.extend(keys::unknown(&shown, &root));
             reader.top(&root);
         }
         Some(root) => {

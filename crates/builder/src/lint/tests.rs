@@ -3,7 +3,7 @@ use longshore_core::bundle::BundlePath;
 use longshore_core::problem::{Look, Problem, SourceFile, render};
 
 use super::script::Script;
-use super::{files, script, secret};
+use super::{files, script, secret, value};
 use crate::recipe::Recipe;
 use crate::settings::Settings;
 
@@ -93,6 +93,22 @@ fn files_that_look_like_secrets_are_known_by_name_and_some_by_what_is_in_them() 
         ("prod.env", b"DB_PASSWORD=${DB_PASSWORD:?}\nAPI_KEY=<the key>\nSECRET=changeme-please\n", false),
         ("dev.env", b"POSTGRES_PASSWORD=postgres\nDATABASE_URL=postgres://shop:postgres@db/shop\n", false),
         ("example.env", b"DB_PASSWORD=f3b1c9d27a\n", false),
+        ("conf/vault.env", b"VAULT_TOKEN=f3b1c9d27a\n", true),
+        ("default.env", b"VAULT_TOKEN=f3b1c9d27a\n", true),
+        ("prod-schema.env", b"VAULT_TOKEN=f3b1c9d27a\n", true),
+        (".env.vault", b"VAULT_TOKEN=f3b1c9d27a\n", false),
+        (".env.schema", b"", false),
+        (".env.d.ts", b"interface ImportMetaEnv {}\n", false),
+        (".env.enc", b"DB_PASSWORD=ENC[AES256_GCM,data:Zm9v,iv:YmFy]\n", false),
+        (".env.sops", b"DB_PASSWORD=f3b1c9d27a\n", true),
+        (".env.gpg", b"\x85\x01\x0c\x03\n", false),
+        (".ENV", b"", true),
+        ("prod.ENV", b"DB_PASS=f3b1c9d27a\n", true),
+        ("app.env.prod", b"MYSQL_PWD=f3b1c9d27a\n", true),
+        ("app.env.py", b"SECRET_KEY = read()\n", false),
+        ("env.production", b"DB_PW=f3b1c9d27a\n", true),
+        ("env.production", b"LEVEL=info\n", false),
+        ("env.rs", b"SECRET=f3b1c9d27a\n", false),
         (".yarnrc.yml", b"npmAuthToken: \"f3b1c9d27a\"\n", true),
         (".yarnrc.yml", b"nodeLinker: node-modules\nnpmAuthToken: \"${NPM_TOKEN}\"\n", false),
         (".my.cnf", b"[client]\npassword = f3b1c9d27a\n", true),
@@ -113,6 +129,39 @@ fn files_that_look_like_secrets_are_known_by_name_and_some_by_what_is_in_them() 
     ] {
         let problem = secret::file(&path(name), head);
         assert_eq!(problem.is_some_and(|problem| problem.is_error()), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_value_is_a_secret_by_its_name_unless_it_only_says_where_one_is() {
+    for (name, value, expected) in [
+        ("DB_PASS", "f3b1c9d27a", true),
+        ("MYSQL_PWD", "f3b1c9d27a", true),
+        ("PWD", "/srv", false),
+        ("JWT_KEY", "f3b1c9d27a884e0fb6c2aa05", true),
+        ("JWT_KEY", "Ab3dEf6hIjKlMnOpQrSt", true),
+        ("APP_KEY", "base64:q7Rk2ZpV9sTx4LmW8bYc3NdHf6JgKa1EuQoP5iXy=", true),
+        ("JWT_KEY", "user_id", false),
+        ("S3_KEY", "releases/shop-2024-11-20", false),
+        ("KMS_KEY", "1234abcd-12ab-34cd-56ef-1234567890ab", false),
+        ("VAPID_PUBLIC_KEY", "Ab3dEf6hIjKlMnOpQrSt", false),
+        ("DB_PASSWORD", "ENC[AES256_GCM,data:Zm9v]", false),
+        ("DB_PASSWORD", "op://shop/db/password", false),
+        ("DB_PASSWORD", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:db", false),
+        ("DB_PASSWORD", "ssm:/prod/db", false),
+        ("DB_PASSWORD", "$(aws ssm get-parameter --name db)", false),
+        ("DB_PASSWORD", "{{ db_password }}", false),
+        ("DB_PASSWORD", "%DB_PASSWORD%", false),
+        ("DB_PASSWORD", "__DB_PASSWORD__", false),
+        ("DB_PASSWORD", "TODO", false),
+        ("DB_PASSWORD", "todo9fX", true),
+        ("PASSWORD_HASHER", "argon2id", false),
+        ("SECRET_BACKEND", "vault-kv", false),
+        ("SECRET_PROVIDER", "aws-ssm", false),
+        ("PASSWORD_RESET_EXPIRES_IN", "3600", false),
+        ("DATABASE_URL", "postgres://shop:{{ pw }}@db/shop", false),
+    ] {
+        assert_eq!(value::secret(name, value).is_some(), expected, "{name}={value}");
     }
 }
 

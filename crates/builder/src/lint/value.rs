@@ -38,19 +38,25 @@ fn password_of(address: &str) -> Option<&str> {
 }
 
 /// How long it holds, where it stands, what it is called: not the thing itself.
-const ABOUT: [&str; 33] = [
-    "ALGORITHM",
+const ABOUT: [&str; 41] = [
     "ALG",
+    "ALGO",
+    "ALGORITHM",
     "ARN",
+    "BACKEND",
+    "CHANGE",
     "COUNT",
     "ENABLED",
     "ENDPOINT",
     "EXPIRES",
     "EXPIRY",
     "FILE",
+    "HASHER",
     "HEADER",
     "HOST",
     "ID",
+    "IN",
+    "INTERVAL",
     "ISSUER",
     "KID",
     "LENGTH",
@@ -63,9 +69,11 @@ const ABOUT: [&str; 33] = [
     "PATH",
     "POLICY",
     "PREFIX",
+    "PROVIDER",
     "REGION",
     "SECONDS",
     "SIZE",
+    "SOURCE",
     "TIMEOUT",
     "TTL",
     "TYPE",
@@ -84,7 +92,9 @@ fn by_name(name: &str, value: &str) -> Option<&'static str> {
     }
     let has = |word: &str| words.contains(&word);
     let ends = |end: &str| name.ends_with(end);
-    if has("PASSWORD") || has("PASSWD") || has("PASSPHRASE") || ends("PASSWORD") {
+    if has("PASSWORD") || has("PASSWD") || has("PASSPHRASE") || ends("PASSWORD")
+        || ["PASS", "PW", "PWD"].contains(&last)
+    {
         Some("a password")
     } else if has("SECRET") || ends("SECRETKEY") {
         Some("a secret")
@@ -93,6 +103,7 @@ fn by_name(name: &str, value: &str) -> Option<&'static str> {
     } else if ["API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SIGNING_KEY", "MASTER_KEY"]
         .iter()
         .any(|end| ends(end))
+        || last == "KEY" && !words.iter().any(|word| PUBLIC.contains(word)) && is_random(value)
     {
         Some("a key")
     } else {
@@ -109,8 +120,62 @@ fn is_placeholder(value: &str) -> bool {
         || (value.len() < 4 && value.chars().all(|c| c.is_ascii_digit()))
         || value.starts_with(['/', '<'])
         || value.contains("${")
+        || is_reference(value)
+        || is_marker(value)
         || value.chars().all(|c| c == '*' || c == 'x' || c == 'X')
         || FILL_IN.iter().any(|word| lower.contains(word))
+}
+
+/// Which keys everybody may know.
+const PUBLIC: [&str; 10] =
+    ["ANON", "CACHE", "CONSUMER", "IDEMPOTENCY", "PARTITION", "PUB", "PUBLIC", "PUBLISHABLE", "SITE", "SORT"];
+
+/// Letters and digits without words: both cases, or as many digits as hexadecimal numbers and the like have.
+fn is_random(value: &str) -> bool {
+    let value = value.trim();
+    let body = value.strip_prefix("base64:").unwrap_or(value);
+    let count = |is: fn(&char) -> bool| body.chars().filter(is).count();
+    let digits = count(char::is_ascii_digit);
+    let (upper, lower) = (count(char::is_ascii_uppercase), count(char::is_ascii_lowercase));
+    let plain = digits + upper + lower == body.len();
+    let mixed = upper > 2 && lower > 2 && digits > 0;
+    body.chars().all(|c| c.is_ascii_alphanumeric() || "+/=_-".contains(c))
+        && ((body.len() >= 20 && mixed) || (body.len() >= 24 && plain && upper + lower > 2 && digits * 8 >= body.len()))
+}
+
+/// Where the secret is, or how it is got, or the secret encrypted by `sops` and its like.
+fn is_reference(value: &str) -> bool {
+    const BEGINNINGS: [&str; 13] = [
+        "$(",
+        "`",
+        "ENC(",
+        "ENC[",
+        "arn:",
+        "bw://",
+        "gopass:",
+        "op://",
+        "ref+",
+        "secretsmanager:",
+        "sm://",
+        "ssm:",
+        "vault:",
+    ];
+    BEGINNINGS.iter().any(|beginning| value.starts_with(beginning))
+}
+
+/// What a template or a person puts in: `{{ name }}`, `%NAME%`, `__NAME__`, `@NAME@`, `#{name}#`, `TODO`.
+fn is_marker(value: &str) -> bool {
+    let between = |mark: &str| {
+        let inner = value.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+        inner.is_some_and(|inner| {
+            !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        })
+    };
+    let first = value.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    value.contains("{{") && value.contains("}}")
+        || value.starts_with("#{") && value.trim_end_matches('#').ends_with('}')
+        || ["%", "__", "@", "@@"].iter().any(|mark| between(mark))
+        || ["FIXME", "TBD", "TODO"].iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// What people write where something is to be filled in.

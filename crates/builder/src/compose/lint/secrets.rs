@@ -1,15 +1,13 @@
 //! Pure: secrets that would travel with the bundle: in `environment`, and in env files that are packed. No value is ever shown.
 
-use std::ops::Range;
-
 use longshore_core::bundle::BundlePath;
-use longshore_core::problem::{Problem, SourceFile};
+use longshore_core::problem::Problem;
 
 use super::super::env_file;
 use super::super::interpolate::Known;
 use super::super::model::Service;
 use super::super::references::{Leads, leads};
-use super::super::tree::{Entry, Place, Tree};
+use super::super::tree::Tree;
 use super::super::{Brought, Read};
 use super::at;
 use crate::lint::value::secret;
@@ -31,36 +29,14 @@ pub(super) fn lint(service: &Service) -> Vec<Problem> {
                 "the value of `{}` looks like {what}, and everyone who can read the artifact could read it",
                 entry.key
             );
-            let problem = masked(entry, environment)
+            let problem = entry
+                .place
                 .warning("LS326", message)
                 .at_path(at(service, &format!("environment.{}", entry.key)));
             problems.push(problem.with_fix(FIX));
         }
     }
     problems
-}
-
-/// The place of a name, in a copy of its file that has `*` where the values stand: its line will be shown.
-fn masked(entry: &Entry, environment: &[Entry]) -> Place {
-    let Place { source, span } = &entry.place;
-    let here = environment.iter().filter(|other| other.place.source == *source);
-    let values: Vec<Range<usize>> = here.map(value_span).collect();
-    let hide = |(at, c): (usize, char)| {
-        let hidden = c != '\n' && values.iter().any(|value| value.contains(&at));
-        if hidden { "*".repeat(c.len_utf8()) } else { c.to_string() }
-    };
-    let text: String = source.text.char_indices().map(hide).collect();
-    Place { source: SourceFile::new(source.name.as_str(), text), span: span.clone() }
-}
-
-/// Where the value stands: behind the `=` of `NAME=value`, or on its own.
-fn value_span(entry: &Entry) -> Range<usize> {
-    let Place { source, span } = &entry.value.place;
-    if entry.place.span != *span {
-        return span.clone();
-    }
-    let written = source.text.get(span.clone()).unwrap_or_default();
-    span.start + written.find('=').map_or(0, |equals| equals + 1)..span.end
 }
 
 /// Secrets in the `env_file`s that are packed.

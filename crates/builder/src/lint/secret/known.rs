@@ -78,11 +78,10 @@ pub(super) fn what(path: &BundlePath, head: &[u8]) -> Option<Known> {
     let is = |end: &str| path.as_str() == end || path.as_str().ends_with(&format!("/{end}"));
     // `prod.kubeconfig`
     let is_or_ends = |end: &str| is(end) || end == ".kubeconfig" && name.ends_with(end);
-    if name == ".env" || [".env.", ".env-", ".env_"].iter().any(|start| name.starts_with(start)) {
-        return (!is_example(name)).then_some(Known::Environment);
-    }
-    if name.ends_with(".env") || name == ".envrc" {
-        return if is_example(name) { None } else { variable(path, head) };
+    match environment(&name.to_ascii_lowercase()) {
+        Environment::None => {}
+        Environment::ByName => return Some(Known::Environment),
+        Environment::ByContent => return variable(path, head),
     }
     if KEYS.contains(&name) || is_key_file(name) && contains(head, b"PRIVATE KEY-----") {
         Some(Known::File("a private key"))
@@ -100,10 +99,60 @@ pub(super) fn what(path: &BundlePath, head: &[u8]) -> Option<Known> {
     }
 }
 
-/// `.env.example`, `sample.env`: what is there to be copied and filled in, or encrypted.
-fn is_example(name: &str) -> bool {
-    let words = ["default", "defaults", "dist", "example", "sample", "schema", "template", "tpl", "vault"];
-    name.split(['.', '-', '_']).any(|part| words.contains(&part))
+/// What decides whether a file of variables is a secret.
+enum Environment {
+    /// It is no file of variables, or an example.
+    None,
+    /// It is one in any case.
+    ByName,
+    /// A variable in it.
+    ByContent,
+}
+
+/// Words of files that are there to be copied and filled in.
+const EXAMPLES: [&str; 4] = ["dist", "example", "sample", "template"];
+/// Files behind `.env.` that say what there is, or are encrypted, as `dotenv-vault` does. As words of a name they say nothing.
+const DESCRIPTIONS: [&str; 5] = ["default", "defaults", "schema", "tpl", "vault"];
+/// Files behind `.env.` that should be encrypted.
+const ENCRYPTED: [&str; 6] = ["age", "asc", "enc", "encrypted", "gpg", "sops"];
+/// Programs behind `.env.`.
+const CODE: [&str; 9] = ["cjs", "go", "js", "mjs", "php", "py", "rb", "sh", "ts"];
+/// What stands behind `env.`: other words make anything of it.
+const STAGES: [&str; 13] = [
+    "ci",
+    "dev",
+    "development",
+    "live",
+    "local",
+    "preview",
+    "prod",
+    "production",
+    "qa",
+    "stage",
+    "staging",
+    "stg",
+    "test",
+];
+
+/// Of a name in small letters.
+fn environment(name: &str) -> Environment {
+    let (before, after) = match name.rsplit_once(".env") {
+        Some((before, after)) if after.is_empty() || after.starts_with(['.', '-', '_']) => (before, after),
+        Some(_) | None => match name.strip_prefix("env.") {
+            Some(stage) if STAGES.contains(&stage) => return Environment::ByContent,
+            Some(_) | None if name == ".envrc" => return Environment::ByContent,
+            Some(_) | None => return Environment::None,
+        },
+    };
+    let last = after.rsplit(['.', '-', '_']).next().unwrap_or_default();
+    let is_example = name.split(['.', '-', '_']).any(|part| EXAMPLES.contains(&part));
+    if is_example || DESCRIPTIONS.contains(&last) || CODE.contains(&last) {
+        Environment::None
+    } else if before.is_empty() && !ENCRYPTED.contains(&last) {
+        Environment::ByName
+    } else {
+        Environment::ByContent
+    }
 }
 
 /// The first variable that is a secret and no value that everybody tries.
