@@ -94,9 +94,9 @@ impl Asked<'_> {
         let is_bare = error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400);
         match self.refusal(error) {
             // Also what it gets for an object that is encrypted with a key of the customer.
-            Refusal::Other(StoreError::Refused { verb, place, source }) if is_bare && version.is_none() => {
+            Refusal::Other(StoreError::Refused { verb, place, status, source }) if is_bare && version.is_none() => {
                 let source = Cause(format!("{source}: perhaps the session of the AWS credentials has expired"));
-                Refusal::Other(StoreError::Refused { verb, place, source })
+                Refusal::Other(StoreError::Refused { verb, place, status, source })
             }
             refusal => refusal,
         }
