@@ -33,8 +33,10 @@ pub(crate) struct Beside {
 enum Known {
     /// Its key made it over the archive.
     Verified,
-    /// Only its public key tells, whatever it says itself.
-    Unverified,
+    /// It says that it is, and only its public key tells.
+    Claimed,
+    /// It says nothing, and only its public key tells.
+    Nothing,
 }
 
 /// What becomes of a signature by a key that is not known.
@@ -179,7 +181,7 @@ impl Beside {
         let of_signature = signing::path_of(path);
         let signature = Signature::read(&of_signature).and_then(|signature| {
             let known = |signature: Signature| match (beside.judge(&signature)?, strangers) {
-                (Known::Unverified, Strangers::Refused) => {
+                (Known::Claimed | Known::Nothing, Strangers::Refused) => {
                     let accepted = beside.keys.iter().map(PublicKey::id).collect();
                     Err(SignatureError::OtherKey { found: signature.key_id(), accepted })
                 }
@@ -214,15 +216,15 @@ impl Beside {
             signature.verify(&self.archive, &self.keys)?;
             return Ok(Known::Verified);
         }
-        Ok(Known::Unverified)
+        Ok(if claim.is_some() { Known::Claimed } else { Known::Nothing })
     }
 
     /// What could not be looked at, one sentence.
     pub(crate) fn warning(&self) -> Option<String> {
-        let (signature, Known::Unverified) = self.signature.as_ref()? else { return None };
+        let (signature, Known::Claimed | Known::Nothing) = self.signature.as_ref()? else { return None };
         Some(format!(
-            "whether `{}`, made with key {}, is of this artifact is not known without the public key; `longshore verify` \
-             tells",
+            "whether `{}`, made with key {}, is of this artifact is not known without the public key, nor of one that is \
+             published already; name it in `LONGSHORE_PUBLIC_KEY` or `sign.public_keys`",
             signing::path_of(&self.archive).display(),
             signature.key_id(),
         ))
@@ -348,12 +350,9 @@ impl Beside {
             return Err(format!("another signature, made with key {id}"));
         }
         match self.judge(&other) {
-            Ok(Known::Verified) => Ok(()),
-            // Our own once more, perhaps with another untrusted comment.
-            Ok(Known::Unverified) if other.text().lines().skip(1).eq(ours.text().lines().skip(1)) => Ok(()),
-            Ok(Known::Unverified) => {
-                Err(format!("another signature that names key {id}, and only its public key tells more"))
-            }
+            // Two signatures of one key over the same bytes differ. That nobody has verified them, the warning says.
+            Ok(Known::Verified | Known::Claimed) => Ok(()),
+            Ok(Known::Nothing) => Err(format!("another signature, made with key {id}")),
             Err(SignatureError::OtherArtifact { .. }) => Err("the signature of another archive".to_owned()),
             Err(error) => Err(format!("a signature that is not right ({error})")),
         }
