@@ -72,6 +72,7 @@ impl CodeDeployService {
     /// No fault waits any more.
     pub fn mend(&self) {
         self.inner.state().armed.clear();
+        self.inner.changed.notify_all();
     }
 
     /// From now on connections end at once, until it is up again.

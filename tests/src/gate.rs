@@ -17,6 +17,8 @@ pub enum Rule {
     Together(usize),
     /// They wait until [`Gate::open`].
     Held,
+    /// They get to the server, and their answers wait until [`Gate::open`].
+    Unanswered,
     /// They never get to the server: it is forbidden.
     Forbidden,
 }
@@ -114,7 +116,8 @@ impl Shared {
                 client.write_all(forbidden().as_bytes())?;
                 continue;
             }
-            let turn = concerned.then(|| self.wait());
+            let is_answer = self.rule == Rule::Unanswered;
+            let turn = (concerned && !is_answer).then(|| self.wait());
             request.write(&mut server)?;
             io::copy(&mut (&mut from_client).take(length), &mut server)?;
             let Some(answer) = Head::read(&mut from_server)? else { return Ok(()) };
@@ -122,6 +125,9 @@ impl Shared {
             answer.write(&mut whole)?;
             answer.body(request.line.starts_with("HEAD "), &mut from_server, &mut whole)?;
             drop(turn);
+            if concerned && is_answer {
+                drop(self.wait());
+            }
             client.write_all(&whole)?;
         }
         Ok(())
@@ -136,7 +142,7 @@ impl Shared {
             let goes = match self.rule {
                 _ if state.is_open => true,
                 Rule::Together(count) => state.come >= count && !state.is_taken,
-                Rule::Held | Rule::Forbidden => false,
+                Rule::Held | Rule::Unanswered | Rule::Forbidden => false,
             };
             if goes {
                 state.is_taken = true;

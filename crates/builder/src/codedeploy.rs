@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub(crate) use needed::{Back, Whose, needed};
 
-use artifact::Wanted;
+use artifact::{Located, Wanted};
 use begin::{Beginning, Register};
 use client::{Client, Group, Stopping};
 use deployment::{Deployment, Status};
@@ -80,7 +80,13 @@ pub(crate) fn deploy(
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check_before(target, group, &wanted)?;
         }
-        let found = wanted.find(args, target, environment, screen).await?;
+        let located = wanted.find(args, target).await?;
+        // Publishing hears Ctrl-C itself. From then on it ends no process any more that does not listen.
+        let mut signals = Interruptions::listen();
+        let found = match located {
+            Located::Published(found) => *found,
+            Located::Here(artifact) => artifact.publish(args, target, environment, screen).await?,
+        };
         if let Some(group) = group.as_ref().filter(|_| !args.allow_older) {
             precedence::check(target, group, &found, screen)?;
         }
@@ -89,13 +95,12 @@ pub(crate) fn deploy(
             false => {
                 let url = found.object.object();
                 let deployed = found.deployed(&url, target.region.as_deref());
-                Some(images::check(deployed, &target.group, environment, screen).await)
+                Some(signals.unless(images::check(deployed, &target.group, environment, screen)).await?)
             }
         };
         let order = Order::of(&args.codedeploy, target, "deployed", found.commit.as_ref(), &by);
         let revision = Revision::S3(found.object);
         let beginning = Beginning { target, order: &order, revision: &revision, group: group.as_ref() };
-        let mut signals = Interruptions::listen();
         let id = beginning.begin(&client, Register::First, &mut signals).await?;
         let more = json!({"moved_images": moved_images});
         Run { client: &client, target, revision: &revision, id: &id, more, environment, screen }

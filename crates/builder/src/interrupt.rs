@@ -1,5 +1,18 @@
 //! Waits for whoever wants this process to end.
 
+use longshore_core::failure::{Exit, Failure};
+
+/// Somebody wants this process to end, and has come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted before anything was deployed")]
+pub(crate) struct Interrupted;
+
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Failure {
+        Failure::new(Exit::Failed, interrupted)
+    }
+}
+
 /// Waits for Ctrl-C or TERM, which is how CI cancels a job.
 pub(crate) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +41,15 @@ impl Interruptions {
         Interruptions {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    /// Does something that may end anywhere, unless somebody wants this process to end, or has wanted so since the last look.
+    pub(crate) async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            biased;
+            () = self.next() => Err(Interrupted),
+            done = work => Ok(done),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::os::fd::AsFd as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use longshore_core::ids::DeploymentId;
@@ -16,6 +17,9 @@ use crate::interrupt::Interruptions;
 /// How long an answer may lie there unseen.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// How long somebody who wants to leave waits for what is under way already.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// What is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -25,6 +29,31 @@ pub(crate) enum Answer {
     Stop,
     /// Everything goes on.
     GoOn,
+}
+
+/// What came of a request that nobody can take back.
+#[derive(Debug)]
+pub(crate) enum Told<T> {
+    /// Its answer.
+    Answer(T),
+    /// Somebody wants to leave. The answer, if it came soon.
+    Leaving(Option<T>),
+}
+
+/// Waits for the answer to a request to stop: it may hold, whether or not somebody waits. Who wants to leave is held up for a
+/// short time, and who says so once more not at all.
+pub(crate) async fn told<T>(request: impl Future<Output = T>, signals: &mut Interruptions) -> Told<T> {
+    let mut request = pin!(request);
+    tokio::select! {
+        biased;
+        answer = &mut request => return Told::Answer(answer),
+        () = signals.next() => {}
+    }
+    tokio::select! {
+        biased;
+        answer = tokio::time::timeout(LAST_WORDS, request) => Told::Leaving(answer.ok()),
+        () = signals.next() => Told::Leaving(None),
+    }
 }
 
 /// What an interruption means without a word about it: who sits at a terminal is asked.

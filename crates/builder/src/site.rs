@@ -2,6 +2,7 @@
 //! kept. Joins flags, environment and settings. Asks no store anything.
 
 use longshore_core::failure::{Exit, Failure};
+use longshore_core::figures::quoted;
 use longshore_core::ids::GroupName;
 use longshore_core::store::{InvalidUrl, S3Options, Store, StoreError, StoreUrl};
 
@@ -82,6 +83,13 @@ impl Site {
             options.check().map_err(StoreError::from)?;
         }
         Ok(Site { url, options })
+    }
+
+    /// The same as it is to be typed.
+    pub(crate) fn flags(&self) -> String {
+        // It may come from settings and variables that whoever types it does not have.
+        let region = self.options.region.as_ref().map(|region| format!(" --region {}", quoted(region)));
+        format!("--to {}{}", quoted(&self.url.to_string()), region.unwrap_or_default())
     }
 
     /// Opens it.

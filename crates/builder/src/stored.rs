@@ -8,7 +8,7 @@ mod stop;
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::figures::quoted;
 use longshore_core::ids::GroupName;
-use longshore_core::store::{S3Options, Store, StoreUrl};
+use longshore_core::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::cli::{CodeDeployArgs, DeployArgs, DeploymentsArgs, RollbackArgs, StopArgs, StoreArgs, TargetArgs};
@@ -17,6 +17,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::outputs;
 use crate::pointing::{Place, Stands};
+use crate::site::Site;
 use crate::target::Target;
 
 /// Why a group in a store cannot be spoken to.
@@ -38,10 +39,10 @@ pub(crate) fn deploy(
     screen: &Screen,
 ) -> Result<(), Failure> {
     refuse(&args.target, Some(&args.codedeploy))?;
-    let to = target.store(&args.store, environment)?;
-    let deployed = group::runtime()?.block_on(deploy::deploy(args, target, &to, environment, screen))?;
-    let (text, json) = deployed.shown(&to);
-    ended(deployed.done, &to, (&text, json), environment, screen)
+    let site = At::open(target, &args.store, environment)?.site;
+    let deployed = group::runtime()?.block_on(deploy::deploy(args, target, &site, environment, screen))?;
+    let (text, json) = deployed.shown(&site.url);
+    ended(deployed.done, &site.url, (&text, json), environment, screen)
 }
 
 /// `longshore deployments`.
@@ -69,7 +70,7 @@ pub(crate) fn rollback(
     let back = group::runtime()?.block_on(rollback::rollback(args, &at, environment, screen))?;
     let (text, json) = back.shown();
     match back.done {
-        Some(done) => ended(done, &at.url, (&text, json), environment, screen),
+        Some(done) => ended(done, &at.site.url, (&text, json), environment, screen),
         None => screen.result(&text, &json),
     }
 }
@@ -106,17 +107,17 @@ fn ended(
 /// A group in a store that is named.
 struct At<'a> {
     target: &'a Target,
-    url: StoreUrl,
-    options: S3Options,
+    site: Site,
 }
 
 impl<'a> At<'a> {
     fn open(target: &'a Target, store: &StoreArgs, environment: &Environment) -> Result<At<'a>, Failure> {
-        Ok(At { target, url: target.store(store, environment)?, options: target.options()? })
+        let (url, options) = (target.store(store, environment)?, target.options()?);
+        Ok(At { target, site: Site { url, options } })
     }
 
     async fn store(&self) -> Result<Store, Failure> {
-        Ok(Store::open_with(&self.url, &self.options).await?)
+        Ok(self.site.open().await?)
     }
 
     fn place<'b>(&'b self, store: &'b Store) -> Place<'b> {
@@ -129,7 +130,7 @@ impl<'a> At<'a> {
             let nothing = StoredError::Nothing {
                 group: self.target.group.clone(),
                 application: self.target.application.to_string(),
-                store: self.url.to_string(),
+                store: self.site.url.to_string(),
             };
             return Err(Failure::new(Exit::NotFound, nothing).hint(
                 "`longshore status` shows the groups that the store has; a group begins with its first deployment",
@@ -150,17 +151,17 @@ impl<'a> At<'a> {
 
     fn options(&self, name: &str, with: &str) -> String {
         format!(
-            "longshore {name} --application {} --group {}{with} --to {}",
+            "longshore {name} --application {} --group {}{with} {}",
             quoted(self.target.application.as_str()),
             quoted(self.target.group.as_str()),
-            quoted(&self.url.to_string())
+            self.site.flags()
         )
     }
 
     /// What a result begins with.
     fn heading(&self) -> Value {
         let (application, group) = (&self.target.application, &self.target.group);
-        json!({"with": "store", "store": self.url.to_string(), "application": application, "group": group})
+        json!({"with": "store", "store": self.site.url.to_string(), "application": application, "group": group})
     }
 }
 

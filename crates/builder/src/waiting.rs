@@ -17,7 +17,7 @@ use crate::event::{Deploying, Event, HostSeen};
 use crate::fleet::{self, Standing, Verdict};
 use crate::hosts::{Host, Hosts};
 use crate::interrupt::Interruptions;
-use crate::interruption::{self, Answer};
+use crate::interruption::{self, Answer, LAST_WORDS, Told};
 use crate::pointing::{Place, PointError, Stopping};
 
 /// The longest time between two looks. The first ones follow each other faster.
@@ -62,6 +62,8 @@ pub(crate) enum Ended {
     Superseded(Box<Pointer>),
     /// Somebody wants this process to end.
     Interrupted,
+    /// The same, and it is not known whether the deployment was stopped from here before.
+    PerhapsStopped,
     /// The store cannot be asked.
     Lost(Arc<PointError>),
 }
@@ -115,8 +117,26 @@ impl Wait<'_> {
         screen.tell(&Event::WaitEnded);
         // Of a later deployment they say nothing of this one any more.
         let ending = watch.hosts.ending(pointer, Timestamp::now());
-        if let Err(error) = place.keep_ending(pointer.generation, ending).await {
-            screen.tell(&Event::Warned(format!("how it ended is not written down: {}", chain(&error))));
+        let keeping = tokio::time::timeout(LAST_WORDS, place.keep_ending(pointer.generation, ending));
+        let unkept = match &ended {
+            // Whoever wants to leave once more is not held up at all.
+            Ended::Interrupted | Ended::PerhapsStopped => signals.unless(keeping).await.ok(),
+            Ended::Succeeded
+            | Ended::Failed
+            | Ended::Stopped(_)
+            | Ended::TimedOut
+            | Ended::Paused
+            | Ended::Superseded(_)
+            | Ended::Lost(_) => Some(keeping.await),
+        };
+        let why = match unkept {
+            Some(Ok(Ok(()))) => None,
+            Some(Ok(Err(error))) => Some(chain(&error)),
+            Some(Err(_)) => Some(format!("the store has not answered for {} s", LAST_WORDS.as_secs())),
+            None => Some("interrupted".to_owned()),
+        };
+        if let Some(why) = why {
+            screen.tell(&Event::Warned(format!("how it ended is not written down: {why}")));
         }
         Waited { ended, hosts: watch.seen.into_values().collect() }
     }
@@ -124,7 +144,7 @@ impl Wait<'_> {
     async fn follow(&self, watch: &mut Watch<'_>, signals: &mut Interruptions) -> Ended {
         let again = || self.screen.tell(&Deploying::FollowingAgain(self.pointer.deployment.clone()).into());
         let mut following = pin!(watch.follow(self.terms));
-        let (mut asked, mut stopped) = (false, None);
+        let (mut asked, mut stopped, mut unclear) = (false, None, false);
         let ended = loop {
             tokio::select! {
                 biased;
@@ -134,10 +154,17 @@ impl Wait<'_> {
                     Answer::Stop => {
                         asked = true;
                         again();
-                        tokio::select! {
-                            biased;
-                            () = signals.next() => break Ended::Interrupted,
-                            stop = self.stop() => stopped = stop,
+                        let told = interruption::told(self.place.stop(&self.pointer.deployment, self.by), signals).await;
+                        let (answer, leaves) = match told {
+                            Told::Answer(answer) => (Some(answer), false),
+                            Told::Leaving(answer) => (answer, true),
+                        };
+                        (stopped, unclear) = match answer {
+                            Some(answer) => self.stopped(answer),
+                            None => (None, true),
+                        };
+                        if leaves {
+                            break Ended::Interrupted;
                         }
                     }
                 },
@@ -147,6 +174,11 @@ impl Wait<'_> {
         match (ended, stopped) {
             // Hosts heed it, whether or not somebody waits until all have said so.
             (Ended::Interrupted | Ended::TimedOut, Some(pointer)) => Ended::Stopped(Some(pointer)),
+            (Ended::Lost(error), Some(pointer)) => {
+                self.screen.tell(&Event::Warned(format!("how the hosts end is not seen: {}", chain(&*error))));
+                Ended::Stopped(Some(pointer))
+            }
+            (Ended::Interrupted, None) if unclear => Ended::PerhapsStopped,
             (ended, _) => ended,
         }
     }
@@ -165,16 +197,17 @@ impl Wait<'_> {
         }
     }
 
-    /// Has the deployment stopped: the pointer that says so.
-    async fn stop(&self) -> Option<Box<Pointer>> {
-        match self.place.stop(&self.pointer.deployment, self.by).await {
-            Ok(Stopping::Asked(pointer) | Stopping::Already(pointer)) => Some(pointer),
+    /// The pointer that has the deployment stopped, or whether it is not known if there is one.
+    fn stopped(&self, answer: Result<Stopping, PointError>) -> (Option<Box<Pointer>>, bool) {
+        match answer {
+            Ok(Stopping::Asked(pointer) | Stopping::Already(pointer)) => (Some(pointer), false),
             // Who waits sees that too.
-            Ok(Stopping::MovedOn(_) | Stopping::Gone) => None,
+            Ok(Stopping::MovedOn(_) | Stopping::Gone) => (None, false),
             Err(error) => {
-                let text = format!("the deployment is not stopped, and waited for on: {}", chain(&error));
-                self.screen.tell(&Event::Warned(text));
-                None
+                let unclear = may_heal(&error);
+                let is = if unclear { "perhaps not stopped" } else { "not stopped" };
+                self.screen.tell(&Event::Warned(format!("the deployment is {is}: {}", chain(&error))));
+                (None, unclear)
             }
         }
     }

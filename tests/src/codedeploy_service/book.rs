@@ -56,7 +56,7 @@ impl Entry {
             "computePlatform": "Server",
             "autoRollbackConfiguration": {
                 "enabled": self.course.rolls_back,
-                "events": if self.course.rolls_back { json!(["DEPLOYMENT_FAILURE"]) } else { json!([]) },
+                "events": if self.course.rolls_back { json!(["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_REQUEST"]) } else { json!([]) },
             },
         });
         if self.is_over() {

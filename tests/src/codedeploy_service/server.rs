@@ -118,6 +118,10 @@ impl Inner {
         if fault == Some(Fault::LostReply) {
             return None;
         }
+        if fault == Some(Fault::HeldReply) {
+            let held = self.changed.wait_while(state, |state| !state.armed.is_empty() && !state.ended);
+            state = held.unwrap_or_else(PoisonError::into_inner);
+        }
         let (status, body) = match answered {
             Ok(body) => (200, body),
             Err(error) => (error.status, json!({"__type": error.kind, "message": error.message})),

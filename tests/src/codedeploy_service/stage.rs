@@ -40,7 +40,7 @@ impl Course {
         Course::of([Stage::new("Created"), busy])
     }
 
-    /// Once it has failed, CodeDeploy deploys the last good revision again.
+    /// Once it has failed or was stopped, CodeDeploy deploys the last good revision again.
     pub fn and_rolls_back(mut self) -> Course {
         self.rolls_back = true;
         self

@@ -147,32 +147,11 @@ impl Wanted {
         }
     }
 
-    /// Finds it, and publishes it where it is not published yet.
-    pub(crate) async fn find(
-        self,
-        args: &DeployArgs,
-        target: &Target,
-        environment: &Environment,
-        screen: &Screen,
-    ) -> Result<Found, Failure> {
+    /// Finds it, if it is published.
+    pub(crate) async fn find(self, args: &DeployArgs, target: &Target) -> Result<Located, Failure> {
         let region = target.region.as_deref();
-        let published = async |artifact: &Artifact, to: &StoreUrl| {
-            accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;
-            let options = target.options()?;
-            let object = to.object(&publish::key(&artifact.manifest));
-            let opened = publish::open(to, &options, &object.to_string()).await;
-            let store = opened.map_err(push::publish_failure)?;
-            let policy = Policy::of(&target.project.settings, &target.project.source, environment);
-            let published = push::publish(artifact, (to, &store), &policy, screen).await?;
-            Ok::<Found, Failure>(Found {
-                object: revision(&object, published.info())?,
-                commit: Some(artifact.manifest.commit.clone()),
-                time: Some(artifact.manifest.time),
-                manifest: Some(Box::new(artifact.manifest.clone())),
-            })
-        };
         let found = match self {
-            Wanted::Bundle(artifact, to) => published(&artifact, &to).await?,
+            Wanted::Bundle(artifact, to) => return Unpublished::open(artifact, to, args, target).await,
             Wanted::Object(object) => of_object(&object, region).await?,
             Wanted::Commit(commit, to) => {
                 let store = open(&to, region).await?;
@@ -185,14 +164,64 @@ impl Wanted {
                     Some(info) => pinned(&url, info)?,
                     None if built.exists() => {
                         let artifact = ours(push::open(built)?, target)?;
-                        published(&artifact, &to).await?
+                        return Unpublished::open(Box::new(artifact), to, args, target).await;
                     }
                     None => return Err(nothing(&url, built, &to)),
                 }
             }
         };
         accept(found.object.is_dirty(), &found.object.plain_url(), args)?;
-        Ok(found)
+        Ok(Located::Published(Box::new(found)))
+    }
+}
+
+/// Where it is.
+pub(crate) enum Located {
+    /// Where it is deployed from.
+    Published(Box<Found>),
+    /// Only here.
+    Here(Unpublished),
+}
+
+/// An artifact that is to be published.
+pub(crate) struct Unpublished {
+    artifact: Box<Artifact>,
+    to: StoreUrl,
+    store: Store,
+}
+
+impl Unpublished {
+    async fn open(
+        artifact: Box<Artifact>,
+        to: StoreUrl,
+        args: &DeployArgs,
+        target: &Target,
+    ) -> Result<Located, Failure> {
+        accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args)?;
+        let url = to.object(&publish::key(&artifact.manifest)).to_string();
+        let store = publish::open(&to, &target.options()?, &url).await.map_err(push::publish_failure)?;
+        Ok(Located::Here(Unpublished { artifact, to, store }))
+    }
+
+    /// Publishes it.
+    pub(crate) async fn publish(
+        self,
+        args: &DeployArgs,
+        target: &Target,
+        environment: &Environment,
+        screen: &Screen,
+    ) -> Result<Found, Failure> {
+        let Unpublished { artifact, to, store } = self;
+        let policy = Policy::of(&target.project.settings, &target.project.source, environment);
+        let published = push::publish(&artifact, (&to, &store), &policy, screen).await?;
+        let object = revision(&to.object(&publish::key(&artifact.manifest)), published.info())?;
+        accept(object.is_dirty(), &object.plain_url(), args)?;
+        Ok(Found {
+            object,
+            commit: Some(artifact.manifest.commit.clone()),
+            time: Some(artifact.manifest.time),
+            manifest: Some(Box::new(artifact.manifest)),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::OnInterrupt;
 use crate::display::Screen;
 use crate::event::{Deploying, Event};
 use crate::interrupt::Interruptions;
-use crate::interruption::{self, Answer};
+use crate::interruption::{self, Answer, Told};
 
 /// The time between two looks when something has changed.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -53,8 +53,10 @@ pub(crate) enum Ended {
     Failed,
     /// It was stopped, and nothing came after it.
     Stopped,
-    /// CodeDeploy was told from here to stop it and agreed; nobody waited until it had.
+    /// CodeDeploy was told from here to stop it and agreed; that it, or the rollback after it, ended was not seen.
     Stopping,
+    /// CodeDeploy was told from here to stop it, and nobody waited for the answer.
+    PerhapsStopping,
     /// It failed or was stopped, and the revision before it was deployed again.
     RolledBack,
     /// That failed too.
@@ -111,14 +113,13 @@ pub(crate) async fn follow(
                     let ended = match second.follow_on(terms, signals).await {
                         Course::Over(Status::Succeeded) => Ended::RolledBack,
                         Course::Over(_) => Ended::RollbackFailed,
-                        Course::Else(ended) => ended,
+                        Course::Else(ended) => watch.unseen(ended),
                     };
                     (ended, second.seen())
                 }
             }
         }
-        Course::Else(Ended::TimedOut | Ended::Left) if watch.stopped => (Ended::Stopping, None),
-        Course::Else(ended) => (ended, None),
+        Course::Else(ended) => (watch.unseen(ended), None),
     };
     screen.tell(&Event::WaitEnded);
     Followed { ended, seen: watch.seen(), rollback }
@@ -147,6 +148,8 @@ struct Watch<'a> {
     stopping: bool,
     /// CodeDeploy has agreed to that.
     stopped: bool,
+    /// It has perhaps.
+    perhaps: bool,
     interval: Duration,
     news: Instant,
     begun: Instant,
@@ -165,6 +168,7 @@ impl<'a> Watch<'a> {
             lost: false,
             stopping: false,
             stopped: false,
+            perhaps: false,
             interval: SHORTEST,
             news: Instant::now(),
             begun: Instant::now(),
@@ -174,6 +178,19 @@ impl<'a> Watch<'a> {
     fn seen(&self) -> Option<Seen> {
         let deployment = self.deployment.clone()?;
         Some(Seen { deployment, targets: self.targets.values().cloned().collect() })
+    }
+
+    /// The end of something whose end was not seen: what was stopped from here counts as that.
+    fn unseen(&self, ended: Ended) -> Ended {
+        match ended {
+            Ended::TimedOut | Ended::Left if self.stopped => Ended::Stopping,
+            Ended::Lost(error) if self.stopped => {
+                self.screen.tell(&Event::Warned(format!("how it ends is not seen: {}", chain(&error))));
+                Ended::Stopping
+            }
+            Ended::Left if self.perhaps => Ended::PerhapsStopping,
+            ended => ended,
+        }
     }
 
     async fn follow_on(&mut self, terms: &Terms, signals: &mut Interruptions) -> Course {
@@ -225,25 +242,27 @@ impl<'a> Watch<'a> {
         self.stopping = true;
         self.screen.tell(&Deploying::FollowingAgain(self.id.clone()).into());
         let stopped = self.client.patiently(async || self.client.stop(self.id, None).await);
-        let stopped = tokio::select! {
-            biased;
-            () = signals.next() => return Answer::Leave,
-            stopped = stopped => stopped,
+        let (answer, next) = match interruption::told(stopped, signals).await {
+            Told::Answer(answer) => (Some(answer), Answer::GoOn),
+            Told::Leaving(answer) => (answer, Answer::Leave),
         };
-        match stopped {
-            Ok(_) => {
+        self.interval = SHORTEST;
+        match answer {
+            Some(Ok(_)) => {
                 self.stopped = true;
                 self.screen.tell(&Deploying::StopAsked(self.id.clone()).into());
             }
-            // It was faster.
-            Err(error) if error.is("DeploymentAlreadyCompletedException") => {}
-            Err(error) => {
-                let text = format!("{} is not stopped, and followed on: {}", self.id, chain(&error));
-                self.screen.tell(&Event::Warned(text));
+            // It was faster, which the next look shows.
+            Some(Err(error)) if error.is("DeploymentAlreadyCompletedException") => return Answer::GoOn,
+            Some(Err(error)) => {
+                self.perhaps = error.is_unclear();
+                let is = if self.perhaps { "perhaps not stopped" } else { "not stopped" };
+                let on = if next == Answer::GoOn { ", and followed on" } else { "" };
+                self.screen.tell(&Event::Warned(format!("{} is {is}{on}: {}", self.id, chain(&error))));
             }
+            None => self.perhaps = true,
         }
-        self.interval = SHORTEST;
-        Answer::GoOn
+        next
     }
 
     async fn look_again(&mut self, terms: &Terms) -> Course {

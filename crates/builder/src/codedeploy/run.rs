@@ -40,6 +40,12 @@ enum RunError {
     /// It is being stopped.
     #[error("deployment {id} to `{group}` is being stopped, and was not seen to end: {status}")]
     Stopping { id: DeploymentId, group: String, status: String },
+    /// It was stopped, and what came after it was not seen to end.
+    #[error("deployment {id} to `{group}` was stopped, and its rollback {rollback} was not seen to end: {status}")]
+    StoppedFirst { id: DeploymentId, group: String, rollback: String, status: String },
+    /// Nobody knows whether it is being stopped.
+    #[error("interrupted; deployment {id} to `{group}` is perhaps being stopped: CodeDeploy has not said so")]
+    PerhapsStopping { id: DeploymentId, group: String },
     /// Time was up.
     #[error("deployment {id} to `{group}` has not ended within {limit}: {status}")]
     TimedOut { id: DeploymentId, group: String, limit: String, status: String },
@@ -172,7 +178,15 @@ impl Run<'_> {
                 failed(Exit::DeploymentFailed, error)
             }
             Ended::Stopping => {
-                Failure::new(Exit::Stopped, RunError::Stopping { id, group, status: status() }).hint(look)
+                let status = status();
+                let stopping = match rollback {
+                    None => RunError::Stopping { id, group, status },
+                    Some(_) => RunError::StoppedFirst { id, group, rollback: rollback_id, status },
+                };
+                Failure::new(Exit::Stopped, stopping).hint(look)
+            }
+            Ended::PerhapsStopping => {
+                Failure::new(Exit::Failed, RunError::PerhapsStopping { id, group }).hint(look).hint(stop)
             }
             Ended::TimedOut => {
                 let status = status();
@@ -201,6 +215,7 @@ fn ended(ended: &Ended) -> &'static str {
         Ended::Failed => "failed",
         Ended::Stopped => "stopped",
         Ended::Stopping => "stopping",
+        Ended::PerhapsStopping => "perhaps_stopping",
         Ended::RolledBack => "rolled_back",
         Ended::RollbackFailed => "rollback_failed",
         Ended::TimedOut => "timed_out",

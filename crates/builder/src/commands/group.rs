@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use longshore_core::failure::{Exit, Failure};
 use longshore_core::ids::GroupName;
 use longshore_core::pointer::Pointer;
-use longshore_core::store::{Store, StoreUrl};
+use longshore_core::store::Store;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -20,6 +20,7 @@ use crate::interrupt::Interruptions;
 use crate::interruption;
 use crate::pointing::{How, Moved, Place, PointError, Stands};
 use crate::signer;
+use crate::site::Site;
 use crate::succession::{self, Candidate, Move, Older};
 use crate::waiting::{Ended, Terms, Wait, Waited};
 
@@ -103,12 +104,12 @@ pub(crate) struct Done {
 
 /// Moves pointers one after the other, then waits for their hosts. Nothing moves when one of them may not.
 pub(crate) async fn carry_out(
-    store: &Store,
-    to: &StoreUrl,
+    (store, site): (&Store, &Site),
     steps: Vec<Step>,
     waiting: &Patience,
     environment: &Environment,
     screen: &Screen,
+    signals: &mut Interruptions,
 ) -> Result<Done, Failure> {
     for step in &steps {
         let current = step.stands.as_ref().map(|stands| &stands.pointer);
@@ -118,15 +119,15 @@ pub(crate) async fn carry_out(
         }
     }
     let by = signer::signer(environment, || local(environment));
-    let mut signals = Interruptions::listen();
     let mut done = Done::default();
     for Step { group, stands, ours, older } in steps {
         let place = Place { store, application: &ours.application, group: &group };
         let moved = tokio::select! {
-            moved = place.go(stands, &ours, older, &by) => moved,
+            biased;
             () = signals.next() => {
                 Err(PointError::Interrupted { application: ours.application.clone(), group: group.clone() })
             }
+            moved = place.go(stands, &ours, older, &by) => moved,
         };
         match moved {
             Ok(moved) => {
@@ -155,9 +156,9 @@ pub(crate) async fn carry_out(
         for (moved, waited) in &mut done.groups {
             let pointer = &moved.pointer;
             let place = Place { store, application: &pointer.application, group: &pointer.group };
-            let ended = Wait { place, pointer, terms: &terms, by: &by, screen }.until_end(&mut signals).await;
-            failures.extend(outcome::failure(pointer, &ended, limit, to));
-            let interrupted = matches!(ended.ended, Ended::Interrupted);
+            let ended = Wait { place, pointer, terms: &terms, by: &by, screen }.until_end(signals).await;
+            failures.extend(outcome::failure(pointer, &ended, limit, site));
+            let interrupted = matches!(ended.ended, Ended::Interrupted | Ended::PerhapsStopped);
             *waited = Some(ended);
             // All groups are waited for, whatever became of the first one.
             if interrupted {

@@ -10,6 +10,7 @@ use crate::cli::{PointArgs, SourceArgs};
 use crate::display::Screen;
 use crate::environment::Environment;
 use crate::identity::Identity;
+use crate::interrupt::Interruptions;
 use crate::lookup;
 use crate::pointing::{Place, Stands};
 use crate::site::Site;
@@ -69,7 +70,8 @@ async fn move_groups(
         step.ours.stop = args.moving.stop();
         group::accept(step.ours.dirty, &to.object(&step.ours.revision.key).to_string(), args.moving.allow_dirty)?;
     }
-    group::carry_out(&store, to, steps, &Patience::from(&args.waiting), environment, screen).await
+    let signals = &mut Interruptions::listen();
+    group::carry_out((&store, site), steps, &Patience::from(&args.waiting), environment, screen, signals).await
 }
 
 /// The artifact of a commit, or with a key.

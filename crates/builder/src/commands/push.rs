@@ -12,6 +12,7 @@ use longshore_core::pointer::PointedRevision;
 use longshore_core::signature;
 use longshore_core::store::{ObjectUrl, Store, StoreUrl};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::build::Prepared;
 use super::group::{self, Done, Patience, Step};
@@ -24,6 +25,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::interrupt::Interruptions;
 use crate::outputs;
 use crate::pointing::Place;
 use crate::provenance;
@@ -55,14 +57,14 @@ enum PushError {
 pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -> Result<(), Failure> {
     let project = Project::open(&args.source, environment)?.accept()?;
     args.group.iter().try_for_each(|group| project.accept_group(group))?;
-    let Site { url, options } = Site::within(&args.site, &args.upload, environment, &project.settings, &args.group)?;
-    let to = &url;
+    let site = Site::within(&args.site, &args.upload, environment, &project.settings, &args.group)?;
+    let Site { url: to, options } = &site;
     // Before there are threads: compose, which may build images, is left to the signals of this one.
     let prepared = args.build.then(|| Prepared::of(args.into(), environment, screen)).transpose()?;
     let runtime = group::runtime()?;
-    let pushed = if let Some(prepared) = prepared {
+    let mut pushed = if let Some(prepared) = prepared {
         let policy = Policy::of(&project.settings, &project.source, environment).and(prepared.public_key());
-        building::run(args, &prepared, (to, &options), &policy, &runtime, screen)?
+        building::run(args, &prepared, (to, options), &policy, &runtime, screen)?
     } else {
         let path = match &args.bundle {
             Some(path) => path.clone(),
@@ -74,17 +76,18 @@ pub(crate) fn run(args: &PushArgs, environment: &Environment, screen: &Screen) -
             group::accept(artifact.manifest.dirty, &artifact.path.display().to_string(), args.moving.allow_dirty)?;
         }
         let url = to.object(&publish::key(&artifact.manifest)).to_string();
-        let store = runtime.block_on(publish::open(to, &options, &url)).map_err(publish_failure)?;
+        let store = runtime.block_on(publish::open(to, options, &url)).map_err(publish_failure)?;
         let policy = Policy::of(&project.settings, &project.source, environment);
+        let signals = listen(&runtime);
         let published = runtime.block_on(publish(&artifact, (to, &store), &policy, screen))?;
-        Pushed { artifact, published, store, build: None }
+        Pushed { artifact, published, store, signals, build: None }
     };
     let outputs = outputs_of(&pushed.artifact, to, &pushed.published);
     if args.group.is_empty() {
         let (text, json) = result(&pushed, to, None);
         return outputs::conclude(&outputs, &text, json, environment, screen);
     }
-    let mut done = runtime.block_on(move_groups(args, &pushed, to, environment, screen))?;
+    let mut done = runtime.block_on(move_groups(args, &mut pushed, &site, environment, screen))?;
     let (text, json) = result(&pushed, to, Some(&done));
     match done.failure.take() {
         None => outputs::conclude(&outputs, &text, json, environment, screen),
@@ -121,6 +124,8 @@ struct Pushed {
     artifact: Artifact,
     published: Published,
     store: Store,
+    /// Who wants this process to end, since it began to publish.
+    signals: Interruptions,
     /// What `build` would print, where this command has built it.
     build: Option<(String, Value)>,
 }
@@ -144,21 +149,28 @@ pub(crate) fn candidate(artifact: &Artifact, published: &Published, stop: Stop) 
     }
 }
 
+/// Hears Ctrl-C from now on. Publishing does so itself, and from then on it ends no process any more that does not listen.
+fn listen(runtime: &Runtime) -> Interruptions {
+    let _entered = runtime.enter();
+    Interruptions::listen()
+}
+
 async fn move_groups(
     args: &PushArgs,
-    pushed: &Pushed,
-    to: &StoreUrl,
+    pushed: &mut Pushed,
+    site: &Site,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Done, Failure> {
-    let (ours, store) = (candidate(&pushed.artifact, &pushed.published, args.moving.stop()), &pushed.store);
+    let Pushed { artifact, published, store, signals, .. } = pushed;
+    let ours = candidate(artifact, published, args.moving.stop());
     let older = if args.moving.allow_older { Older::Allowed } else { Older::Refused };
     let mut steps = Vec::new();
     for group in &args.group {
-        let stands = Place { store, application: &ours.application, group }.read().await?;
+        let stands = signals.unless(Place { store, application: &ours.application, group }.read()).await??;
         steps.push(Step { group: group.clone(), stands, ours: ours.clone(), older });
     }
-    group::carry_out(store, to, steps, &Patience::from(&args.waiting), environment, screen).await
+    group::carry_out((store, site), steps, &Patience::from(&args.waiting), environment, screen, signals).await
 }
 
 /// The artifact of the current commit.

@@ -1,6 +1,6 @@
 //! Finds or publishes an artifact, and moves the pointer of a group to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use longshore_core::bundle::Manifest;
 use longshore_core::failure::{Exit, Failure};
@@ -15,9 +15,11 @@ use crate::environment::Environment;
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::images::deployed::{self as images, Deployed as Images};
+use crate::interrupt::Interruptions;
 use crate::lookup;
 use crate::pointing::Place;
 use crate::signing::policy::Policy;
+use crate::site::Site;
 use crate::succession::{Candidate, Older, Stop};
 use crate::target::Target;
 
@@ -47,26 +49,42 @@ struct Found {
     published: bool,
 }
 
+/// What is to be deployed, which may yet have to be published.
+enum Wanted {
+    /// It is in the store.
+    Stored(Box<Found>),
+    /// This bundle.
+    File(PathBuf),
+}
+
 /// Deploys.
 pub(super) async fn deploy(
     args: &DeployArgs,
     target: &Target,
-    to: &StoreUrl,
+    site: &Site,
     environment: &Environment,
     screen: &Screen,
 ) -> Result<Deployed, Failure> {
-    let store = Store::open_with(to, &target.options()?).await?;
-    let Found { ours, manifest, published } = artifact(args, target, &store, to, environment, screen).await?;
+    let (store, to) = (site.open().await?, &site.url);
+    let wanted = artifact(args, target, &store, to, environment, screen).await?;
+    // Publishing hears Ctrl-C itself. From then on it ends no process any more that does not listen.
+    let mut signals = Interruptions::listen();
+    let Found { ours, manifest, published } = match wanted {
+        Wanted::Stored(found) => *found,
+        Wanted::File(path) => published(&path, args, target, (to, &store), environment, screen).await?,
+    };
     group::accept(ours.dirty, &to.object(&ours.revision.key).to_string(), args.allow_dirty)?;
     let group = target.group.clone();
-    let stands = Place { store: &store, application: &ours.application, group: &group }.read().await?;
+    let place = Place { store: &store, application: &ours.application, group: &group };
+    let stands = signals.unless(place.read()).await??;
     let older = if args.allow_older { Older::Allowed } else { Older::Refused };
     let moved_images = match args.no_image_check {
         true => None,
-        false => Some(images::check(Images::Known(&manifest), &group, environment, screen).await),
+        false => Some(signals.unless(images::check(Images::Known(&manifest), &group, environment, screen)).await?),
     };
     let step = Step { group, stands, ours: ours.clone(), older };
-    let done = group::carry_out(&store, to, vec![step], &Patience::from(&args.waiting), environment, screen).await?;
+    let patience = Patience::from(&args.waiting);
+    let done = group::carry_out((&store, site), vec![step], &patience, environment, screen, &mut signals).await?;
     Ok(Deployed { ours, published, moved_images, done })
 }
 
@@ -94,11 +112,11 @@ async fn artifact(
     to: &StoreUrl,
     environment: &Environment,
     screen: &Screen,
-) -> Result<Found, Failure> {
-    let stored = |(ours, manifest)| Found { ours, manifest, published: false };
+) -> Result<Wanted, Failure> {
+    let stored = |(ours, manifest)| Wanted::Stored(Box::new(Found { ours, manifest, published: false }));
     let application = &target.application;
     if let Some(path) = &args.bundle {
-        return published(path, args, target, (to, store), environment, screen).await;
+        return Ok(Wanted::File(path.clone()));
     }
     if let Some(object) = &args.revision {
         let key = relative(object, to)?;
@@ -116,7 +134,7 @@ async fn artifact(
         screen.tell(&Event::Published { url: to.object(&key).to_string(), already: true });
         return Ok(stored(lookup::candidate(store, to, &key, Some(application)).await?));
     }
-    published(&push::built_of(project, &identity)?, args, target, (to, store), environment, screen).await
+    Ok(Wanted::File(push::built_of(project, &identity)?))
 }
 
 async fn published(

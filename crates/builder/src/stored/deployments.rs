@@ -89,7 +89,7 @@ fn detail(deployment: &Deployment, present: &Pointer, hosts: &Hosts, at: &At<'_>
         ("deployment", id.to_string()),
         ("generation", generation.to_string()),
         ("commit", commit.to_string()),
-        ("revision", at.url.object(&revision.key).to_string()),
+        ("revision", at.site.url.object(&revision.key).to_string()),
         ("when", sheet::one_line(when)),
         ("by", sheet::one_line(by)),
         ("ended", ended(deployment)),

@@ -13,6 +13,7 @@ use crate::display::Screen;
 use crate::ending::Known;
 use crate::environment::Environment;
 use crate::event::Event;
+use crate::interrupt::Interruptions;
 use crate::lookup;
 use crate::past::{self, WayBack};
 use crate::pointing::Stands;
@@ -52,7 +53,8 @@ pub(super) async fn rollback(
     } else {
         let step = step(at, &way.pointer, stands, None);
         let patience = Patience::from(&args.waiting);
-        Some(group::carry_out(&store, &at.url, vec![step], &patience, environment, screen).await?)
+        let signals = &mut Interruptions::listen();
+        Some(group::carry_out((&store, &at.site), vec![step], &patience, environment, screen, signals).await?)
     };
     Ok(Back { way, heading: at.heading(), done })
 }
@@ -68,7 +70,7 @@ pub(super) async fn find(at: &At<'_>, store: &Store, stands: &Stands, screen: &S
             .hint(format!("what it ran: {}", at.command("deployments")))
             .hint(format!("to go back to any of it: {} --generation NUMBER", at.plain_command("point"))));
     };
-    lookup::check(store, &at.url, &way.pointer.revision).await?;
+    lookup::check(store, &at.site.url, &way.pointer.revision).await?;
     if way.known != Known::Succeeded {
         let text = "no earlier deployment is known to have succeeded with another artifact; this is the last one of which nothing \
                     bad is known";

@@ -13,6 +13,7 @@ use crate::display::Screen;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::fleet::Standing;
+use crate::interrupt::Interruptions;
 use crate::pointing::{Place, Stopping};
 use crate::signer;
 use crate::waiting;
@@ -54,7 +55,15 @@ pub(super) async fn stop(
     if args.rollback {
         let way = rollback::find(at, &store, &stands, screen).await?;
         let step = rollback::step(at, &way.pointer, stands, Some(deployment.clone()));
-        let mut done = group::carry_out(&store, &at.url, vec![step], &Patience::none(), environment, screen).await?;
+        let mut done = group::carry_out(
+            (&store, &at.site),
+            vec![step],
+            &Patience::none(),
+            environment,
+            screen,
+            &mut Interruptions::listen(),
+        )
+        .await?;
         if let Some(failure) = done.failure.take() {
             return Err(failure);
         }

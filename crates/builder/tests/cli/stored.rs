@@ -421,3 +421,22 @@ fn a_tag_that_moved_since_the_build_is_said_and_is_in_the_way_of_nothing() {
     let silent = verb(&sandbox, "deploy", &["--no-image-check"]).ok();
     assert_eq!((&silent.json()["moved_images"], silent.stderr.contains("leads to")), (&json!(null), false));
 }
+
+#[test]
+fn commands_to_type_next_name_the_region_that_was_named() {
+    let sandbox = shop();
+    let deploy = [&DEPLOY[3..], &["--wait", "--timeout", "1s", "--output", "json"]].concat();
+    for (command, more) in [("deploy", &["--with", "store"][..]), ("push", &[])] {
+        let named = [&[command, "--region", "eu-west-1"], more, &deploy].concat();
+        let hints = sandbox.on_store(&named).exits(12).json()["error"]["hints"].clone();
+        let status = "`longshore status --to file://[dir]/store --region eu-west-1 --group dev --application shop` shows how it goes on";
+        assert_eq!(hints, json!([status]), "{command}");
+    }
+    let hints = verb(&sandbox, "stop", &["d-OTHER", "--region", "eu-west-1"]).exits(4).json()["error"]["hints"].clone();
+    let options = "--application shop --group dev --with store --to file://[dir]/store --region eu-west-1";
+    let expected = json!([
+        format!("how it ended: longshore deployments {options} d-OTHER"),
+        format!("to stop whatever hosts of the group are at: longshore stop {options}"),
+    ]);
+    assert_eq!(hints, expected);
+}

@@ -7,12 +7,12 @@ use longshore_core::failure::{Exit, Failure, chain};
 use longshore_core::figures::{plural, quoted};
 use longshore_core::ids::{DeploymentId, GroupName};
 use longshore_core::pointer::Pointer;
-use longshore_core::store::StoreUrl;
 
 use crate::display::sheet;
 use crate::event::HostSeen;
 use crate::fleet::{LeftOut, Standing};
 use crate::pointing::PointError;
+use crate::site::Site;
 use crate::waiting::{Ended, Waited};
 
 /// Why a deployment did not end well.
@@ -56,6 +56,9 @@ enum OutcomeError {
     /// Somebody wants this process to end.
     #[error("interrupted; deployment {deployment} to `{group}` goes on")]
     Interrupted { deployment: DeploymentId, group: GroupName },
+    /// The same, and nobody knows whether it was stopped before.
+    #[error("interrupted; deployment {deployment} to `{group}` is perhaps stopped: the store has not said so")]
+    PerhapsStopped { deployment: DeploymentId, group: GroupName },
     /// The store cannot be asked.
     #[error("cannot see how deployment {deployment} to `{group}` goes on")]
     Lost { deployment: DeploymentId, group: GroupName, source: Arc<PointError> },
@@ -72,6 +75,7 @@ pub(super) fn word(waited: &Waited) -> &'static str {
         Ended::Paused => "paused",
         Ended::Superseded(_) => "superseded",
         Ended::Interrupted => "interrupted",
+        Ended::PerhapsStopped => "perhaps_stopped",
         Ended::Lost(_) => "lost",
     }
 }
@@ -95,18 +99,14 @@ pub(super) fn together(mut failures: Vec<Failure>) -> Option<Failure> {
 }
 
 /// Why it did not end well; `None`: it did.
-pub(super) fn failure(pointer: &Pointer, waited: &Waited, limit: Duration, to: &StoreUrl) -> Option<Failure> {
+pub(super) fn failure(pointer: &Pointer, waited: &Waited, limit: Duration, site: &Site) -> Option<Failure> {
     let Pointer { deployment, group, application, .. } = pointer;
     let (deployment, group) = (deployment.clone(), group.clone());
     let named = |is: fn(&HostSeen) -> bool| -> Vec<&str> {
         waited.hosts.iter().filter(|seen| is(seen)).map(|seen| seen.host.as_str()).collect()
     };
-    let options = format!(
-        "--to {} --group {} --application {}",
-        quoted(&to.to_string()),
-        quoted(group.as_str()),
-        quoted(application.as_str())
-    );
+    let options =
+        format!("{} --group {} --application {}", site.flags(), quoted(group.as_str()), quoted(application.as_str()));
     let look = format!("`longshore status {options}` shows how it goes on");
     let back = format!("`longshore rollback --with store {options}`");
     Some(match &waited.ended {
@@ -189,6 +189,9 @@ pub(super) fn failure(pointer: &Pointer, waited: &Waited, limit: Duration, to: &
             Failure::new(Exit::Conflict, superseded).hint(look)
         }
         Ended::Interrupted => Failure::new(Exit::Failed, OutcomeError::Interrupted { deployment, group }).hint(look),
+        Ended::PerhapsStopped => {
+            Failure::new(Exit::Failed, OutcomeError::PerhapsStopped { deployment, group }).hint(look)
+        }
         Ended::Lost(source) => {
             let (exit, hint) = match source.as_ref() {
                 PointError::Store { source, .. } => (source.exit(), source.hint()),

@@ -10,7 +10,7 @@ use longshore_core::growing::{Growing, Whole};
 use longshore_core::store::{S3Options, Store, StoreError, StoreUrl};
 use tokio::runtime::Runtime;
 
-use super::{Published, Pushed, publish, publish_failure, warn_unsigned};
+use super::{Published, Pushed, listen, publish, publish_failure, warn_unsigned};
 use crate::cli::PushArgs;
 use crate::commands::build::{Begun, Built, Prepared};
 use crate::commands::group;
@@ -41,15 +41,18 @@ pub(super) fn run(
         // Copying a file does not wait for anything that packing could be done meanwhile.
         StoreUrl::Dir(_) => false,
     };
-    let (built, published) = if overlaps {
-        together(prepared, &begun, (to, &store), policy, runtime, screen)?
+    let (built, published, signals) = if overlaps {
+        let signals = listen(runtime);
+        let (built, published) = together(prepared, &begun, (to, &store), policy, runtime, screen)?;
+        (built, published, signals)
     } else {
         let built = begun.pack(&|_| ControlFlow::Continue(()), screen)?;
+        let signals = listen(runtime);
         let published = runtime.block_on(publish(&built.artifact, (to, &store), policy, screen))?;
-        (built, published)
+        (built, published, signals)
     };
     let build = built.report(prepared);
-    Ok(Pushed { artifact: built.artifact, published, store, build: Some(build) })
+    Ok(Pushed { artifact: built.artifact, published, store, signals, build: Some(build) })
 }
 
 /// Packs on one thread and stores on another. Whoever fails first ends the other.
