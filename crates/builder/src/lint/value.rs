@@ -92,7 +92,10 @@ fn by_name(name: &str, value: &str) -> Option<&'static str> {
     }
     let has = |word: &str| words.contains(&word);
     let ends = |end: &str| name.ends_with(end);
-    if has("PASSWORD") || has("PASSWD") || has("PASSPHRASE") || ends("PASSWORD")
+    if has("PASSWORD")
+        || has("PASSWD")
+        || has("PASSPHRASE")
+        || ends("PASSWORD")
         || ["PASS", "PW", "PWD"].contains(&last)
     {
         Some("a password")
