@@ -29,10 +29,8 @@ pub(super) fn lint(service: &Service) -> Vec<Problem> {
                 "the value of `{}` looks like {what}, and everyone who can read the artifact could read it",
                 entry.key
             );
-            let problem = entry
-                .place
-                .warning("LS326", message)
-                .at_path(at(service, &format!("environment.{}", entry.key)));
+            let problem =
+                entry.place.warning("LS326", message).at_path(at(service, &format!("environment.{}", entry.key)));
             problems.push(problem.with_fix(FIX));
         }
     }
