@@ -150,6 +150,9 @@ fn groups_of(settings: &Settings, brought: &Brought) -> Vec<ComposeGroup> {
         return by_name.into_iter().map(of_file).collect();
     }
     let of_settings = |name: &GroupName| {
+        if runs_none(settings, name) {
+            return None;
+        }
         let group = settings.group(name);
         let named_by = if group.compose.is_empty() { NamedBy::FileName } else { NamedBy::Settings };
         let files = match named_by {
@@ -162,6 +165,11 @@ fn groups_of(settings: &Settings, brought: &Brought) -> Vec<ComposeGroup> {
         Some(ComposeGroup { name: name.clone(), files, env_files, profiles, copies, named_by })
     };
     settings.groups.keys().filter_map(of_settings).collect()
+}
+
+/// Whether `compose = []` says that the hosts of a group run no containers.
+fn runs_none(settings: &Settings, name: &GroupName) -> bool {
+    settings.group(name).compose.is_empty() && settings.origins.contains_key(&format!("groups.{name}.compose"))
 }
 
 /// Compose reads `.env` beside the first file by itself; the hosts have the one that is packed.

@@ -22,6 +22,8 @@ pub(crate) struct Shell {
     pub(crate) cases: Vec<Case>,
     /// Every loop.
     pub(crate) loops: Vec<Loop>,
+    /// Every body of a function.
+    pub(crate) functions: Vec<Span>,
     /// Every `$name` and `${name…}`.
     pub(crate) parameters: Vec<Parameter>,
 }
@@ -37,7 +39,7 @@ pub(crate) struct Command {
     pub(crate) span: Span,
     /// Whether the script goes on when it fails, and nothing asks.
     pub(crate) swallowed: bool,
-    /// The command whose output it reads, by its place in [`Shell::commands`].
+    /// The command whose output it reads, in a pipeline or as `< <(…)`, by its place in [`Shell::commands`].
     pub(crate) reads: Option<usize>,
     /// Whether its standard input is a file, a here-document or a here-string.
     pub(crate) input: bool,

@@ -60,7 +60,7 @@ fn upper(byte: u8) -> bool {
 
 const MOST: usize = 255;
 
-const PATTERNS: [Pattern; 34] = [
+const PATTERNS: [Pattern; 38] = [
     pattern("AKIA", upper, 16, 16, "an AWS access key"),
     pattern("ASIA", upper, 16, 16, "an AWS access key"),
     pattern("AGE-SECRET-KEY-1", upper, 58, 58, "an age key"),
@@ -79,15 +79,19 @@ const PATTERNS: [Pattern; 34] = [
     pattern("xoxs-", dashed, 20, MOST, "a Slack token"),
     pattern("xoxe-", dashed, 20, MOST, "a Slack token"),
     pattern("hooks.slack.com/services/T", path, 30, MOST, "a Slack webhook"),
+    pattern("hooks.slack.com/workflows/T", path, 30, MOST, "a Slack webhook"),
+    pattern("hooks.slack.com/triggers/", path, 30, MOST, "a Slack webhook"),
     pattern("whsec_", letter, 24, MOST, "a Stripe webhook secret"),
     pattern("sk-proj-", dashed, 40, MOST, "an OpenAI key"),
+    pattern("sk-svcacct-", dashed, 40, MOST, "an OpenAI key"),
+    pattern("sk-admin-", dashed, 40, MOST, "an OpenAI key"),
     pattern("hf_", letter, 34, 34, "a Hugging Face token"),
     pattern("dop_v1_", letter, 64, 64, "a DigitalOcean token"),
     pattern("shpat_", letter, 32, 32, "a Shopify token"),
     pattern("hvs.", dashed, 24, MOST, "a Vault token"),
     pattern("gldt-", dashed, 20, MOST, "a GitLab token"),
     pattern("glrt-", dashed, 20, MOST, "a GitLab token"),
-    pattern("client-key-data: ", base64, 200, 8192, "a key of Kubernetes"),
+    pattern(KUBERNETES, base64, 200, 8192, "a key of Kubernetes"),
     pattern("xapp-", dashed, 20, MOST, "a Slack token"),
     pattern("sk_live_", letter, 20, MOST, "a Stripe key"),
     pattern("rk_live_", letter, 20, MOST, "a Stripe key"),
@@ -97,6 +101,8 @@ const PATTERNS: [Pattern; 34] = [
     pattern("SG.", dotted, 60, MOST, "a SendGrid key"),
 ];
 
+/// Behind it stand a colon and perhaps quotes and blanks.
+const KUBERNETES: &str = "client-key-data";
 const PRIVATE_KEY_BEGINS: &str = "-----BEGIN ";
 const PRIVATE_KEYS: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
 /// How minisign's secret keys begin, as base64: without a password and with one.
@@ -175,13 +181,22 @@ fn token(bytes: &[u8], at: usize, pattern: &Pattern) -> Option<Found> {
     if at > 0 && word(bytes[at - 1]) {
         return None;
     }
-    let body = &bytes[at + pattern.start.len()..];
+    let behind = &bytes[at + pattern.start.len()..];
+    let between = match pattern.start {
+        KUBERNETES => behind.iter().take_while(|byte| b" \t\"':".contains(byte)).count(),
+        _ => 0,
+    };
+    if pattern.start == KUBERNETES && !behind[..between].contains(&b':') {
+        return None;
+    }
+    let body = &behind[between..];
     let length = body.iter().take(pattern.most + 1).take_while(|byte| (pattern.follows)(**byte)).count();
     if length < pattern.least || length > pattern.most || is_example(&body[..length]) {
         return None;
     }
-    let span = at..at + pattern.start.len() + length;
+    let span = at..at + pattern.start.len() + between + length;
     match pattern.start {
+        "whsec_" if is_camel_case(&body[..length]) => None,
         // The id alone opens nothing.
         "AKIA" | "ASIA" if !has_aws_secret(bytes, &span) => None,
         "AIza" => Some(Found { span, code: "LS416", what: pattern.what, shown: 4 }),
@@ -197,6 +212,13 @@ fn is_example(body: &[u8]) -> bool {
     body.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let different = seen.iter().filter(|seen| **seen).count();
     said.iter().any(|word| text.contains(word)) || different < 8 || text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// The name of a function: words, and hardly a digit.
+fn is_camel_case(body: &[u8]) -> bool {
+    let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let longest = body.split(|byte| !byte.is_ascii_lowercase()).map(<[u8]>::len).max().unwrap_or_default();
+    digits == 0 || digits < 3 && longest >= 5
 }
 
 /// Forty characters of base64 near the id, as in a credentials file.

@@ -13,12 +13,11 @@ pub(super) fn everything(part: &Part) -> Vec<Problem> {
     for command in &part.shell.commands {
         let Some(invocation) = command.invocation() else { continue };
         let Some((group, found)) = invocation.docker() else { continue };
-        let removes = matches!(found.name, "rm" | "remove" | "stop" | "kill" | "rmi");
         let named = || found.arguments.iter().any(|word| everybody.is_all(&word.text, command.span.start));
         let by_xargs =
             || invocation.through.iter().any(|word| word.text == "xargs") && prints_all(&part.shell, command.reads);
         let by_option = || invocation.name == "podman" && (found.has(&["--all"]) || found.has_letter('a'));
-        let (what, fix) = if removes && (named() || by_xargs() || by_option()) {
+        let (what, fix) = if removes(&found) && (named() || by_xargs() || by_option()) {
             (
                 "this is about every container or image on the host, not the application's alone",
                 "compose down, or `docker ps --filter label=com.docker.compose.project=NAME`",
@@ -38,45 +37,135 @@ pub(super) fn everything(part: &Part) -> Vec<Problem> {
 
 /// What in a script stands for all containers or images of the host.
 struct Everybody<'a> {
-    /// Variables, each with where it counts.
-    variables: Vec<(&'a str, Option<Span>)>,
+    shell: &'a Shell,
+    values: Vec<Value<'a>>,
+}
+
+/// A variable gets a value.
+struct Value<'a> {
+    name: &'a str,
+    at: usize,
+    /// Where it counts, if that is a loop.
+    turns: Option<&'a Span>,
+    /// Whether other functions do not see it.
+    local: bool,
+    /// Whether it is everybody.
+    all: bool,
 }
 
 impl<'a> Everybody<'a> {
     fn of(shell: &'a Shell) -> Everybody<'a> {
-        // `export ids=…` has it among the words.
-        let assignments = shell.commands.iter().flat_map(|command| command.assignments.iter().chain(&command.words));
-        let assigned = assignments.filter_map(|word| {
-            let (name, value) = word.text.split_once('=')?;
-            lists_all(value).then_some((name, None))
-        });
-        let mut everybody = Everybody { variables: assigned.collect() };
+        let mut everybody = Everybody { shell, values: Vec::new() };
+        for command in &shell.commands {
+            everybody.assigned(command);
+        }
         for turns in &shell.loops {
-            let all = turns.words.iter().any(|word| everybody.is_all(&word.text, turns.span.start));
-            if (all || prints_all(shell, turns.reads)) && !chooses(shell, turns) {
-                let variables = turns.variables.iter().map(|name| (name.as_str(), Some(turns.span.clone())));
-                everybody.variables.extend(variables);
-            }
+            let at = turns.span.start;
+            let all = turns.words.iter().any(|word| everybody.is_all(&word.text, at)) || prints_all(shell, turns.reads);
+            let all = all && !chooses(shell, turns);
+            let value = |name: &'a String| Value { name, at, turns: Some(&turns.span), local: true, all };
+            everybody.values.extend(turns.variables.iter().map(value));
         }
         everybody
     }
 
+    /// `ids=…`, `local ids=…`, `mapfile -t ids`.
+    fn assigned(&mut self, command: &'a Command) {
+        let at = command.span.start;
+        let program = command.words.first().map(|word| word.text.as_str());
+        if let (Some("mapfile" | "readarray"), Some(array)) = (program, command.words.last()) {
+            let all = prints_all(self.shell, command.reads);
+            return self.values.push(Value { name: &array.text, at, turns: None, local: false, all });
+        }
+        // Before another program they hold for that alone.
+        let words = match program {
+            None => command.assignments.as_slice(),
+            Some("export" | "local" | "declare" | "readonly" | "typeset") => &command.words[1..],
+            Some(_) => &[],
+        };
+        for word in words {
+            let Some((name, value)) = word.text.split_once('=') else { continue };
+            let value = value.strip_prefix('(').and_then(|array| array.strip_suffix(')')).unwrap_or(value);
+            let all = self.is_all(value, at);
+            let more = name.strip_suffix('+');
+            // What is put behind everybody makes it no smaller.
+            if more.is_none() || all {
+                let local = matches!(program, Some("local" | "declare" | "typeset"));
+                self.values.push(Value { name: more.unwrap_or(name), at, turns: None, local, all });
+            }
+        }
+    }
+
     /// Whether a word at this place is all of them, or each in its turn.
     fn is_all(&self, text: &str, at: usize) -> bool {
+        let text = text.trim_matches('"');
         let variable = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).or(text.strip_prefix('$'));
-        let counts = |span: &Option<Span>| span.as_ref().is_none_or(|span| span.contains(&at));
-        lists_all(text) || self.variables.iter().any(|(name, span)| variable == Some(*name) && counts(span))
+        let variable = variable.map(|name| name.strip_suffix("[@]").or(name.strip_suffix("[*]")).unwrap_or(name));
+        lists_all(text) || variable.is_some_and(|name| self.holds_all(name, at))
     }
+
+    /// The last value before this place counts; where the function itself has none, those from elsewhere, if they agree.
+    fn holds_all(&self, name: &str, at: usize) -> bool {
+        let function = self.function(at);
+        let named = || self.values.iter().filter(|value| value.name == name);
+        let here = named().filter(|value| {
+            let counts = value.turns.is_none_or(|span| span.contains(&at));
+            counts && value.at < at && self.function(value.at) == function
+        });
+        here.max_by_key(|value| value.at).map_or_else(
+            || {
+                let mut elsewhere =
+                    named().filter(|value| !value.local && self.function(value.at) != function).peekable();
+                elsewhere.peek().is_some() && elsewhere.all(|value| value.all)
+            },
+            |value| value.all,
+        )
+    }
+
+    /// The function around a place.
+    fn function(&self, at: usize) -> Option<&'a Span> {
+        self.shell.functions.iter().filter(|span| span.contains(&at)).min_by_key(|span| span.len())
+    }
+}
+
+/// `rm`, `stop` and their like.
+fn removes(docker: &Invocation<'_>) -> bool {
+    matches!(docker.name, "rm" | "remove" | "stop" | "kill" | "rmi")
 }
 
 /// Whether a loop looks at what it takes, so that it may take some and leave others.
 fn chooses(shell: &Shell, turns: &Loop) -> bool {
     let within = |span: &Span| turns.span.start <= span.start && span.end <= turns.span.end;
-    let mut commands = shell.commands.iter().filter(|command| within(&command.span)).filter_map(Command::invocation);
-    commands.any(|command| {
-        let inspects = command.docker().is_some_and(|(_, found)| found.name == "inspect");
-        inspects || matches!(command.name, "[" | "[[" | "test" | "grep" | "continue" | "break")
-    }) || shell.cases.iter().any(|case| within(&case.subject.span))
+    let commands = shell.commands.iter().filter(|command| within(&command.span)).filter_map(Command::invocation);
+    // Whether something was removed already, and whether the command before only asks whether there is anything.
+    let (mut removed, mut asked) = (false, false);
+    for command in commands {
+        let asks = asks_for_anything(&command, &turns.variables);
+        let looks = match command.name {
+            "docker" | "podman" => command.docker().is_some_and(|(_, found)| {
+                removed |= removes(&found);
+                found.name == "inspect"
+            }),
+            "[" | "[[" | "test" => !asks,
+            "continue" | "break" => !removed && !asked,
+            name => name == "grep",
+        };
+        if looks {
+            return true;
+        }
+        asked = asks;
+    }
+    shell.cases.iter().any(|case| within(&case.subject.span))
+}
+
+/// `[ -n "$c" ]` of the variable of a loop.
+fn asks_for_anything(command: &Invocation<'_>, variables: &[String]) -> bool {
+    let words: Vec<&str> =
+        command.arguments.iter().map(|word| word.text.as_str()).filter(|text| *text != "]").collect();
+    let words = words.strip_prefix(&["!"]).unwrap_or(&words);
+    let ([tested] | ["-n" | "-z", tested]) = words else { return false };
+    let is_test = matches!(command.name, "[" | "[[" | "test");
+    is_test && variables.iter().any(|name| *tested == format!("${name}") || *tested == format!("${{{name}}}"))
 }
 
 /// The output of `docker ps -aq`, without a filter, also behind programs that leave every line of it.
@@ -88,6 +177,7 @@ fn prints_all(shell: &Shell, index: Option<usize>) -> bool {
         "cat" | "sort" | "uniq" | "cut" | "tr" => true,
         "tail" => has(&["+2"]) || has(&["-n+2"]),
         "sed" => has(&["1d"]),
+        "grep" => invocation.has_letter('v') && has(&["CONTAINER", "^CONTAINER", "REPOSITORY", "^REPOSITORY"]),
         "awk" => invocation.arguments.iter().any(|word| prints_a_column(&word.text)),
         _ => return lists(&invocation),
     };
@@ -135,8 +225,12 @@ fn lists_all(text: &str) -> bool {
     let Some(inner) = inner else { return false };
     let shell = shell::read(inner);
     let read: Vec<usize> = shell.commands.iter().filter_map(|command| command.reads).collect();
-    // One pipeline: every command but the last is read by another.
-    let last = (0..shell.commands.len()).filter(|index| !read.contains(index)).collect::<Vec<_>>();
+    // One pipeline: every command but the last is read by another. Behind it may stand `|| true`.
+    let prints = |index: &usize| {
+        let words = shell.commands.get(*index).map(|command| command.words.as_slice()).unwrap_or_default();
+        !matches!(words, [word] if matches!(word.text.as_str(), "true" | ":"))
+    };
+    let last = (0..shell.commands.len()).filter(|index| !read.contains(index)).filter(prints).collect::<Vec<_>>();
     matches!(last.as_slice(), [last] if prints_all(&shell, Some(*last)))
 }
 

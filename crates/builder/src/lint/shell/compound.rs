@@ -179,12 +179,14 @@ impl Reader<'_> {
     pub(super) fn function(&mut self) -> Flow {
         self.lines();
         self.functions += 1;
+        let start = self.at;
         if self.depth < DEPTH {
             self.depth += 1;
             self.command(None);
             self.depth -= 1;
         }
         self.functions -= 1;
+        self.shell.functions.push(start..self.at);
         Flow::default()
     }
 
@@ -205,17 +207,20 @@ impl Reader<'_> {
     /// `[[ … ]]`, in which `&&`, `<` and `(` are words.
     pub(super) fn test(&mut self, start: usize) -> Flow {
         self.at += 2;
+        let mut words = vec![Word { text: "[[".to_owned(), span: start..start + 2 }];
         while self.at < self.end {
             self.lines();
             if self.take("]]") {
                 break;
             }
-            self.word_or_skip();
+            match self.word() {
+                Some(word) => words.push(word),
+                None => self.skip(),
+            }
         }
-        let word = Word { text: "[[".to_owned(), span: start..start + 2 };
         self.push(Command {
             assignments: Vec::new(),
-            words: vec![word],
+            words,
             span: start..self.at,
             swallowed: false,
             reads: None,

@@ -9,7 +9,7 @@ impl Reader<'_> {
         Flow { deciding: vec![self.shell.commands.len() - 1], outputs: self.outputs }
     }
 
-    pub(super) fn simple(&mut self, reads: Option<usize>) -> Flow {
+    pub(super) fn simple(&mut self, mut reads: Option<usize>) -> Flow {
         let start = self.at;
         if self.plain_word() == "[[" {
             return self.test(start);
@@ -18,7 +18,11 @@ impl Reader<'_> {
         let (mut outputs, mut input, mut last) = (self.outputs, false, start);
         loop {
             self.blanks();
+            let first = self.shell.commands.len();
             if let Some(redirection) = self.redirection(&mut outputs) {
+                if matches!(redirection, Redirection::Input) {
+                    reads = (first..self.shell.commands.len()).last().or(reads);
+                }
                 input |= matches!(redirection, Redirection::Input | Redirection::Text(_));
                 last = self.at;
                 continue;

@@ -24,12 +24,14 @@ impl Reader<'_> {
                 None => break,
                 Some('(') if text.ends_with('=') && self.depth < DEPTH => {
                     self.depth += 1;
+                    let from = self.at;
                     self.skip();
                     self.lines();
                     while self.at < self.end && !self.take(")") {
                         self.word_or_skip();
                         self.lines();
                     }
+                    text.push_str(&self.text[from..self.at]);
                     self.depth -= 1;
                 }
                 Some(c) if c.is_whitespace() || ";&|<>()".contains(c) => break,

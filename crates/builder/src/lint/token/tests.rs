@@ -35,6 +35,12 @@ fn tokens_are_known_by_their_pattern() {
         ("gldt-", 20),
         ("glrt-", 20),
         ("client-key-data: ", 240),
+        ("client-key-data:  \"", 240),
+        ("client-key-data\":\"", 240),
+        ("sk-svcacct-", 120),
+        ("sk-admin-", 120),
+        ("hooks.slack.com/workflows/T", 60),
+        ("hooks.slack.com/triggers/T", 60),
     ] {
         let token = format!("{start}{}", body(count));
         for text in [token.clone(), format!("TOKEN={token}\n"), format!("{{\"a\": \"{token}\"}}")] {
@@ -45,6 +51,7 @@ fn tokens_are_known_by_their_pattern() {
         assert_eq!(codes(&format!("{start}{}", "x".repeat(count))), Vec::<&str>::new(), "a placeholder: {start}");
     }
     assert_eq!(codes(&format!("AIza{}", body(35))), ["LS416"]);
+    assert_eq!(codes("function whsec_generateSignatureForWebhookHandlers1A() {}"), Vec::<&str>::new());
 }
 
 #[test]
