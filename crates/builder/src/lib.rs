@@ -28,6 +28,7 @@
 //! | `beside` | signature and provenance of an artifact → a store |
 //! | `aws` | how services of AWS other than S3 are reached |
 //! | `publish` | a bundle → a store, never over another one |
+//! | `tail` | the manifest of an archive in S3, from its end |
 //! | `lookup` | an artifact that is already published |
 //! | `succession` | pure: which pointer may follow which |
 //! | `pointing` | moves the pointer of a group, and reads what it is and was |
@@ -42,6 +43,7 @@
 //! | `codedeploy` | deployments by AWS CodeDeploy; the only place that names its SDK |
 //! | `signer` | pure: who moves a pointer |
 //! | `interrupt` | Ctrl-C and TERM |
+//! | `interruption` | what they mean while a deployment is followed |
 //! | `event`, `display` | what happened, and how it is said |
 
 mod artifact;
