@@ -16,7 +16,7 @@ pub mod tracer;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// The S3 server of this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,55 +28,32 @@ pub struct S3Server {
 impl S3Server {
     /// Makes a bucket. Panics when the server does not.
     pub fn create_bucket(&self, name: &str) {
-        let url = format!("{}/{name}", self.url);
-        let (key, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
-        let mut curl = Command::new("curl");
-        curl.args([
-            "--fail",
-            "--silent",
-            "--show-error",
-            "--request",
-            "PUT",
-            "--user",
-            &key,
-            "--aws-sigv4",
-            &signature,
-        ]);
-        let output = curl.arg(&url).output().expect("curl is installed by dev/services/install");
+        let output = self.asked(Command::new("curl").args(["--request", "PUT"]).arg(format!("{}/{name}", self.url)));
         assert!(output.status.success(), "cannot make bucket {name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// From now on a bucket keeps versions. Panics when the server does not.
     pub fn keep_versions(&self, bucket: &str) {
-        let (keys, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
         let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
                     </VersioningConfiguration>";
         let mut curl = Command::new("curl");
-        curl.args([
-            "--fail",
-            "--silent",
-            "--show-error",
-            "--request",
-            "PUT",
-            "--user",
-            &keys,
-            "--aws-sigv4",
-            &signature,
-        ]);
-        curl.args(["--header", "content-type: application/xml", "--data", body])
-            .arg(format!("{}/{bucket}?versioning=", self.url));
-        let output = curl.output().expect("curl is installed by dev/services/install");
+        curl.args(["--request", "PUT", "--header", "content-type: application/xml", "--data", body]);
+        let output = self.asked(curl.arg(format!("{}/{bucket}?versioning=", self.url)));
         assert!(output.status.success(), "{bucket} keeps none: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What the server answers to a request of curl, which is signed here.
+    fn asked(&self, curl: &mut Command) -> Output {
+        let (keys, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
+        curl.args(["--fail", "--silent", "--show-error", "--user", &keys, "--aws-sigv4", &signature]);
+        curl.output().expect("curl is installed by dev/services/install")
     }
 
     /// Stores a file, and returns its ETag without the quotes. Panics when the server does not.
     pub fn put(&self, bucket: &str, key: &str, file: &Path) -> String {
-        let (keys, signature) = (format!("{ACCESS_KEY}:{SECRET_KEY}"), format!("aws:amz:{REGION}:s3"));
         let mut curl = Command::new("curl");
-        curl.args(["--fail", "--silent", "--show-error", "--dump-header", "-", "--user", &keys]);
-        curl.args(["--aws-sigv4", &signature, "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--upload-file"]);
-        curl.arg(file).arg(format!("{}/{bucket}/{key}", self.url));
-        let output = curl.output().expect("curl is installed by dev/services/install");
+        curl.args(["--dump-header", "-", "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--upload-file"]);
+        let output = self.asked(curl.arg(file).arg(format!("{}/{bucket}/{key}", self.url)));
         let answer = String::from_utf8_lossy(&output.stdout);
         let etag = answer.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;

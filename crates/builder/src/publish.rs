@@ -8,7 +8,6 @@ mod comparison;
 mod error;
 mod interruption;
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use longshore_core::bundle::Manifest;
@@ -18,7 +17,6 @@ use longshore_core::growing::{GivenUp, Growing};
 use longshore_core::ids::ApplicationName;
 use longshore_core::signature;
 use longshore_core::store::{ObjectInfo, Put, S3Options, Store, StoreError, StoreUrl};
-use tempfile::TempDir;
 
 use crate::artifact::Artifact;
 use crate::beside::{Beside, BesideError, StoredBeside};
@@ -272,13 +270,13 @@ pub(crate) async fn settle(
             info.sha256 = if vouched && beside.is_signed_there(destination).await? {
                 Some(ours)
             } else {
-                fetched.insert(fetch(destination).await?).digest
+                fetched.insert(comparison::fetch(destination).await?).digest
             };
         }
         if info.sha256 != Some(ours) {
-            let Fetched { path, digest, .. } = match &fetched {
+            let comparison::Fetched { path, digest, .. } = match &fetched {
                 Some(fetched) => fetched,
-                None => fetched.insert(fetch(destination).await?),
+                None => fetched.insert(comparison::fetch(destination).await?),
             };
             let there = match digest {
                 Some(digest) => beside.of_other_bytes(destination, (path, *digest)).await?,
@@ -301,21 +299,6 @@ pub(crate) async fn settle(
             Err(error)
         }
     }
-}
-
-/// What is published, on this machine for a moment.
-struct Fetched {
-    _folder: TempDir,
-    path: PathBuf,
-    digest: Option<Sha256>,
-}
-
-async fn fetch(destination: Destination<'_>) -> Result<Fetched, PublishError> {
-    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
-    let path = folder.path().join("published.zip");
-    let info = destination.fetch(&path).await;
-    let digest = info.map_err(|source| PublishError::Store { url: destination.url(), source })?.sha256;
-    Ok(Fetched { _folder: folder, path, digest })
 }
 
 /// Removes what was stored beside an artifact that is not ours, or is refused.

@@ -1,10 +1,12 @@
 //! Whether what stands under the key of an artifact is that artifact, and else how they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use longshore_core::bundle::{Bundle, BundlePath, Entry, EntryKind, Limits, MANIFEST_PATH, ManifestFile};
 use longshore_core::digest::Sha256;
 use longshore_core::store::{ObjectInfo, Store};
+use tempfile::TempDir;
 
 use super::error::PublishError;
 use crate::artifact::Artifact;
@@ -24,37 +26,47 @@ pub(super) async fn compare(
     if info.content_digest == Some(ours) {
         return Ok(info);
     }
-    let url = destination.url();
+    let conflict = |theirs: Sha256, there: &Files<'_>| {
+        let differences = listed(&differences(there, &artifact.manifest.files));
+        PublishError::Conflict { url: destination.url(), theirs, ours, differences }
+    };
     if let Store::S3(store) = destination.store {
         let object = destination.to.object(destination.key);
         match tail::manifest(store, &object, &info).await {
             Ok(Some(theirs)) if theirs.content_digest == ours => return Ok(info),
-            Ok(Some(theirs)) => {
-                let differences = differences(&of_manifest(&theirs.files), &artifact.manifest.files);
-                let (theirs, differences) = (theirs.content_digest, listed(&differences));
-                return Err(PublishError::Conflict { url, theirs, ours, differences });
-            }
+            Ok(Some(theirs)) => return Err(conflict(theirs.content_digest, &of_manifest(&theirs.files))),
             // Whoever opens the whole says what it is.
             Ok(None) | Err(TailError::Read(_)) => {}
-            Err(TailError::Store(source)) => return Err(PublishError::Store { url, source }),
+            Err(TailError::Store(source)) => return Err(PublishError::Store { url: destination.url(), source }),
             Err(TailError::Temporary(source)) => return Err(PublishError::Temporary(source)),
         }
     }
-    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
-    let path = folder.path().join("published.zip");
-    let fetched = destination.fetch(&path).await;
-    let fetched = fetched.map_err(|source| PublishError::Store { url: url.clone(), source })?;
-    let info = ObjectInfo { sha256: fetched.sha256, ..info };
-    let published = match Bundle::open(&path, &Limits::default()) {
-        Ok(bundle) => bundle,
-        Err(source) => return Err(PublishError::Foreign { url, source }),
-    };
-    let theirs = published.content_digest;
-    if theirs == ours {
+    let fetched = fetch(destination).await?;
+    let info = ObjectInfo { sha256: fetched.digest, ..info };
+    let published = Bundle::open(&fetched.path, &Limits::default());
+    let published = published.map_err(|source| PublishError::Foreign { url: destination.url(), source })?;
+    if published.content_digest == ours {
         return Ok(info);
     }
-    let differences = differences(&of_entries(&published.entries), &artifact.manifest.files);
-    Err(PublishError::Conflict { url, theirs, ours, differences: listed(&differences) })
+    Err(conflict(published.content_digest, &of_entries(&published.entries)))
+}
+
+/// What is published, on this machine for a moment.
+pub(super) struct Fetched {
+    _folder: TempDir,
+    /// The archive.
+    pub(super) path: PathBuf,
+    /// The digest of its bytes.
+    pub(super) digest: Option<Sha256>,
+}
+
+/// Fetches what is published.
+pub(super) async fn fetch(destination: Destination<'_>) -> Result<Fetched, PublishError> {
+    let folder = tempfile::tempdir().map_err(PublishError::Temporary)?;
+    let path = folder.path().join("published.zip");
+    let info = destination.fetch(&path).await;
+    let digest = info.map_err(|source| PublishError::Store { url: destination.url(), source })?.sha256;
+    Ok(Fetched { _folder: folder, path, digest })
 }
 
 /// How many files an error lists.
